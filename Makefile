@@ -1,0 +1,33 @@
+# The commands of the README. Everything happens in .venv, with the versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+# One folder of caches for tests and demo: set REID_LAB_HOME to move it.
+
+.PHONY: demo test lint lab notebooks bench clean
+
+demo: .venv/ready
+	$(BIN)/python -m reid_lab demo
+
+test: .venv/ready lint
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval notebooks
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lab: .venv/ready
+	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=notebooks
+
+bench: .venv/ready
+	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[course,dev]' --constraint constraints.txt
+	touch .venv/ready
+
+clean:
+	rm -rf .venv runs .pytest_cache .ruff_cache .mypy_cache

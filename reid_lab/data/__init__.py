@@ -1,0 +1,34 @@
+"""Data: what a re-ID data set is, how it is read and checked, and how batches are made of it."""
+
+from reid_lab.data.augment import Augment, RandomErasing, normalise
+from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.folders import csv, folder, recognise
+from reid_lab.data.images import ImageStore, image_store
+from reid_lab.data.market import dukemtmc_reid, market1501, passersby
+from reid_lab.data.msmt import msmt17
+from reid_lab.data.protocol import Finding
+from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
+from reid_lab.data.samplers import PairSampler, PKSampler
+
+__all__ = [
+    "DISTRACTOR",
+    "JUNK",
+    "UNKNOWN_CAMERA",
+    "Augment",
+    "Benchmark",
+    "Finding",
+    "ImageStore",
+    "PKSampler",
+    "PairSampler",
+    "RandomErasing",
+    "Record",
+    "csv",
+    "dukemtmc_reid",
+    "folder",
+    "image_store",
+    "market1501",
+    "msmt17",
+    "normalise",
+    "passersby",
+    "recognise",
+]

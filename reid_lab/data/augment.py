@@ -1,0 +1,171 @@
+"""Augmentation of a whole batch at once, on the device where the images are: crop, flip, random erasing.
+
+Every decision comes from a seed through a generator on the CPU, so an interrupted training resumes bit for
+bit and a GPU crops and erases where a CPU would. Images stay uint8 until the last moment.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from reid_lab.errors import RecipeError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """ImageNet's mean and deviation: (B, 3, H, W), uint8 or float in [0, 1] -> float32."""
+    return _normalise_(to_unit(images))
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """A float32 copy in [0, 1] of images that are uint8, or float in [0, 1] already."""
+    if images.dtype == torch.uint8:
+        return images.to(torch.float32).div_(255)
+    return images.to(torch.float32, copy=True)
+
+
+def _normalise_(unit: Tensor) -> Tensor:
+    """In place: on a CPU, a fresh batch of this size costs more than the arithmetic."""
+    return unit.sub_(_per_channel(IMAGENET_MEAN, unit)).div_(_per_channel(IMAGENET_STD, unit))
+
+
+def _per_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
+    return torch.tensor(values, device=like.device).view(1, 3, 1, 1)
+
+
+def generator(seed: int, device: torch.device | str = "cpu") -> Generator:
+    """A generator for any non-negative ``seed``, however large: torch alone reads only its lowest 32 bits."""
+    mixed = np.random.SeedSequence(seed).generate_state(1, np.uint32)[0]
+    return Generator(device).manual_seed(int(mixed))
+
+
+@dataclass(frozen=True)
+class RandomErasing:
+    """Random erasing (Zhong, Zheng, Kang, Li, Yang, 2020, algorithm 1), for a whole batch at once.
+
+    With ``probability`` an image loses a rectangle whose share of the image is uniform in ``area`` and whose
+    height / width is uniform in ``aspect``; the first of ``attempts`` draws that lies strictly inside is
+    taken, and if none does the image stays whole. ``fill``: "random" values per pixel and channel, uniform in
+    [0, 1), or ImageNet's "mean". Raises RecipeError where a value cannot work.
+    """
+
+    probability: float = 0.5
+    area: tuple[float, float] = (0.02, 0.4)
+    aspect: tuple[float, float] = (0.3, 3.33)
+    attempts: int = 100
+    fill: Literal["random", "mean"] = "random"
+
+    def __post_init__(self) -> None:
+        _within("erasing probability", self.probability, 0, 1)
+        _within("smallest erased area", self.area[0], 0, self.area[1])
+        _within("largest erased area", self.area[1], self.area[0], 1)
+        _within("smallest erased aspect", self.aspect[0], 1e-6, self.aspect[1])
+        if self.attempts < 1:
+            raise RecipeError(
+                f"Random erasing needs at least 1 attempt, not {self.attempts}: the authors use 100."
+            )
+        if self.fill not in ("random", "mean"):
+            raise RecipeError(f'Random erasing fills with "random" or "mean", not {self.fill!r}: choose one.')
+
+    def __call__(self, images: Tensor, random: Generator) -> Tensor:
+        """Erase in float images in [0, 1], (B, 3, H, W), in place; ``random`` is a generator on the CPU."""
+        batch, _, height, width = images.shape
+        boxes = self.boxes(batch, (height, width), random)
+        erased = int((boxes[:, 2] * boxes[:, 3]).sum())  # known on the CPU: a GPU need not be waited for
+        mask = _inside(boxes.to(images.device), (height, width))
+        if self.fill == "mean":
+            for channel, mean in zip(images.unbind(1), IMAGENET_MEAN, strict=True):
+                channel.masked_fill_(mask[:, 0], mean)
+            return images
+        device_seed = int(torch.randint(2**32, (), generator=random))
+        noise = torch.rand(3 * erased, device=images.device, generator=generator(device_seed, images.device))
+        return images.masked_scatter_(mask.expand_as(images), noise)
+
+    def boxes(self, batch: int, size: tuple[int, int], random: Generator) -> Tensor:
+        """The rectangles to erase, int64 (B, 4): top, left, height, width; all 0 where nothing is erased."""
+        chosen = torch.rand(batch, generator=random) < self.probability
+        draws = torch.rand(2, batch, self.attempts, generator=random, dtype=torch.float64)
+        area = _uniform(draws[0], self.area) * (size[0] * size[1])  # (B, attempts)
+        aspect = _uniform(draws[1], self.aspect)
+        heights, widths = (area * aspect).sqrt().round(), (area / aspect).sqrt().round()
+        fits = (heights < size[0]) & (widths < size[1])
+        first = fits.to(torch.uint8).argmax(1, keepdim=True)  # argmax gives the first of equals
+        box = torch.cat([heights.gather(1, first), widths.gather(1, first)], 1)  # (B, 2)
+        place = torch.rand(batch, 2, generator=random, dtype=torch.float64)
+        corner = (place * (torch.tensor(size) - box + 1)).floor()  # 0 ... size - box
+        return torch.cat([corner, box], 1).long() * (chosen & fits.any(1))[:, None]
+
+
+def _uniform(draws: Tensor, bounds: tuple[float, float]) -> Tensor:
+    return bounds[0] + draws * (bounds[1] - bounds[0])
+
+
+def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bool (B, 1, H, W), true inside each image's box."""
+    top, left, height, width = boxes[:, :, None].unbind(1)
+    rows, columns = (torch.arange(length, device=boxes.device) for length in size)
+    in_rows = (rows >= top) & (rows < top + height)  # (B, H)
+    in_columns = (columns >= left) & (columns < left + width)  # (B, W)
+    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random crop to ``size`` = (height, width) after zero padding, horizontal flip, random erasing.
+
+    Images may be larger than ``size``. Raises RecipeError where a value cannot work.
+    """
+
+    size: tuple[int, int]
+    pad: int = 0
+    flip: float = 0.5
+    erasing: RandomErasing | None = None
+
+    def __post_init__(self) -> None:
+        _within("padding", self.pad, 0, min(self.size))
+        _within("flip probability", self.flip, 0, 1)
+
+    def __call__(self, images: Tensor, seed: int) -> Tensor:
+        """Uint8 (B, 3, H, W) -> normalised float32 (B, 3, *size), decided by ``seed`` alone."""
+        random = generator(seed)
+        unit = to_unit(self.crop_and_flip(images, random))
+        if self.erasing is not None:
+            unit = self.erasing(unit, random)
+        return _normalise_(unit)
+
+    def crop_and_flip(self, images: Tensor, random: Generator) -> Tensor:
+        """Uint8 (B, 3, H, W) -> uint8 (B, 3, *size): one gather for the whole batch."""
+        batch = len(images)
+        padded = F.pad(images, (self.pad,) * 4)
+        room = torch.tensor(padded.shape[2:]) - torch.tensor(self.size)
+        if (room < 0).any():
+            raise RecipeError(
+                f"Images of {images.shape[2]} x {images.shape[3]} with padding {self.pad} are smaller than "
+                f"the crop {self.size[0]} x {self.size[1]}: read larger images, crop less or pad more."
+            )
+        top, left = (
+            (torch.rand(batch, 2, generator=random, dtype=torch.float64) * (room + 1))
+            .long()[:, :, None]
+            .unbind(1)
+        )  # (B, 1)
+        flipped = torch.rand(batch, 1, generator=random) < self.flip
+        rows = top + torch.arange(self.size[0])  # (B, h)
+        columns = torch.arange(self.size[1])
+        columns = left + torch.where(flipped, columns.flip(0), columns)  # (B, w)
+        rows, columns = rows.to(images.device), columns.to(images.device)
+        taken = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # (B, h, w), places in a flat image
+        flat = taken.view(batch, 1, -1).expand(-1, 3, -1)
+        return padded.flatten(2).gather(2, flat).view(batch, 3, *self.size)
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise RecipeError(
+            f"The {name} must lie between {low:g} and {high:g}, not {value:g}: correct the recipe."
+        )

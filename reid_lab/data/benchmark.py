@@ -1,0 +1,102 @@
+"""What a re-identification data set is: three lists of records, and what can be said about them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+
+import pandas as pd
+
+from reid_lab.data import protocol
+from reid_lab.data.protocol import Finding
+from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits
+from reid_lab.errors import DataError, NoMatchError
+
+
+@dataclass(frozen=True, eq=False)
+class Benchmark:
+    """A re-identification data set: images to learn from, and queries to look for in a gallery.
+
+    ``truth`` is a table indexed by an image's relative posix path, where a data set knows more than names
+    and cameras (Passersby); ``root`` is the folder to which such paths are relative; ``notes`` is what the
+    loader found out while reading.
+    """
+
+    name: str
+    train: Sequence[Record]
+    query: Sequence[Record]
+    gallery: Sequence[Record]
+    truth: pd.DataFrame | None = None
+    root: Path | None = None
+    notes: tuple[Finding, ...] = ()
+
+    @property
+    def splits(self) -> Splits:
+        """The three lists by name, in the order train, query, gallery."""
+        return {"train": self.train, "query": self.query, "gallery": self.gallery}
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(records):,} {split}" for split, records in self.splits.items())
+        return f"Benchmark({self.name!r}: {counts})"
+
+    def summary(self) -> pd.DataFrame:
+        """One row per split: images, identities (people only), cameras, distractors and junk images."""
+        rows = {split: _count(records) for split, records in self.splits.items()}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")
+
+    def relative(self, record: Record) -> str:
+        """Posix path of an image below ``root``: its name in ``truth`` and in the digest."""
+        if self.root is not None and record.path.is_relative_to(self.root):
+            return record.path.relative_to(self.root).as_posix()
+        return record.path.as_posix()
+
+    def findings(self, read_images: bool = True) -> list[Finding]:
+        """Everything that is wrong or worth knowing, errors first.
+
+        ``read_images=False`` skips decoding every image; missing and empty files are found all the same.
+        """
+        found = list(self.notes) + protocol.findings(self.splits, read_images)
+        return sorted(found, key=lambda finding: protocol.LEVELS.index(finding.level))
+
+    def check(self, read_images: bool = False) -> None:
+        """Refuse to start work on a data set that cannot give a meaningful number.
+
+        Raises NoMatchError if the only errors are queries without a match, else DataError; the message holds
+        every error.
+        """
+        errors = [finding for finding in self.findings(read_images) if finding.level == "error"]
+        if errors:
+            unmatched = all(finding.subject == "match" for finding in errors)
+            message = " ".join(finding.sentence for finding in errors)
+            raise (NoMatchError if unmatched else DataError)(message)
+
+    @cached_property
+    def digest(self) -> str:
+        """Sha256 (hex) of split, relative name, pid, camid and file size of every record.
+
+        Raises DataError if a file is missing. Images are not read: the digest of a large set takes a second.
+        """
+        total = sha256()
+        for split, records in self.splits.items():
+            for record in records:
+                try:
+                    size = record.path.stat().st_size
+                except OSError as error:
+                    raise DataError(
+                        f"The {split} image {record.path} cannot be found ({error.strerror}): "
+                        "restore it, or load the data set again."
+                    ) from error
+                line = f"{split}\t{self.relative(record)}\t{record.pid}\t{record.camid}\t{size}\n"
+                total.update(line.encode())
+        return total.hexdigest()
+
+
+def _count(records: Sequence[Record]) -> dict[str, int]:
+    return {
+        "images": len(records),
+        "identities": len({record.pid for record in records if record.pid > DISTRACTOR}),
+        "cameras": len({record.camid for record in records if record.camid != UNKNOWN_CAMERA}),
+        "distractors": sum(record.pid == DISTRACTOR for record in records),
+        "junk": sum(record.pid == JUNK for record in records),
+    }

@@ -1,0 +1,131 @@
+"""Data sets in Market-1501's layout: Market-1501 itself, DukeMTMC-reID, and our own Passersby.
+
+bounding_box_train/0002_c1s1_000451_03.jpg      identity 2, camera 1
+bounding_box_test/-1_c1s1_000401_00.jpg         junk; 0000_c1s1_... is a distractor
+query/0001_c1s1_001051_00.jpg
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.files import image_files, locate
+from reid_lab.data.protocol import Finding
+from reid_lab.data.published import verdict
+from reid_lab.data.records import JUNK, Record, Splits
+from reid_lab.errors import DataError
+
+FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+MARKER = "passersby.json"
+NAME = re.compile(r"(-?\d+)_c(\d+)")
+DUKE_NAME = re.compile(r"\d+_c\d+_f\d+")
+
+Junk = Literal["drop", "mask"]
+
+
+def market1501(root: Path | str, junk: Junk = "drop") -> Benchmark:
+    """Market-1501 (Zheng et al., ICCV 2015), or any data set in its layout; a Passersby folder is told apart.
+
+    Gallery images of pid -1 are junk: "drop" leaves them out, as most code does; "mask" keeps them, which
+    matters to the neighbours that re-ranking sees. Distractors (pid 0) stay.
+    Raises DataError if the folder is another, or a name does not parse.
+    """
+    root = locate(root, FOLDERS.values(), "Market-1501")
+    splits = _read(root)
+    kept = _without_junk(splits) if _drops(junk) else splits
+    if (root / MARKER).is_file():
+        truth, notes = _truth(root, splits)
+        return Benchmark(_passersby_name(root), **kept, truth=truth, root=root, notes=notes)
+    return Benchmark("Market-1501", **kept, root=root, notes=(verdict("Market-1501", splits),))
+
+
+def dukemtmc_reid(root: Path | str) -> Benchmark:
+    """DukeMTMC-reID (Zheng, Zheng and Yang, ICCV 2017).
+
+    Its authors withdrew it in 2019; this serves people who hold a copy lawfully, and nothing downloads it.
+    Raises DataError if the folder is another, or a name does not parse.
+    """
+    root = locate(root, FOLDERS.values(), "DukeMTMC-reID")
+    splits = _read(root)
+    return Benchmark("DukeMTMC-reID", **splits, root=root, notes=(verdict("DukeMTMC-reID", splits),))
+
+
+def passersby(size: str = "classroom", seed: int = 0, junk: Junk = "drop") -> Benchmark:
+    """Passersby, the synthetic data set that knows the truth; generated on first use.
+
+    ``size``: "smoke", "classroom" or "full". ``truth`` holds what is known of each image and person. Its
+    scores say nothing about real people.
+    """
+    from reid_lab.passersby import generate  # slow to import, and only needed here
+
+    return market1501(generate(size, seed), junk)
+
+
+def is_duke(root: Path) -> bool:
+    """Whether the images of a folder in Market-1501's layout have DukeMTMC-reID's names."""
+    names = [path.name for path in image_files(root / FOLDERS["query"])]
+    return bool(names) and all(DUKE_NAME.match(name) for name in names)
+
+
+def _read(root: Path) -> Splits:
+    return {split: _records(root / folder) for split, folder in FOLDERS.items()}
+
+
+def _records(folder: Path) -> list[Record]:
+    files = image_files(folder)
+    parsed = [NAME.match(path.name) for path in files]
+    bad = [path.name for path, match in zip(files, parsed, strict=True) if match is None]
+    if bad:
+        raise DataError(
+            f"{len(bad):,} of {len(files):,} image names in {folder} do not begin with identity and camera, "
+            f"as 0002_c1s1_000451_03.jpg does (first: {', '.join(bad[:3])}): rename them or move them away."
+        )
+    return [
+        Record(path, int(m[1]), int(m[2])) for path, m in zip(files, parsed, strict=True) if m is not None
+    ]
+
+
+def _drops(junk: str) -> bool:
+    if junk not in ("drop", "mask"):
+        raise DataError(
+            f'Junk images can be treated in two ways, not {junk!r}: give junk="drop" or junk="mask".'
+        )
+    return junk == "drop"
+
+
+def _without_junk(splits: Splits) -> Splits:
+    gallery = [record for record in splits["gallery"] if record.pid != JUNK]
+    return {**splits, "gallery": gallery}
+
+
+def _passersby_name(root: Path) -> str:
+    try:
+        marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
+        return f"Passersby {marker['size']}, seed {marker['seed']}"
+    except (ValueError, KeyError, TypeError):
+        return "Passersby"
+
+
+def _truth(root: Path, splits: Splits) -> tuple[pd.DataFrame | None, tuple[Finding, ...]]:
+    """The table of truths, and what of it the folder lacks."""
+    table = root / "truth.csv"
+    if not table.is_file():
+        cure = "delete the folder, and it is generated again when next asked for"
+        return None, (
+            Finding("warning", f"This Passersby folder has lost its {table.name}: {cure}.", "copy"),
+        )
+    truth = pd.read_csv(table, index_col="path", keep_default_na=False, na_values=[""])  # "none" is a word
+    present = {r.path.relative_to(root).as_posix() for records in splits.values() for r in records}
+    absent = len(set(truth.index) - present)
+    if absent:
+        sentence = (
+            f"This is a partial copy of Passersby: {absent:,} images that truth.csv lists are not there"
+        )
+        return truth, (
+            Finding("warning", f"{sentence}: copy it again, or delete it to have it generated.", "copy"),
+        )
+    return truth, (Finding("note", f"This is a full copy of Passersby: all {len(truth):,} images.", "copy"),)

@@ -1,0 +1,89 @@
+"""The demonstration: both papers' networks trained on Passersby, ranked against an untrained one, and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from reid_lab import data, figures, retrieval, training
+from reid_lab.home import runs_folder, write_text, write_whole
+from reid_lab.retrieval import Result
+from reid_lab.training import Recipe, recipes
+
+
+def demo(
+    size: str = "classroom",
+    seed: int = 0,
+    device: str | None = None,
+    runs: Path | str | None = None,
+    say: Callable[[str], object] = lambda line: None,
+) -> pd.DataFrame:
+    """Train (or load) both methods, evaluate four rankings and write ``table.csv`` and three pictures.
+
+    Args:
+        size: of data and recipes, see ``recipes.SIZES``.
+        seed: of training; the data set is always the one of seed 0.
+        device: default the GPU where there is one.
+        runs: folder of the runs; the results go to its sub-folder ``demo``.
+        say: called with a line about each stage.
+
+    Returns:
+        One row per ranking, metrics in percent.
+    """
+    runs = Path(runs if runs is not None else runs_folder())
+    out = runs / "demo"
+    say(f"Passersby, size {size}: generated on first use")
+    benchmark = data.passersby(_data_size(size))
+    say(benchmark.summary().to_string())
+    trained = {}
+    for title, recipe in _methods(size).items():
+        say(f"{title}: training on {training.pick_device(device)}, or loading what was trained before")
+        trained[title] = training.fit(recipe, benchmark, seed, device=device, runs=runs)
+        say(f"  {trained[title].result['minutes']:.1f} minutes of training, kept in {trained[title].folder}")
+    say("Ranking the gallery for every query")
+    results = _rankings(benchmark, trained, seed, device)
+    table = pd.concat([result.table(name) for name, result in results.items()]).rename_axis("ranking")
+    best = list(results)[-2]  # the trained network of paper B, before re-ranking
+    pictures = {
+        "passersby.png": figures.contact_sheet(benchmark),
+        "curves.png": figures.curves(trained),
+        "gallery.png": figures.gallery(results[best]),
+    }
+    for name, figure in pictures.items():
+        write_whole(out / name, lambda path, figure=figure: figure.savefig(path, dpi=130, format="png"))
+    environment = next(iter(trained.values())).environment
+    recipe_names = [run.folder.name for run in trained.values()]
+    about = {key: environment[key] for key in ("seed", "device", "threads", "torch", "reid_lab", "data", "date")}
+    written = table.assign(runs=" ".join(recipe_names), **about)
+    write_text(out / "table.csv", written.to_csv(float_format="%.4f"))
+    say(table.round(1).to_string())
+    say("Written to " + ", ".join(str(out / name) for name in ("table.csv", *pictures)))
+    return table
+
+
+def _methods(size: str) -> dict[str, Recipe]:
+    return {
+        "A: multi-task Res2Net": recipes.multitask(size),
+        "B: residual pooling": recipes.residual_pooling(size),
+    }
+
+
+def _rankings(
+    benchmark: data.Benchmark, trained: dict[str, training.Run], seed: int, device: str | None
+) -> dict[str, Result]:
+    where = training.pick_device(device)
+    a, b = trained.values()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        untrained = b.recipe.but(weights=None).build(2).to(where).eval()
+    plain = {"untrained network": untrained} | {title: run.model for title, run in trained.items()}
+    results = {name: retrieval.evaluate(model, benchmark, device=where) for name, model in plain.items()}
+    results[f"{list(trained)[1]}, re-ranked"] = retrieval.evaluate(b.model, benchmark, device=where, rerank=True)
+    return results
+
+
+def _data_size(size: str) -> str:
+    return "full" if size == "paper" else size

@@ -1,0 +1,168 @@
+"""One function per picture, each returning a matplotlib ``Figure``: show it in a notebook, or ``savefig`` it.
+
+Matches and misses differ by colour, line style and sign at once (paper A draws green and red frames, Figs. 5 and 6;
+paper B solid and dashed ones, Fig. 4), so that nobody depends on colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from reid_lab import data
+from reid_lab.data import Benchmark, Record
+from reid_lab.data.augment import generator, to_unit
+from reid_lab.errors import DataError
+from reid_lab.retrieval import Result
+from reid_lab.training import Run
+
+MATCH, MISS, INK = "#009E73", "#D55E00", "#222222"  # Okabe and Ito's colour-blind safe green and vermilion
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+
+
+def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> Figure:
+    """Each query and the ``top`` gallery images ranked first (paper A, Figs. 5 and 6; paper B, Fig. 4).
+
+    Args:
+        result: from ``retrieval.evaluate``, which knows the images.
+        queries: how many queries, spread evenly from the best to the worst average precision, or which (indices).
+        top: how many gallery images.
+    """
+    if result.query is None or result.gallery is None:
+        raise DataError("This result knows no images; a gallery needs one from retrieval.evaluate(model, benchmark).")
+    chosen = _spread(result.ap, queries) if isinstance(queries, int) else list(queries)
+    top = min(top, result.matches.indices.shape[1])
+    figure = Figure(figsize=(1.05 * (top + 1), 2.35 * len(chosen)), layout="constrained")
+    grid = figure.subplots(len(chosen), top + 1, squeeze=False)
+    for axes, query in zip(grid, chosen, strict=True):
+        record = result.query[query]
+        _picture(axes[0], record, f"query, camera {record.camid}\nAP {100 * result.ap[query]:.0f} %")
+        for rank in range(top):
+            index = int(result.matches.indices[query, rank])
+            if index < 0:  # fewer valid gallery images than places
+                axes[rank + 1].axis("off")
+                continue
+            correct = bool(result.matches.correct[query, rank])
+            found = result.gallery[index]
+            _picture(axes[rank + 1], found, f"{rank + 1}  camera {found.camid}", correct)
+    return figure
+
+
+def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
+    """Cumulative matching characteristic of several results (paper A, eq. 7): share of queries matched by rank k."""
+    figure, axes = _axes("rank k", "queries with a match among the first k, %")
+    for i, (name, result) in enumerate(results.items()):
+        shown = min(ranks, len(result.cmc))
+        axes.plot(
+            np.arange(1, shown + 1),
+            100 * result.cmc[:shown],
+            label=f"{name} (mAP {100 * result.mAP:.1f} %)",
+            color=COLOURS[i % len(COLOURS)],
+            linestyle=LINES[i % len(LINES)],
+            marker="o",
+            markersize=4,
+        )
+    axes.set_ylim(0, 102)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
+    """Loss, identification accuracy in training, and the mAP of the test set, epoch by epoch (paper B, Fig. 5)."""
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    panels = figure.subplots(1, 3)
+    columns = (("loss", "loss", 1), ("accuracy", "training accuracy, %", 100), ("mAP", "mAP on the test set, %", 100))
+    for axes, (column, label, scale) in zip(panels, columns, strict=True):
+        _dress(axes, "epoch", label)
+        for i, (name, run) in enumerate(runs.items()):
+            history = (run if isinstance(run, pd.DataFrame) else run.history).dropna(subset=[column])
+            axes.plot(
+                history["epoch"],
+                scale * history[column],
+                label=name,
+                color=COLOURS[i % len(COLOURS)],
+                linestyle=LINES[i % len(LINES)],
+                marker="o" if len(history) < 25 else None,
+                markersize=3,
+            )
+        axes.set_ylim(bottom=0)
+    panels[0].legend()
+    return figure
+
+
+def contact_sheet(benchmark: Benchmark, identities: int = 12, per_camera: int = 2) -> Figure:
+    """Some training identities (rows) as the cameras (columns) see them."""
+    records = [record for record in benchmark.train if record.pid > 0]
+    cameras = sorted({record.camid for record in records})
+    known = sorted({record.pid for record in records})
+    shown = [known[i] for i in np.linspace(0, len(known) - 1, min(identities, len(known))).astype(int)]
+    figure = Figure(figsize=(0.62 * len(cameras) * per_camera, 1.2 * len(shown)), layout="constrained")
+    grid = figure.subplots(len(shown), len(cameras) * per_camera, squeeze=False)
+    for row, pid in zip(grid, shown, strict=True):
+        for c, camera in enumerate(cameras):
+            seen = [record for record in records if record.pid == pid and record.camid == camera]
+            for k in range(per_camera):
+                cell = row[c * per_camera + k]
+                cell.axis("off")
+                if k < len(seen):
+                    cell.imshow(_pixels(seen[k]), aspect="auto")
+                if row is grid[0] and k == 0:
+                    cell.set_title(f"camera {camera}", fontsize=8, loc="left", color=INK)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr]
+    return figure
+
+
+def erasing_grid(benchmark: Benchmark, erasing: data.RandomErasing, count: int = 5, seed: int = 0) -> Figure:
+    """Training images above, the same after random erasing below (paper A, Fig. 4)."""
+    store = data.image_store(benchmark.train, size=(256, 128), device="cpu")
+    indices = np.linspace(0, len(store) - 1, count).astype(int)
+    before = store.batch(indices)  # (count, 3, height, width), uint8
+    after = erasing(to_unit(before), generator(seed))  # float in [0, 1]
+    figure = Figure(figsize=(1.5 * count, 6), layout="constrained")
+    for axes, images in zip(figure.subplots(2, count, squeeze=False), (before, after), strict=True):
+        for cell, image in zip(axes, images, strict=True):
+            cell.imshow(np.asarray(image.permute(1, 2, 0)))
+            cell.axis("off")
+    return figure
+
+
+def _spread(ap: np.ndarray, count: int) -> list[int]:
+    """``count`` queries from the best to the worst average precision; queries without a match (NaN) left out."""
+    order = [int(i) for i in np.argsort(-ap, kind="stable") if np.isfinite(ap[i])]
+    return [order[i] for i in np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]
+
+
+def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None) -> None:
+    axes.imshow(_pixels(record))
+    axes.set_xticks([])
+    axes.set_yticks([])
+    colour = INK if correct is None else MATCH if correct else MISS
+    sign = "" if correct is None else "  ✓" if correct else "  ✗"
+    axes.set_title(title + sign, fontsize=8, color=colour)
+    for side in axes.spines.values():
+        side.set(color=colour, linewidth=3, linestyle=(0, (2, 1.2)) if correct is False else "solid")
+
+
+def _pixels(record: Record) -> np.ndarray:
+    with Image.open(record.path) as image:
+        return np.asarray(image.convert("RGB").resize((64, 128), Image.Resampling.BILINEAR))
+
+
+def _axes(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    _dress(axes, x, y)
+    return figure, axes
+
+
+def _dress(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)

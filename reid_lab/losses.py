@@ -1,0 +1,99 @@
+"""The losses of both papers, as functions of plain tensors.
+
+Each model's ``loss(outputs, pids)`` adds them up as its paper does. Everything here is computed in float32,
+also under autocast: a distance between two similar descriptors does not survive bfloat16's three digits.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What ``model.loss(outputs, pids)`` returns.
+
+    ``total`` is what to minimise (scalar, carries gradients); ``terms`` are its parts by name, unweighted and
+    detached, for the history; ``accuracy`` is the share of images whose identity was classified rightly.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    accuracy: Tensor
+
+
+def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
+    """A context in which autocast is off on the tensor's device."""
+    device = tensor.device.type
+    known = torch.amp.is_autocast_available(device)  # the meta device, which counts operations, has none
+    return torch.autocast(device, enabled=False) if known else nullcontext()
+
+
+def identification(logits: Tensor, pids: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy over the training identities: paper A, eqs. 1 and 2; paper B, L_CE of eq. 2.
+
+    ``logits`` (batch, identities), ``pids`` (batch,) counted from 0. Label smoothing spreads the share
+    ``smoothing`` of the target evenly over all identities. Returns the mean over the batch.
+    """
+    identities = logits.shape[1]
+    p = F.one_hot(pids.long(), identities).float()  # (batch, identities): p_t = 1, all other p_i = 0
+    p = (1 - smoothing) * p + smoothing / identities
+    log_p_hat = F.log_softmax(logits.float(), dim=1)  # A eq. 1: p^ = softmax(theta_I o f)
+    return -(p * log_p_hat).sum(dim=1).mean()  # A eq. 2: sum_i -p_i log p^_i
+
+
+def square_layer(f1: Tensor, f2: Tensor) -> Tensor:
+    """The element-wise squared difference of two descriptors, (batch, d) each: paper A, eq. 3."""
+    return (f1 - f2) ** 2  # A eq. 3: f_s = (f_1 - f_2)^2
+
+
+def verification(pair_logits: Tensor, same: Tensor) -> Tensor:
+    """Cross-entropy over {same, different}: paper A, eqs. 4 and 5.
+
+    ``pair_logits`` (pairs, 2), where class 0 is "same" (q_1) and class 1 "different" (q_2); ``same`` (pairs,)
+    is true where both images show one person. Returns the mean over the pairs.
+    """
+    same = same.bool()
+    q = torch.stack([same, ~same], dim=1).float()  # (pairs, 2): same q = (1, 0), different q = (0, 1)
+    log_q_hat = F.log_softmax(pair_logits.float(), dim=1)  # A eq. 4: q^ = softmax(theta_s o f_s)
+    return -(q * log_q_hat).sum(dim=1).mean()  # A eq. 5: sum_i -q_i log q^_i
+
+
+def batch_hard_triplet(features: Tensor, pids: Tensor, margin: float) -> Tensor:
+    """Triplet loss on each anchor's farthest positive and nearest negative: paper B, L_Triplet of eq. 2.
+
+    ``features`` (batch, d) or any map (batch, ...), which is flattened; ``pids`` (batch,). The distance is
+    Euclidean. The batch-hard choice is that of Hermans, Beyer and Leibe, "In Defense of the Triplet Loss"
+    (2017). Returns the mean over the anchors that have a positive and a negative in the batch; the others are
+    left out, and a batch without any gives 0, with zero gradients.
+    """
+    with full_precision(features):
+        features = features.flatten(1).float()  # (batch, d)
+        hardest_positive, hardest_negative, usable = _hardest(features.detach(), pids)
+        d_positive = _distance(features, features[hardest_positive])  # (batch,)
+        d_negative = _distance(features, features[hardest_negative])  # (batch,)
+        hinge = F.relu(d_positive - d_negative + margin)
+        return (hinge * usable).sum() / usable.sum().clamp(min=1)
+
+
+def _hardest(features: Tensor, pids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Per anchor the index of its farthest positive and nearest negative, and whether it has both."""
+    same = pids[:, None] == pids[None, :]  # (batch, batch)
+    positive = same & ~torch.eye(len(pids), dtype=torch.bool, device=pids.device)
+    distances = torch.cdist(features, features)  # (batch, batch)
+    farthest = distances.masked_fill(~positive, -torch.inf).argmax(dim=1)
+    nearest = distances.masked_fill(same, torch.inf).argmin(dim=1)
+    return farthest, nearest, positive.any(dim=1) & (~same).any(dim=1)
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distance row by row. The clamp gives two equal rows the gradient 0 instead of 0/0."""
+    return ((a - b) ** 2).sum(dim=1).clamp(min=1e-12).sqrt()
+
+
+def accuracy(logits: Tensor, pids: Tensor) -> Tensor:
+    """The share of the batch whose largest logit is its own identity (a scalar without gradient)."""
+    return (logits.detach().argmax(dim=1) == pids).float().mean()

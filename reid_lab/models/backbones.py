@@ -1,0 +1,141 @@
+"""The networks that turn an image into feature maps: a stem and four layers of residual blocks.
+
+ResNet's block is torchvision's; Res2Net's is in ``res2net.py``. The parameters have the published names, so
+that ImageNet weights load. ``last_stride=1`` keeps layer4 at layer3's resolution, which re-identification
+often prefers: four times as many places to look at, with the same number of parameters.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck
+
+from reid_lab.errors import RecipeError
+from reid_lab.models.res2net import Res2NetBlock
+from reid_lab.models.weights import imagenet, no_weights, timm_weights, torchvision_weights
+
+# A layer's first Res2Net block has no hierarchy, so a Res2Net of (1, 1, 1, 1) would have none at all. The
+# slim ResNet has the same depth, for fair comparison.
+SLIM_LAYERS = (1, 1, 2, 1)
+
+
+class Backbone(nn.Module):
+    """A ResNet without its pooling and classifier.
+
+    ``block(inplanes, planes, stride, downsample)`` is the residual block, ``layers`` the number of blocks in
+    each of the four layers, ``width`` the channels of the stem (64 in the published networks). ``channels``
+    are those of the two feature maps that ``forward`` returns.
+    """
+
+    def __init__(self, block: Any, layers: Sequence[int], last_stride: int = 2, width: int = 64) -> None:
+        super().__init__()
+        if last_stride not in (1, 2):
+            raise RecipeError(f"The backbone's last_stride is {last_stride!r}, but it must be 1 or 2.")
+        self.channels = (4 * width * block.expansion, 8 * width * block.expansion)
+        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        out = block.expansion
+        self.layer1 = _layer(block, width, width, layers[0], stride=1)
+        self.layer2 = _layer(block, width * out, width * 2, layers[1], stride=2)
+        self.layer3 = _layer(block, width * 2 * out, width * 4, layers[2], stride=2)
+        self.layer4 = _layer(block, width * 4 * out, width * 8, layers[3], stride=last_stride)
+        _initialise(self)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (batch, 3, H, W) to the maps of layer3 and layer4.
+
+        For the 50 and 101 networks (batch, 1024, H/16, W/16) and (batch, 2048, H/32, W/32), the latter at
+        H/16, W/16 with ``last_stride=1``.
+        """
+        x = self.maxpool(self.relu(self.bn1(self.conv1(images))))  # (batch, 64, H/4, W/4)
+        x = self.layer1(x)  # (batch, 256, H/4, W/4)
+        x = self.layer2(x)  # (batch, 512, H/8, W/8)
+        layer3 = self.layer3(x)  # (batch, 1024, H/16, W/16)
+        layer4 = self.layer4(layer3)  # (batch, 2048, H/32, W/32)
+        return layer3, layer4
+
+
+def _layer(block: Any, inplanes: int, planes: int, blocks: int, stride: int) -> nn.Sequential:
+    """Residual blocks in a row; the first one changes the channels and, with its stride, the resolution."""
+    outplanes = planes * block.expansion
+    downsample = nn.Sequential(
+        nn.Conv2d(inplanes, outplanes, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outplanes)
+    )
+    first = block(inplanes, planes, stride, downsample)
+    return nn.Sequential(first, *(block(outplanes, planes) for _ in range(blocks - 1)))
+
+
+def _initialise(network: nn.Module) -> None:
+    """He et al.'s normal initialisation; batch norms keep PyTorch's weight 1 and bias 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def resnet50(last_stride: int = 2, weights: str | None = None) -> Backbone:
+    """ResNet-50: 23.51 M parameters without its classifier. Paper B's backbone, paper A's control."""
+    network = Backbone(Bottleneck, (3, 4, 6, 3), last_stride)
+    imagenet(network, weights, lambda: torchvision_weights("resnet50"))
+    return network
+
+
+def resnet101(last_stride: int = 2, weights: str | None = None) -> Backbone:
+    """ResNet-101: 42.50 M parameters without its classifier. Paper A calls it "ResNet-121"."""
+    network = Backbone(Bottleneck, (3, 4, 23, 3), last_stride)
+    imagenet(network, weights, lambda: torchvision_weights("resnet101"))
+    return network
+
+
+def resnet_slim(
+    last_stride: int = 2, weights: str | None = None, width: int = 32, layers: Sequence[int] = SLIM_LAYERS
+) -> Backbone:
+    """ResNet's blocks, fewer and narrower: for images of 128 x 64 on a CPU."""
+    network = Backbone(Bottleneck, layers, last_stride, width)
+    imagenet(network, weights, lambda: no_weights("resnet_slim"))
+    return network
+
+
+def res2net50(last_stride: int = 2, weights: str | None = None) -> Backbone:
+    """Res2Net-50, 26w x 4s: 23.65 M parameters, 25.70 M with ImageNet's classifier. Paper A's backbone."""
+    network = Backbone(Res2NetBlock, (3, 4, 6, 3), last_stride)
+    imagenet(network, weights, lambda: timm_weights("res2net50_26w_4s"))
+    return network
+
+
+def res2net101(last_stride: int = 2, weights: str | None = None) -> Backbone:
+    """Res2Net-101, 26w x 4s: 43.16 M parameters, 45.21 M with ImageNet's classifier.
+
+    Paper A's "Res2Net-121": no Res2Net has 121 layers.
+    """
+    network = Backbone(Res2NetBlock, (3, 4, 23, 3), last_stride)
+    imagenet(network, weights, lambda: timm_weights("res2net101_26w_4s"))
+    return network
+
+
+def res2net_slim(
+    last_stride: int = 2, weights: str | None = None, width: int = 32, layers: Sequence[int] = SLIM_LAYERS
+) -> Backbone:
+    """Res2Net's blocks, fewer and narrower: for images of 128 x 64 on a CPU."""
+    network = Backbone(Res2NetBlock, layers, last_stride, width)
+    imagenet(network, weights, lambda: no_weights("res2net_slim"))
+    return network
+
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "resnet50": resnet50,
+    "resnet101": resnet101,
+    "resnet_slim": resnet_slim,
+    "res2net50": res2net50,
+    "res2net101": res2net101,
+    "res2net_slim": res2net_slim,
+}
+
+
+def backbone(name: str, last_stride: int = 2, weights: str | None = None) -> Backbone:
+    """The backbone of that name. Raises RecipeError for an unknown name."""
+    if name not in BACKBONES:
+        raise RecipeError(f"There is no backbone {name!r}: choose one of {', '.join(BACKBONES)}.")
+    return BACKBONES[name](last_stride, weights)

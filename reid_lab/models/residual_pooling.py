@@ -1,0 +1,193 @@
+"""Paper B: He, Liu and Zhu, "Person re-identification method based on multi-scale residual pooling".
+
+Three places of the network are pooled twice, by average and by maximum. Residual pooling (eq. 1) makes one
+vector of each two, and these three are classified and, side by side, compared:
+
+    layer3 -- Avg(1), Max(1) -- Pavg1, Pmax1 -- eq. 1 -- Pcont1 -- BNNeck --\\
+    layer4 -- Avg(1), Max(1) -- Pavg2, Pmax2 -- eq. 1 -- Pcont2 -- BNNeck -- classifier; descriptor
+    layer4 -- Avg(2), Max(2) -- Pavg3, Pmax3 -- eq. 1 -- Pcont3 -- BNNeck --/
+                                triplet losses                 cross-entropies         (eq. 2)
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reid_lab import losses
+from reid_lab.models import heads
+from reid_lab.models.backbones import backbone as make_backbone
+from reid_lab.models.network import Network, must_be_one_of
+
+# Which pooled features a variant uses; each of them gets a triplet loss.
+POOLINGS = {
+    "residual": ("Pavg1", "Pmax1", "Pavg2", "Pmax2", "Pavg3", "Pmax3"),  # the paper's
+    "avg": ("Pavg1", "Pavg2", "Pavg3"),
+    "max": ("Pmax1", "Pmax2", "Pmax3"),
+    "baseline": ("Pavg2",),
+    "avg+avg": ("Pavg1", "Pavg2", "Pavg3"),  # and three of residual's size, to compare it with
+    "max+max": ("Pmax1", "Pmax2", "Pmax3"),
+    "max+avg": ("Pavg1", "Pmax1", "Pavg2", "Pmax2", "Pavg3", "Pmax3"),
+}
+SIGNS = {"avg-max": 1, "max-avg": -1}  # eq. 1's, and that of section 3.2's words
+
+
+@dataclass
+class ResidualPoolingOutputs:
+    """The nine features of Fig. 1 by the paper's names, and what becomes of them.
+
+    The baseline has only Pavg2, and no ``contrast``.
+    """
+
+    pooled: dict[str, Tensor]  # Pavg1 .. Pmax3: (batch, c, 1, 1), the third ones (batch, c, 2, 2)
+    contrast: dict[str, Tensor]  # Pcont1 .. Pcont3: (batch, dim)
+    necks: list[Tensor]  # after each BNNeck: (batch, dim)
+    logits: list[Tensor]  # of each: (batch, identities)
+
+
+class ResidualPool(nn.Module):
+    """The residual pooling module: paper B, Fig. 3 and eq. 1, and the variants it is compared with.
+
+    Each 1x1 convolution has no bias and is followed by batch normalisation and ReLU, unless ``nonlinear`` is
+    false. With ``shared`` both are one convolution d. Shared and linear, eq. 1 is plain average pooling:
+    d(Pmax) + d(Pavg - Pmax) = d(Pmax) + d(Pavg) - d(Pmax) = d(Pavg).
+    """
+
+    def __init__(
+        self, channels: int, dim: int, pooling: str, sign: str, shared: bool, nonlinear: bool
+    ) -> None:
+        super().__init__()
+        self.pooling, self.sign = pooling, SIGNS[sign]
+        self.first = _delta(channels, dim, nonlinear)
+        single = shared or pooling in ("avg", "max")
+        self.second = None if single else _delta(channels, dim, nonlinear)
+
+    def forward(self, p_avg: Tensor, p_max: Tensor) -> Tensor:
+        """Two pooled maps (batch, c, m, m) to one (batch, dim, m, m)."""
+        delta1, delta2 = self.first, self.first if self.second is None else self.second
+        match self.pooling:
+            case "residual":
+                return delta1(p_max) + delta2(self.sign * (p_avg - p_max))  # eq. 1: Pcont
+            case "avg":
+                return delta1(p_avg)
+            case "max":
+                return delta1(p_max)
+            case "avg+avg":
+                return delta1(p_avg) + delta2(p_avg)
+            case "max+max":
+                return delta1(p_max) + delta2(p_max)
+            case _:  # max+avg
+                return delta1(p_max) + delta2(p_avg)
+
+
+def _delta(channels: int, dim: int, nonlinear: bool) -> nn.Module:
+    """Eq. 1's 1x1 convolution. (batch, channels, m, m) -> (batch, dim, m, m)."""
+    convolution = nn.Conv2d(channels, dim, kernel_size=1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return nn.Sequential(convolution, nn.BatchNorm2d(dim), nn.ReLU()) if nonlinear else convolution
+
+
+class ResidualPooling(Network):
+    """Multi-scale residual pooling (paper B, Fig. 1), its variants (Table 2) and controls of equal size.
+
+    ``pooling`` chooses the variant (POOLINGS). ``dim`` is the unified dimension; ``shared_convolutions``,
+    ``nonlinear`` and ``sign`` are those of ResidualPool. ``third``: the 2x2 features pass the convolutions as
+    a "map" that is averaged afterwards, or "flatten"-ed to one vector of four times the channels.
+    ``classifiers``: 1 for the three branches, or 3. ``fusion`` of the three into the descriptor: "concat" or
+    "sum".
+    """
+
+    def __init__(
+        self,
+        num_pids: int,
+        backbone: str = "resnet50",
+        pooling: str = "residual",
+        dim: int = 640,
+        shared_convolutions: bool = False,
+        nonlinear: bool = True,
+        sign: str = "avg-max",
+        third: str = "map",
+        classifiers: int = 1,
+        fusion: str = "concat",
+        smoothing: float = 0.1,
+        margin: float = 0.3,
+        last_stride: int = 1,
+        input_size: tuple[int, int] = (288, 144),
+        weights: str | None = None,
+    ) -> None:
+        must_be_one_of("pooling", pooling, POOLINGS)
+        must_be_one_of("sign", sign, SIGNS)
+        must_be_one_of("third", third, ("map", "flatten"))
+        must_be_one_of("classifiers", classifiers, (1, 3))
+        must_be_one_of("fusion", fusion, ("concat", "sum"))
+        super().__init__(make_backbone(backbone, last_stride, weights), num_pids, input_size)
+        self.pooling, self.third, self.fusion = pooling, third, fusion
+        self.smoothing, self.margin = smoothing, margin
+        c3, c4 = self.backbone.channels  # 1024 and 2048
+        inputs = [c3, c4, c4 * 4 if third == "flatten" else c4]
+        if pooling == "baseline":  # no eq. 1: its one BNNeck takes layer4's average as it is
+            inputs, dim, classifiers = [], c4, 1
+        self.pools = nn.ModuleList(
+            ResidualPool(c, dim, pooling, sign, shared_convolutions, nonlinear) for c in inputs
+        )
+        self.necks = nn.ModuleList(heads.BNNeck(dim) for _ in inputs or [c4])
+        self.classifiers = nn.ModuleList(
+            heads.classifier(dim, num_pids, bias=False) for _ in range(classifiers)
+        )
+
+    def forward(self, images: Tensor) -> ResidualPoolingOutputs:
+        """Images (batch, 3, H, W) to the nine features, and the logits of the last three."""
+        layer3, layer4 = self.backbone(images)  # (batch, 1024, h, w), (batch, 2048, h, w) with last_stride=1
+        with losses.full_precision(images):
+            pooled = self._pool(layer3, layer4)
+            contrast = self._contrast(pooled)  # 3 x (batch, 640)
+            vectors = list(contrast.values()) or [pooled["Pavg2"].flatten(1)]
+            necks = [neck(vector) for neck, vector in zip(self.necks, vectors, strict=True)]
+            logits = [self.classifiers[j % len(self.classifiers)](neck) for j, neck in enumerate(necks)]
+        return ResidualPoolingOutputs(pooled, contrast, necks, logits)
+
+    def _pool(self, layer3: Tensor, layer4: Tensor) -> dict[str, Tensor]:
+        """The six basic features of section 3.1; of the baseline only the one it uses."""
+        if self.pooling == "baseline":
+            return {"Pavg2": heads.average_pool(layer4, 1)}
+        return {
+            "Pavg1": heads.average_pool(layer3, 1),  # (batch, 1024, 1, 1)
+            "Pmax1": heads.max_pool(layer3, 1),
+            "Pavg2": heads.average_pool(layer4, 1),  # (batch, 2048, 1, 1)
+            "Pmax2": heads.max_pool(layer4, 1),
+            "Pavg3": heads.average_pool(layer4, 2),  # (batch, 2048, 2, 2)
+            "Pmax3": heads.max_pool(layer4, 2),
+        }
+
+    def _contrast(self, pooled: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Pcont1 .. Pcont3, (batch, dim) each: eq. 1 at the three places, brought to one size."""
+        contrast = {}
+        for i, pool in enumerate(self.pools, start=1):
+            p_avg, p_max = pooled[f"Pavg{i}"], pooled[f"Pmax{i}"]
+            if self.third == "flatten":
+                p_avg, p_max = p_avg.flatten(1)[..., None, None], p_max.flatten(1)[..., None, None]
+            contrast[f"Pcont{i}"] = pool(p_avg, p_max).mean(dim=(2, 3))  # (batch, 640)
+        return contrast
+
+    def descriptor(self, images: Tensor) -> Tensor:
+        """The fused BNNeck features, of length 1: (batch, 3 x 640), or (batch, 640) with ``fusion="sum"``."""
+        necks = self(images).necks
+        fused = torch.cat(necks, dim=1) if self.fusion == "concat" else torch.stack(necks).sum(dim=0)
+        return F.normalize(fused, dim=1)
+
+    def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor) -> losses.Losses:
+        """Eq. 2: (1/6) sum of 6 triplet losses + (1/3) sum of 3 cross-entropies.
+
+        A variant that uses three (one) of the six basic features weighs its triplet losses 1/3 (1).
+        """
+        basic = [outputs.pooled[name] for name in POOLINGS[self.pooling]]
+        triplets = [losses.batch_hard_triplet(feature, pids, self.margin) for feature in basic]
+        entropies = [losses.identification(logits, pids, self.smoothing) for logits in outputs.logits]
+        triplet = torch.stack(triplets).mean()  # eq. 2: 1/6 sum_i L_Triplet^i
+        identification = torch.stack(entropies).mean()  # eq. 2: 1/3 sum_j L_CE^j
+        return losses.Losses(
+            total=triplet + identification,
+            terms={"triplet": triplet.detach(), "identification": identification.detach()},
+            accuracy=losses.accuracy(torch.stack(outputs.logits).sum(dim=0), pids),
+        )

@@ -1,0 +1,94 @@
+"""Where ready-made weights come from, and how weights are loaded without surprises."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from reid_lab.errors import RecipeError, WeightsError
+
+
+def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
+    """Load a state dict that fits the model exactly.
+
+    Raises WeightsError, with the model untouched, where a parameter is missing, unknown or of another shape.
+    """
+    own = model.state_dict()
+    missing = own.keys() - state_dict.keys()
+    unexpected = state_dict.keys() - own.keys()
+    differing = [
+        f"{name} {tuple(state_dict[name].shape)} for {tuple(own[name].shape)}"
+        for name in own.keys() & state_dict.keys()
+        if state_dict[name].shape != own[name].shape
+    ]
+    findings = [
+        f"{len(found)} {what} ({_first_few(found)})"
+        for what, found in [("missing", missing), ("unexpected", unexpected), ("of another shape", differing)]
+        if found
+    ]
+    if findings:
+        raise WeightsError(
+            f"These weights do not belong to this {type(model).__name__}: of its {len(own)} tensors "
+            f"{', '.join(findings)}; build the model with the recipe that the weights were trained with."
+        )
+    model.load_state_dict(state_dict)
+
+
+def _first_few(names: Iterable[str], few: int = 3) -> str:
+    names = sorted(names)
+    return ", ".join(names[:few]) + (", ..." if len(names) > few else "")
+
+
+def imagenet(network: nn.Module, weights: str | None, fetch: Callable[[], Mapping[str, Tensor]]) -> None:
+    """Load what ``fetch`` brings, less ImageNet's classifier, if ``weights`` is "imagenet"."""
+    if weights is None:
+        return
+    if weights != "imagenet":
+        raise RecipeError(f'The backbone\'s weights are {weights!r}, but they must be "imagenet" or None.')
+    load_weights(network, {name: value for name, value in fetch().items() if not name.startswith("fc.")})
+
+
+def torchvision_weights(name: str) -> Mapping[str, Tensor]:
+    """torchvision's first ImageNet weights (V1, the ones that both papers' authors could have had)."""
+    from torchvision.models import get_model_weights
+
+    source = get_model_weights(name)["IMAGENET1K_V1"]
+    place = Path(torch.hub.get_dir()) / "checkpoints"
+    cure = f"download {source.url} on a machine that has one and put it into {place}"
+    try:
+        return source.get_state_dict(progress=sys.stderr.isatty(), check_hash=True, weights_only=True)
+    except Exception as error:  # no network, no disk space, a damaged file in the cache
+        raise _unavailable(name, error, cure) from error
+
+
+def timm_weights(name: str) -> Mapping[str, Tensor]:
+    """The Res2Net authors' ImageNet weights, as timm keeps them.
+
+    Read their licence before commercial use: the authors' own code is CC BY-NC-SA.
+    """
+    cure = "copy the cache that timm fills (the folder HF_HOME) from a machine that has one"
+    try:
+        import timm
+    except ImportError as error:
+        raise _unavailable(name, error, "install timm with `pip install timm`") from error
+    try:
+        return timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:  # no network, no disk space, a damaged file in the cache
+        raise _unavailable(name, error, cure) from error
+
+
+def no_weights(name: str) -> Mapping[str, Tensor]:
+    """Nobody has trained the slim networks on ImageNet."""
+    raise WeightsError(
+        f"There are no ImageNet weights for {name}: use weights=None, or the network of 50 layers."
+    )
+
+
+def _unavailable(name: str, error: Exception, cure: str) -> WeightsError:
+    reason = str(error).strip().splitlines()
+    return WeightsError(
+        f"The ImageNet weights of {name} could not be had ({type(error).__name__}: {(reason or [''])[0]}); "
+        f"without a network, {cure}, or start from random weights with weights=None."
+    )

@@ -1,0 +1,253 @@
+"""Who walks past: identities, their bodies and their limited wardrobe.
+
+Identities come in blocks of four. In a share of the blocks the four look alike: they wear the same clothes in
+the same colours and differ in hair, shoes, bag and logo only, so that clothing colour alone cannot tell them
+apart. Blocks are dealt to training and test in turn, at every size and every seed: nobody trained on at one
+size is tested at another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reid_lab.passersby.chance import Draw
+
+BLOCK = 4  # consecutive identities that may look alike
+LOOK_ALIKE_SHARE = 0.4  # of the blocks
+PERSON_STREAM, WARDROBE_STREAM = 11, 12
+
+Colour = tuple[int, int, int]
+
+SKINS: dict[str, Colour] = {
+    "pale": (224, 184, 160),
+    "fair": (212, 168, 140),
+    "tan": (190, 142, 112),
+    "brown": (146, 102, 76),
+    "dark": (98, 68, 52),
+}
+SKIN_WEIGHTS = {"pale": 3, "fair": 5, "tan": 4, "brown": 2, "dark": 2}
+HAIRS: dict[str, Colour] = {
+    "black": (30, 27, 27),
+    "dark brown": (50, 38, 32),
+    "brown": (82, 60, 44),
+    "blond": (168, 138, 92),
+    "red": (122, 66, 40),
+    "grey": (138, 136, 132),
+}
+HAIR_WEIGHTS = {"black": 8, "dark brown": 5, "brown": 3, "blond": 2, "red": 1, "grey": 2}
+CLOTHS: dict[str, Colour] = {
+    "black": (38, 38, 42),
+    "charcoal": (66, 67, 72),
+    "grey": (122, 123, 126),
+    "light grey": (172, 173, 174),
+    "white": (222, 221, 217),
+    "navy": (42, 50, 78),
+    "denim": (72, 92, 124),
+    "sky": (136, 160, 186),
+    "beige": (184, 166, 138),
+    "brown": (98, 76, 60),
+    "olive": (92, 94, 66),
+    "green": (62, 98, 78),
+    "burgundy": (108, 44, 54),
+    "pink": (204, 158, 164),
+    "red": (172, 52, 50),
+    "yellow": (204, 170, 82),
+    "teal": (54, 112, 118),
+    "orange": (200, 112, 58),
+    "purple": (96, 72, 116),
+}
+UPPER_WEIGHTS = {
+    "black": 9,
+    "charcoal": 5,
+    "grey": 6,
+    "light grey": 4,
+    "white": 9,
+    "navy": 7,
+    "denim": 3,
+    "sky": 4,
+    "beige": 4,
+    "brown": 2,
+    "olive": 3,
+    "green": 2,
+    "burgundy": 3,
+    "pink": 3,
+    "red": 2,
+    "yellow": 1,
+    "teal": 1,
+    "orange": 1,
+    "purple": 1,
+}
+LOWER_WEIGHTS = {
+    "black": 9,
+    "charcoal": 4,
+    "grey": 3,
+    "navy": 5,
+    "denim": 8,
+    "beige": 4,
+    "brown": 1,
+    "olive": 2,
+    "white": 1,
+    "burgundy": 1,
+}
+SHOE_WEIGHTS = {"black": 8, "white": 6, "brown": 3, "grey": 3, "red": 1, "navy": 1, "sky": 1}
+BAG_COLOURS = {
+    "black": 7,
+    "charcoal": 3,
+    "navy": 3,
+    "brown": 3,
+    "burgundy": 2,
+    "olive": 2,
+    "red": 1,
+    "teal": 1,
+    "beige": 2,
+    "pink": 1,
+    "orange": 1,
+}
+
+UPPERS = {
+    "t-shirt": 8,
+    "shirt": 5,
+    "sweater": 5,
+    "hoodie": 4,
+    "jacket": 5,
+    "coat": 2,
+    "dress": 2,
+    "vest top": 1,
+}
+LOWERS = {"trousers": 6, "jeans": 6, "slim": 5, "wide": 2, "shorts": 4, "skirt": 3, "long skirt": 1}
+PATTERNS = {"plain": 12, "stripes": 2, "check": 1, "block": 2, "raglan": 1}
+HAIR_STYLES = {"short": 8, "bob": 3, "long": 4, "ponytail": 3, "bun": 2, "bald": 1, "crop": 4}
+HATS = {"none": 16, "cap": 2, "beanie": 1, "sun hat": 1}
+BAGS = {"none": 9, "backpack": 5, "shoulder bag": 4, "handbag": 2, "plastic bag": 1}
+LOGOS = {"none": 10, "disc": 2, "bar": 2, "panel": 2, "letters": 2}
+OPEN_FRONT = ("shirt", "jacket", "coat", "hoodie")
+
+
+ATTRIBUTES = (  # of a person, in the truth table
+    *("height", "skin", "hair", "hair_style", "hat", "hat_colour"),
+    *("upper", "upper_colour", "second_colour", "pattern", "sleeves", "open_front"),
+    *("lower", "lower_colour", "tights", "shoes", "bag", "bag_colour"),
+    *("front_logo", "back_print", "logo_colour"),
+)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Everything about a person that no camera changes; lengths in metres, colours in RGB 0 .. 255."""
+
+    height: float
+    girth: float  # 1 is average
+    shoulders: float  # 1 is average
+    hips: float  # 1 is average
+    gait: float  # swing of the thigh, turns
+    skin: str
+    hair: str
+    hair_style: str
+    hat: str
+    hat_colour: str
+    upper: str
+    upper_colour: str
+    second_colour: str
+    pattern: str
+    sleeves: str  # none, short, long
+    open_front: bool
+    lower: str
+    lower_colour: str
+    tights: bool
+    shoes: str
+    bag: str
+    bag_colour: str
+    bag_side: int  # -1 right, +1 left
+    front_logo: str
+    back_print: str
+    logo_colour: str
+    tint: tuple[float, float]  # how far this very garment is from the colour's middle: upper, lower
+
+    def attributes(self) -> dict[str, str | float | bool]:
+        """What the truth table says about the identity."""
+        return {name: getattr(self, name) for name in ATTRIBUTES}
+
+
+def _other(draw: Draw, weights: dict[str, int], colour: str) -> str:
+    return draw.weighted({name: weight for name, weight in weights.items() if name != colour})
+
+
+def _clothes(draw: Draw) -> dict[str, object]:
+    """The part of the wardrobe that a look-alike block shares."""
+    upper = draw.weighted(UPPERS)
+    colour = draw.weighted(UPPER_WEIGHTS)
+    warm = upper in ("sweater", "hoodie", "jacket", "coat")
+    lower = draw.weighted(LOWERS)
+    unlike = "" if draw.chance(0.1) else colour
+    if upper == "dress":
+        lower = "long skirt" if draw.chance(0.25) else "skirt"
+    if upper == "coat" and lower == "shorts":
+        lower = "trousers"
+    return {
+        "upper": upper,
+        "upper_colour": colour,
+        "second_colour": _other(draw, UPPER_WEIGHTS, colour),
+        "pattern": draw.weighted(PATTERNS) if upper not in ("coat", "jacket") else "plain",
+        "sleeves": "long" if warm or (upper == "shirt" and draw.chance(0.6)) else
+                   "none" if upper == "vest top" or (upper == "dress" and draw.chance(0.5)) else "short",
+        "open_front": upper in OPEN_FRONT and draw.chance(0.45),
+        "lower": lower,
+        "lower_colour": colour if upper == "dress" else _other(draw, LOWER_WEIGHTS, unlike),
+        "tint": (draw.near(14.0), draw.near(12.0)),
+    }  # fmt: skip
+
+
+def _make(body: Draw, wardrobe: Draw) -> Person:
+    """A person from two streams: their own, and the wardrobe (shared in a look-alike block)."""
+    clothes = _clothes(wardrobe)
+    long_hair = body.chance(0.5)
+    styles = {k: w for k, w in HAIR_STYLES.items() if (k in ("bob", "long", "ponytail", "bun")) == long_hair}
+    slight = long_hair and body.chance(0.8)
+    return Person(
+        height=round(body.between(1.54, 1.74) if slight else body.between(1.62, 1.90), 3),
+        girth=1.0 + body.near(0.16) - (0.06 if slight else 0.0),
+        shoulders=1.0 + body.near(0.08) - (0.07 if slight else 0.0),
+        hips=1.0 + body.near(0.08) + (0.07 if slight else 0.0),
+        gait=body.between(0.046, 0.066),
+        skin=body.weighted(SKIN_WEIGHTS),
+        hair=body.weighted(HAIR_WEIGHTS),
+        hair_style=body.weighted(styles),
+        hat=body.weighted(HATS),
+        hat_colour=body.weighted(BAG_COLOURS),
+        tights=body.chance(0.35) and clothes["lower"] == "skirt",
+        shoes=body.weighted(SHOE_WEIGHTS),
+        bag=body.weighted(BAGS),
+        bag_colour=body.weighted(BAG_COLOURS),
+        bag_side=1 if body.chance(0.5) else -1,
+        front_logo=body.weighted(LOGOS),
+        back_print=body.weighted(LOGOS),
+        logo_colour=_other(body, UPPER_WEIGHTS, str(clothes["upper_colour"])),
+        **clothes,  # type: ignore[arg-type]
+    )
+
+
+def block_of(pid: int) -> int:
+    """The block an identity (pid >= 1) belongs to; even blocks train, odd blocks test."""
+    return (pid - 1) // BLOCK
+
+
+def look_alike(seed: int, pid: int) -> bool:
+    """Whether this identity shares its clothes with the rest of its block."""
+    return Draw(seed, WARDROBE_STREAM, block_of(pid), 0).chance(LOOK_ALIKE_SHARE)
+
+
+def person(seed: int, pid: int) -> Person:
+    """The identity `pid` (1 and up) of a data set's seed."""
+    owner = block_of(pid) if look_alike(seed, pid) else 1_000_000 + pid
+    return _make(Draw(seed, PERSON_STREAM, pid), Draw(seed, WARDROBE_STREAM, owner, 1))
+
+
+def stranger(draw: Draw) -> Person:
+    """Somebody without an identity: a distractor, or another person in the box."""
+    return _make(draw, draw)
+
+
+def cloth(name: str, tint: float = 0.0) -> tuple[float, float, float]:
+    """RGB of a cloth colour, lightened or darkened by `tint`."""
+    red, green, blue = CLOTHS[name]
+    return red + tint, green + tint, blue + tint

@@ -1,0 +1,242 @@
+"""From a decided shot to its pixels, its person mask and its keypoints.
+
+People are drawn at 2 x 2 samples per pixel over the place's layers, then the camera's lens, tone and noise
+follow, one image at a time, float32, in a fixed order of elementwise operations: the bytes are the same on
+every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from reid_lab.passersby import bodies, outfits, places
+from reid_lab.passersby.outfits import Body
+from reid_lab.passersby.shots import FINE, HEIGHT_PX, WIDTH_PX, Figure, Key, Shot, shoot
+from reid_lab.passersby.tubes import Canvas
+
+f32 = np.float32
+BLUR = 0.5  # strength of the lenses
+NOISE = 1.0  # strength of the sensors
+# Somebody whom the front layer hides more than this is drawn before it: no detector would have found them.
+MOST_HIDDEN = 0.5
+MAIN = 1  # the main figure's materials are MAIN * PALETTE and up; others have other numbers
+
+
+@dataclass
+class Drawn:
+    """The people of a shot in samples."""
+
+    canvas: Canvas
+    palette: np.ndarray  # (256, 3) float32
+    body: Body | None  # the main figure's
+    area: int  # samples of the main figure before anything hid it
+
+
+def draw_people(seed: int, shot: Shot) -> Drawn:
+    """Draw everybody, the farthest first."""
+    camera = places.SPECS[shot.key.camid - 1]
+    _, folds = places.noises(seed)
+    canvas = Canvas(HEIGHT_PX * FINE, WIDTH_PX * FINE, folds)
+    palette = np.zeros((256, 3), np.float32)
+    body, area, number = None, 0, MAIN + 1
+
+    def put(figure: Figure, slot: int) -> Body:
+        drawn = Body(figure.who, figure.pose, figure.view)
+        palette[slot * bodies.PALETTE : (slot + 1) * bodies.PALETTE] = bodies.palette(figure.who)
+        for tube in outfits.tubes(drawn):
+            canvas.draw(tube, camera.sun, camera.ambient, slot * bodies.PALETTE, figure.folds_at)
+        return drawn
+
+    for figure in shot.behind:
+        put(figure, number)
+        number += 1
+    if shot.main:
+        body = put(shot.main, MAIN)
+        area = int(np.count_nonzero(_main(canvas)))
+    for figure in shot.before:
+        put(figure, number)
+        number += 1
+    return Drawn(canvas, palette, body, area)
+
+
+def _main(canvas: Canvas) -> np.ndarray:
+    """Samples that show the main figure."""
+    return (canvas.material - np.uint8(MAIN * bodies.PALETTE)) < bodies.PALETTE  # wraps around below
+
+
+def _places(shot: Shot) -> tuple[np.ndarray, np.ndarray]:
+    """Scene rows and columns of the samples, inside the scene."""
+    left, top, width, height = shot.box
+    rows = (np.arange(HEIGHT_PX * FINE) + 0.5) * (height / (HEIGHT_PX * FINE)) + top
+    columns = (np.arange(WIDTH_PX * FINE) + 0.5) * (width / (WIDTH_PX * FINE)) + left
+    scene = places.scenery
+    return (
+        np.clip(np.floor(rows).astype(np.int64), 0, scene.HEIGHT - 1),
+        np.clip(np.floor(columns).astype(np.int64), 0, scene.WIDTH - 1),
+    )
+
+
+def _crop(layer: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The part of a layer that the box shows, mean of 2 x 2 samples: (128, 64[, C]) float32."""
+    first = int(columns[0])
+    strip = layer[:, first : int(columns[-1]) + 1]
+    tall = strip[rows[0::2]].astype(np.uint16) + strip[rows[1::2]]
+    total = tall[:, columns[0::2] - first] + tall[:, columns[1::2] - first]
+    return total.astype(np.float32) * f32(0.25)
+
+
+def _shadow(
+    image: np.ndarray, x0: float, y0: float, x1: float, y1: float, wide: float, tall: float, dark: float
+) -> None:
+    """Darken around a segment on the ground (pixels): an ellipse of radii `wide`, `tall` swept along it."""
+    left, right = max(int(min(x0, x1) - wide), 0), min(int(max(x0, x1) + wide) + 2, WIDTH_PX)
+    top, bottom = max(int(min(y0, y1) - tall), 0), min(int(max(y0, y1) + tall) + 2, HEIGHT_PX)
+    if left >= right or top >= bottom:
+        return
+    flat = wide / tall  # squeeze rows so that the ellipse is a circle
+    dx, dy = x1 - x0, (y1 - y0) * flat
+    xs = ((np.arange(left, right) + 0.5) - x0).astype(np.float32)[None, :]
+    ys = (((np.arange(top, bottom) + 0.5) - y0) * flat).astype(np.float32)[:, None]
+    along = (xs * f32(dx) + ys * f32(dy)) * f32(1.0 / (dx * dx + dy * dy + 1e-6))
+    along = np.minimum(np.maximum(along, f32(0.0)), f32(1.0))
+    away_x, away_y = xs - along * f32(dx), ys - along * f32(dy)
+    soft = f32(1.0) - (away_x * away_x + away_y * away_y) * f32(1.0 / (wide * wide))
+    soft = np.minimum(np.maximum(soft, f32(0.0)) * f32(1.8), f32(1.0)) * (f32(1.0) - along * f32(0.35))
+    image[top:bottom, left:right] *= (f32(1.0) - f32(dark) * soft)[..., None]
+
+
+def _cast_shadows(image: np.ndarray, shot: Shot) -> None:
+    right, away, dark = places.SPECS[shot.key.camid - 1].shadow
+    for figure in (*shot.behind, *([shot.main] if shot.main else []), *shot.before):
+        x, y, metre = figure.view.x / FINE, figure.view.y / FINE, figure.view.scale / FINE
+        tall = figure.who.height
+        _shadow(image, x - 0.12 * metre, y, x + 0.12 * metre, y, 0.24 * metre, 0.07 * metre, 0.5)
+        _shadow(
+            image, x, y, x + right * tall * metre, y - away * tall * metre, 0.17 * metre, 0.11 * metre, dark
+        )
+
+
+def _over(image: np.ndarray, drawn: Drawn) -> None:
+    """Put the people over the image, mean of 2 x 2 samples."""
+    material = drawn.canvas.material
+    occupied = np.flatnonzero(material.any(1))
+    if not len(occupied):
+        return
+    columns = np.flatnonzero(material.any(0))
+    top, bottom = int(occupied[0]) // 2, int(occupied[-1]) // 2 + 1
+    left, right = int(columns[0]) // 2, int(columns[-1]) // 2 + 1
+    window = (slice(2 * top, 2 * bottom), slice(2 * left, 2 * right))
+    material = material[window]
+    colour = drawn.palette.take(material.reshape(-1), axis=0).reshape(*material.shape, 3)
+    colour *= drawn.canvas.brightness[window][..., None]
+    bare = (material == 0).view(np.uint8)
+    bare = bare[0::2] + bare[1::2]
+    bare = (bare[:, 0::2] + bare[:, 1::2]).astype(np.float32)[..., None]  # samples of 4 that show the place
+    tall = colour[0::2] + colour[1::2]  # palette entry 0 is black
+    total = tall[:, 0::2] + tall[:, 1::2]
+    part = image[top:bottom, left:right]
+    part *= bare
+    part += total
+    part *= f32(0.25)
+
+
+def _blur(image: np.ndarray, strength: float) -> np.ndarray:
+    """Mix every pixel with its neighbours along both axes; strength 0 .. 1."""
+    side = f32(0.30 * strength)
+    for axis in (0, 1):
+        padded = (
+            np.concatenate([image[:1], image, image[-1:]])
+            if axis == 0
+            else np.concatenate([image[:, :1], image, image[:, -1:]], 1)
+        )
+        near = padded[:-2] + padded[2:] if axis == 0 else padded[:, :-2] + padded[:, 2:]
+        near *= side
+        image = image * (f32(1.0) - f32(2.0) * side)
+        image += near
+    return image
+
+
+def _develop(image: np.ndarray, shot: Shot, grain: np.ndarray) -> np.ndarray:
+    """Lens, colour, tone, noise: (128, 64, 3) float32 to uint8."""
+    camera = places.SPECS[shot.key.camid - 1]
+    image = _blur(image, min(camera.blur * BLUR + shot.softness, 1.0))
+    grey = image[..., 0] * f32(0.3) + image[..., 1] * f32(0.59) + image[..., 2] * f32(0.11)
+    mixed = f32(1.0 + (camera.saturation - 1.0) * places.COLOUR_STRENGTH)
+    image *= mixed
+    image += (grey * (f32(1.0) - mixed))[..., None]
+    index = np.minimum(np.maximum(image * f32(4.0), f32(0.0)), f32(1023.0)).astype(np.int32)
+    tables = places.tone(camera, shot.exposure, shot.warmth)
+    y, x = shot.grain_at[0] % (grain.shape[0] - HEIGHT_PX), shot.grain_at[1] % (grain.shape[1] - WIDTH_PX)
+    finished = grain[y : y + HEIGHT_PX, x : x + WIDTH_PX] * f32(camera.noise * NOISE) + f32(0.5)
+    for channel in range(3):
+        finished[..., channel] += tables[channel].take(index[..., channel])
+    return np.minimum(np.maximum(finished, f32(0.0)), f32(255.0)).astype(np.uint8)
+
+
+def render(seed: int, key: Key) -> tuple[np.ndarray, Shot, float]:
+    """An image (128, 64, 3) uint8, its shot, and the share of the main figure that is hidden in the box."""
+    shot, drawn, veil = _people(seed, key)
+    place = places.place(seed, key.camid)
+    rows, columns = _places(shot)
+    image = _crop(place.both if veil is None else place.back, rows, columns)
+    _cast_shadows(image, shot)
+    _over(image, drawn)
+    if veil is not None:
+        image += (_crop(place.front, rows, columns) - image) * (veil[..., None] * f32(1.0 / 255.0))
+    grain, _ = places.noises(seed)
+    return _develop(image, shot, grain), shot, hidden_share(drawn, veil)
+
+
+def _people(seed: int, key: Key) -> tuple[Shot, Drawn, np.ndarray | None]:
+    """The shot, its people, and the opacity 0 .. 255 (128, 64) of the front layer if it is before them."""
+    shot = shoot(seed, key)
+    drawn = draw_people(seed, shot)
+    if not shot.far:
+        return shot, drawn, None
+    veil = _crop(places.place(seed, key.camid).alpha, *_places(shot))
+    return shot, drawn, veil if hidden_share(drawn, veil) <= MOST_HIDDEN else None
+
+
+def visible_main(drawn: Drawn, veil: np.ndarray | None) -> np.ndarray:
+    """Pixels (128, 64) bool that show the main figure: in half of their samples, before the front layer."""
+    samples = _main(drawn.canvas).view(np.uint8)
+    samples = samples[0::2] + samples[1::2]
+    shown = (samples[:, 0::2] + samples[:, 1::2]) >= 2
+    return shown if veil is None else shown & (veil < f32(127.5))
+
+
+def hidden_share(drawn: Drawn, veil: np.ndarray | None) -> float:
+    """1 - visible area / area inside the box, in samples; 0 without a figure."""
+    if not drawn.area:
+        return 0.0
+    shown = _main(drawn.canvas)
+    if veil is not None and veil.any():
+        shown = shown & (veil < f32(127.5)).repeat(2, 0).repeat(2, 1)
+    return 1.0 - int(np.count_nonzero(shown)) / drawn.area
+
+
+def person_mask(seed: int, key: Key) -> np.ndarray:
+    """Where the image shows its main person: (128, 64) bool."""
+    _, drawn, veil = _people(seed, key)
+    return visible_main(drawn, veil)
+
+
+def person_keypoints(seed: int, key: Key) -> list[tuple[str, float, float, int]]:
+    """Name, x, y (pixels) and visibility of the main person's keypoints.
+
+    Visibility: 2 seen (the person is drawn there), 1 hidden by a thing or somebody else, 0 outside the image
+    or no person. A joint behind the person's own body counts as seen: it is where the person is.
+    """
+    _, drawn, veil = _people(seed, key)
+    if drawn.body is None:
+        return [(name, 0.0, 0.0, 0) for name in bodies.KEYPOINTS]
+    seen = visible_main(drawn, veil)
+    rows = []
+    for name in bodies.KEYPOINTS:
+        x, y, _ = drawn.body.at[name]
+        x, y = x / FINE, y / FINE
+        inside = 0 <= x < WIDTH_PX and 0 <= y < HEIGHT_PX
+        rows.append((name, x, y, 0 if not inside else 2 if seen[int(y), int(x)] else 1))
+    return rows

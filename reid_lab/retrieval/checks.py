@@ -1,0 +1,95 @@
+"""What comes in from outside becomes float32 tensors and whole-number labels, or a sentence says why not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reid_lab.errors import DataError, DeviceError, FeatureError
+
+
+def features(values: Any, name: str, device: torch.device | None = None) -> Tensor:
+    """`values` (N, d), numpy or torch, of any real type, as a float32 tensor on `device` (None: where it is).
+
+    Raises FeatureError if the shape is not (N, d), if N or d is 0, or if a row holds NaN or infinity.
+    """
+    tensor = torch.as_tensor(values)
+    if tensor.ndim != 2 or 0 in tensor.shape:
+        raise FeatureError(
+            f"{name} features have shape {tuple(tensor.shape)}, but (images, dimension) is needed, at least "
+            f"one of each: check what was extracted."
+        )
+    if tensor.is_complex():
+        raise FeatureError(
+            f"{name} features are complex numbers: pass their real part or their absolute value."
+        )
+    tensor = tensor.detach().to(device=device, dtype=torch.float32)
+    if (
+        not tensor.sum(1).isfinite().all()
+    ):  # cheaper than looking at each value; large finite sums may overflow
+        bad = ~torch.cat([rows.isfinite().all(1) for rows in tensor.split(4096)])
+        if bad.any():
+            raise FeatureError(
+                f"{rows_named(bad, name)} of the features hold NaN or infinity: the network has probably "
+                f"diverged, so look at its loss or load another checkpoint."
+            )
+    return tensor
+
+
+def both_features(
+    query: Any, gallery: Any, device: torch.device | str | None = None
+) -> tuple[Tensor, Tensor]:
+    """Query (q, d) and gallery (g, d) features as float32 on one device (None: where the gallery is).
+
+    Raises FeatureError, also when the two dimensions differ; DeviceError if the device is not there.
+    """
+    gallery = features(gallery, "gallery", None if device is None else find_device(device))
+    query = features(query, "query", gallery.device)
+    if query.shape[1] != gallery.shape[1]:
+        raise FeatureError(
+            f"query features have {query.shape[1]} dimensions and gallery features {gallery.shape[1]}: "
+            f"extract both with the same network."
+        )
+    return query, gallery
+
+
+def labels(values: Any, name: str, count: int, default: int | None = None) -> np.ndarray:
+    """One whole number per image, (count,) int64; None becomes `default` everywhere where there is one.
+
+    Raises DataError if the number differs from `count` or the values are not whole numbers.
+    """
+    if values is None and default is not None:
+        return np.full(count, default, dtype=np.int64)
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.shape != (count,):
+        raise DataError(
+            f"{name} has shape {array.shape}, but there are {count} images: pass one label for each."
+        )
+    try:
+        whole = array.astype(np.int64)
+        same = bool((whole == array).all())
+    except (TypeError, ValueError, OverflowError):
+        same = False
+    if not same:
+        raise DataError(f"{name} must be whole numbers (found {array.dtype}): number the labels first.")
+    return whole
+
+
+def find_device(device: torch.device | str) -> torch.device:
+    """The device of that name. Raises DeviceError if this machine does not have it."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(f'Device "{device}" is not available on this machine: use "cpu".') from error
+    return found
+
+
+def rows_named(bad: Tensor, name: str) -> str:
+    """The culprits of a sentence: "2 of 8 query rows (first: 2, 5)", from (N,) bool."""
+    found = bad.nonzero().flatten().tolist()
+    first = ", ".join(str(row) for row in found[:5]) + (", ..." if len(found) > 5 else "")
+    return f"{len(found)} of {len(bad)} {name} rows (first: {first})"

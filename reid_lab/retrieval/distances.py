@@ -1,0 +1,116 @@
+"""How near two descriptors are, for a block of queries and the whole gallery at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reid_lab.errors import FeatureError
+from reid_lab.retrieval import loops
+from reid_lab.retrieval.checks import rows_named
+from reid_lab.retrieval.loops import blocks
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What distances mean to a reader. Inside, smaller is nearer; outside, a similarity is a similarity.
+
+    Inside, cosine is minus the similarity and Euclidean is squared: neither `1 -` nor a root, which would
+    round different distances to equal ones.
+    """
+
+    name: str
+    higher_is_nearer: bool = False
+
+    def shown(self, distances: np.ndarray) -> np.ndarray:
+        """Distances as inside, in the units of `name`."""
+        if self.higher_is_nearer:
+            return -distances
+        return np.sqrt(distances.clip(0)) if self is EUCLIDEAN else distances
+
+
+COSINE = Measure("cosine similarity", higher_is_nearer=True)
+EUCLIDEAN = Measure("Euclidean distance")
+RERANKED = Measure("re-ranked distance")
+GIVEN = Measure("distance")
+METRICS = {"cosine": COSINE, "euclidean": EUCLIDEAN}
+
+
+def measure(metric: str) -> Measure:
+    """The measure of that name. Raises FeatureError for another name than "cosine" or "euclidean"."""
+    if metric not in METRICS:
+        raise FeatureError(f"metric {metric!r} is unknown: choose one of {', '.join(METRICS)}.")
+    return METRICS[metric]
+
+
+def comparable(query: Tensor, gallery: Tensor, metric: str) -> Tensor:
+    """Query and gallery in one new tensor (q + g, d), such that products of rows give the metric.
+
+    Cosine: rows of length 1. Euclidean: the gallery's mean becomes the origin, which changes no distance
+    and keeps the precision of |a|^2 + |b|^2 - 2ab when all features lie far out.
+
+    Raises FeatureError for an unknown metric or, under cosine, a row of zeros.
+    """
+    features = query.new_empty(len(query) + len(gallery), query.shape[1])
+    parts = (query, features[: len(query)], "query"), (gallery, features[len(query) :], "gallery")
+    for rows, out, name in parts:
+        if measure(metric) is EUCLIDEAN:
+            torch.sub(rows, gallery.mean(0), out=out)
+        else:
+            torch.div(rows, _lengths(rows, name), out=out)
+    return features
+
+
+def prepared(query: Tensor, metric: str) -> Tensor:
+    """Means of `comparable` rows, made comparable again."""
+    return query / _lengths(query, "mean query") if metric == "cosine" else query
+
+
+def distance_blocks(
+    query: Tensor, gallery: Tensor, metric: str, memory: int
+) -> Iterator[tuple[slice, Tensor]]:
+    """Slices of the queries and their distances to the gallery, (b, g), of `comparable` features."""
+    inner = loops.choose(query.device, len(query) * len(gallery))
+    gallery_squares = squares(gallery)
+    for part in blocks(len(query), len(gallery) * inner.BYTES_PER_DISTANCE, memory):
+        if measure(metric) is COSINE:
+            yield part, -query[part] @ gallery.T
+        else:
+            yield part, squared_distances(query[part], gallery, gallery_squares)
+
+
+def bounds(query: Tensor, gallery: Tensor, metric: str) -> tuple[float, float]:
+    """Between which numbers all their distances lie."""
+    if measure(metric) is COSINE:
+        return -1.0, 1.0
+    farthest = query.norm(dim=1).amax() + gallery.norm(dim=1).amax()
+    return 0.0, float(farthest.square())
+
+
+def squared_distances(rows: Tensor, features: Tensor, feature_squares: Tensor) -> Tensor:
+    """|a|^2 + |b|^2 - 2ab, (b, N)."""
+    distances = torch.addmm(feature_squares, rows, features.T, alpha=-2)
+    return distances.add_(squares(rows)[:, None]).clamp_(min=0)
+
+
+def squares(features: Tensor) -> Tensor:
+    """|a|^2 of every row, (N,)."""
+    return torch.linalg.vector_norm(features, dim=1).square()
+
+
+def _lengths(rows: Tensor, name: str) -> Tensor:
+    """(N, 1). Where the squares leave the range of float32, they are summed in float64."""
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    odd = ~((lengths > 1e-15) & lengths.isfinite()).flatten()
+    lengths[odd] = torch.linalg.vector_norm(rows[odd].double(), dim=1, keepdim=True).float()
+    zero = (lengths == 0).flatten()
+    if zero.any():
+        raise FeatureError(
+            f"{rows_named(zero, name)} of the features are all zero, so they have no direction for cosine "
+            f'similarity: use metric="euclidean" or look for a dead layer in the network.'
+        )
+    return lengths

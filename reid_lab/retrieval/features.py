@@ -1,0 +1,92 @@
+"""Descriptors of images: a network at work on a list of records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from reid_lab.data.augment import normalise
+from reid_lab.data.images import image_store
+from reid_lab.data.records import Record
+from reid_lab.errors import DataError
+from reid_lab.home import write_whole
+from reid_lab.models.network import Network, evaluating
+from reid_lab.progress import bar
+from reid_lab.retrieval import checks
+
+
+def extract(
+    model: Network,
+    records: Sequence[Record],
+    device: torch.device | str | None = None,
+    batch_size: int = 256,
+    flip: bool = False,
+    autocast: bool = False,
+    cache: Path | None = None,
+) -> Tensor:
+    """Descriptors (N, d) of `records`, float32 on the CPU: `model.describe` of images of `model.input_size`.
+
+    device     the model is moved there, and stays (None: where it is)
+    flip       mean of the descriptors of each image and of its mirror image
+    autocast   bfloat16
+    cache      folder, say the run's, in which the descriptors are kept for the next call with the
+               same weights, images and options
+
+    The model's training mode is put back. Raises DataError for no or unreadable images, DeviceError.
+    """
+    if len(records) == 0:
+        raise DataError(
+            "There are no images to describe: the query or gallery list is empty, so check the data."
+        )
+    if device is not None:
+        model.to(checks.find_device(device))
+    if cache is None:
+        return _describe(model, records, batch_size, flip, autocast)
+    file = Path(cache) / f"features-{_digest(model, records, flip, autocast)}.safetensors"
+    if file.exists():
+        return load_file(file)["features"]
+    features = _describe(model, records, batch_size, flip, autocast)
+    write_whole(file, lambda temporary: save_file({"features": features}, temporary))
+    return features
+
+
+def _describe(
+    model: Network, records: Sequence[Record], batch_size: int, flip: bool, autocast: bool
+) -> Tensor:
+    device = next(model.parameters()).device
+    store = image_store(records, model.input_size, device)
+    features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
+    shown = bar(total=len(store), description="features", unit="image")
+    with (
+        evaluating(model),
+        torch.inference_mode(),
+        torch.autocast(device.type, torch.bfloat16, autocast),
+        shown,
+    ):
+        for start in range(0, len(store), batch_size):
+            indices = torch.arange(start, min(start + batch_size, len(store)))
+            images = normalise(store.batch(indices))
+            described = model.describe(images).float()
+            if flip:
+                described = (described + model.describe(images.flip(3)).float()) / 2
+            features.append(described)
+            shown.update(len(indices))
+    return torch.cat(features).cpu()
+
+
+def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: bool) -> str:
+    """Of everything that decides the descriptors: weights, images, size, options."""
+    digest = hashlib.sha256(repr((model.input_size, flip, autocast)).encode())
+    for name, values in model.state_dict().items():
+        digest.update(
+            name.encode() + values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
+    for record in records:
+        status = record.path.stat()
+        digest.update(repr((str(record.path), status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()[:16]

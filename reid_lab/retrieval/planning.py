@@ -1,0 +1,54 @@
+"""What a ranking will take, told beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reid_lab.retrieval.loops import MEMORY
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Bytes that a ranking takes beside the features it is given, and the operations of its products.
+
+    features   the comparable copy of the features
+    blocks     distances of one block, and what is computed from it
+    neighbours  encodings of re-ranking (0 without): about, since they depend on how the features cluster
+    """
+
+    features: int
+    blocks: int
+    neighbours: int
+    operations: int
+
+    @property
+    def total(self) -> int:
+        """Bytes."""
+        return self.features + self.blocks + self.neighbours
+
+    def __str__(self) -> str:
+        return (
+            f"about {self.total / GIB:.2f} GiB beside the features ({self.features / GIB:.2f} a comparable "
+            f"copy, {self.blocks / GIB:.2f} blocks of distances, {self.neighbours / GIB:.2f} encodings) and "
+            f"{self.operations / 1e12:.2f} T operations"
+        )
+
+
+def plan(
+    queries: int,
+    gallery: int,
+    dimension: int,
+    rerank: bool = False,
+    k1: int = 20,
+    k2: int = 6,
+    memory: int = MEMORY,
+) -> Plan:
+    """Memory and work of `rank` (or `rerank`, beside the distances that it returns)."""
+    images = queries + gallery
+    products = queries * gallery + rerank * images**2
+    # An encoding has k1 / 2 to 2 k1 entries, query expansion multiplies them by less than k2; an
+    # entry costs some 50 bytes while it is sorted into columns.
+    entries = images * (k1 + 1) * (1 + k2) // 2 if rerank else 0
+    return Plan(images * dimension * 4, 2 * memory, entries * 50, 2 * products * dimension)

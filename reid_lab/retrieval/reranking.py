@@ -1,0 +1,163 @@
+"""k-reciprocal re-ranking (Zhong, Zheng, Cao, Li: *Re-ranking person re-identification with k-reciprocal
+encoding*, CVPR 2017), exact, in blocks, without ever holding all distances.
+
+The idea: if two images show one person, each is among the other's nearest neighbours. Every image of query
+and gallery is described anew by *who its mutual neighbours are*; two images are near if they share them.
+
+    1. neighbours       N(i, k): the k nearest of all images and i itself; d_ij: squared Euclidean distance
+                        divided by the largest one of row i
+    2. reciprocal       R(i, k) = { j in N(i, k) : i in N(j, k) }
+    3. expanded         R*(i) = R(i, k1) with each R(j, k1 / 2), j in R(i, k1), of which more than 2/3 lie
+                        in R(i, k1)
+    4. encoding         V_ij = exp(-d_ij) for j in R*(i), else 0; each row divided by its sum
+    5. query expansion  V_i becomes the mean of the V_j of its k2 nearest images, itself among them
+    6. Jaccard          J_ij = 1 - sum_k min(V_ik, V_jk) / sum_k max(V_ik, V_jk)
+    7. final            (1 - lambda) J_ij + lambda d_ij
+
+V has some tens of entries per row, so all but step 1 costs little; step 1 is a matrix product, a block of
+rows at a time. The divisions by the largest distance and by the row's sum are the published code's, not the
+paper's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reid_lab.errors import FeatureError
+from reid_lab.retrieval import checks, loops
+from reid_lab.retrieval.distances import comparable, squared_distances, squares
+from reid_lab.retrieval.loops import MEMORY, blocks
+from reid_lab.retrieval.sparse import Sparse, ragged
+
+
+def rerank(
+    query_features: Any,
+    gallery_features: Any,
+    k1: int = 20,
+    k2: int = 6,
+    lam: float = 0.3,
+    metric: str = "cosine",
+    device: torch.device | str | None = None,
+    memory: int = MEMORY,
+) -> Tensor:
+    """Re-ranked distances (q, g), float32, smaller is nearer, 0..1.
+
+    query_features (q, d), gallery_features (g, d): numpy or torch
+    k1       size of the reciprocal neighbourhood
+    k2       how many neighbours' encodings are averaged (1: none)
+    lam      weight of the original distance, 0..1
+    metric   "cosine": features are brought to length 1 first; "euclidean": they are taken as they are
+    device   where to compute (None: where the gallery features are)
+    memory   bytes that one block of rows may take
+
+    Equally near images: the earlier one (queries before gallery) is the neighbour. Raises FeatureError,
+    DeviceError.
+    """
+    query, gallery = checks.both_features(query_features, gallery_features, device)
+    features = comparable(query, gallery, metric)
+    return torch.cat([block for _, block in reranked_blocks(features, len(query), k1, k2, lam, memory)])
+
+
+def reranked_blocks(
+    features: Tensor, queries: int, k1: int, k2: int, lam: float, memory: int = MEMORY
+) -> Iterator[tuple[slice, Tensor]]:
+    """The same, block by block: (slice of queries, distances (b, g)).
+
+    features  (N, d), the first `queries` rows being the queries, as `comparable` gives them
+    """
+    check_parameters(k1, k2, lam)
+    inner = loops.choose(features.device, len(features) ** 2)
+    neighbours, furthest = nearest_neighbours(features, max(k1 + 1, k2), memory, inner)
+    codes = expanded_sets(neighbours[:, : k1 + 1], k1)
+    encodings = encode(features, codes, furthest, inner)
+    if k2 > 1:
+        encodings = expand_queries(encodings, neighbours[:, :k2])
+    gallery, columns = features[queries:], encodings[queries:].transposed()
+    gallery_squares = squares(gallery)
+    for part in blocks(queries, len(gallery) * inner.BYTES_PER_DISTANCE, memory):
+        minima = inner.shared_minima(encodings[part], columns)
+        jaccard = 1 - minima / (2 - minima)  # rows sum to 1, so sum max = 2 - sum min
+        original = squared_distances(features[part], gallery, gallery_squares) / furthest[part, None]
+        yield part, ((1 - lam) * jaccard + lam * original).clamp_(0, 1)
+
+
+def nearest_neighbours(features: Tensor, count: int, memory: int, inner: ModuleType) -> tuple[Tensor, Tensor]:
+    """Step 1: the `count` nearest images of each, itself first, (N, count); the largest distance, (N,)."""
+    own = squares(features)
+    neighbours, furthest = [], []
+    for part in blocks(len(features), len(features) * inner.BYTES_PER_DISTANCE, memory):
+        distances = torch.addmm(
+            own, features[part], features.T, alpha=-2
+        )  # |b|^2 - 2ab; |a|^2 changes no order
+        distances.diagonal(part.start).fill_(-torch.inf)  # itself comes first, whatever rounding says
+        places, largest = inner.nearest(distances, min(count, len(features)))
+        neighbours.append(places)
+        furthest.append(largest + own[part])
+    largest = torch.cat(furthest)
+    alike = largest <= 1e-6 * own.amax()  # nothing but rounding: let the distances be 0, not 0 / 0
+    return torch.cat(neighbours), largest.masked_fill(alike, 1)
+
+
+def reciprocal(neighbours: Tensor) -> Tensor:
+    """Step 2: which of the neighbours (N, k) have the row's own image among theirs, (N, k) bool."""
+    mutual = torch.empty_like(neighbours, dtype=torch.bool)
+    for part in blocks(len(neighbours), neighbours.shape[1] ** 2 * 9, MEMORY):
+        own = torch.arange(part.start, part.stop, device=neighbours.device)
+        mutual[part] = (neighbours[neighbours[part]] == own[:, None, None]).any(2)
+    return mutual
+
+
+def expanded_sets(neighbours: Tensor, k1: int) -> Tensor:
+    """Steps 2 and 3: the pairs j in R*(i), each as the code i x N + j, ascending; neighbours (N, k1 + 1)."""
+    half = neighbours[:, : round(k1 / 2) + 1]  # halves round to even, as in the published code
+    mutual, mutual_half = reciprocal(neighbours), reciprocal(half)
+    codes = []
+    for part in blocks(len(neighbours), neighbours.shape[1] ** 2 * half.shape[1] * 2, MEMORY):
+        own = torch.where(mutual[part], neighbours[part], -1)  # R(i, k1), (b, k1 + 1)
+        theirs = torch.where(mutual_half, half, -2)[neighbours[part]]  # R(j, k1 / 2), (b, k1 + 1, h)
+        inside = (theirs[..., None] == own[:, None, None]).any(3)
+        enough = 3 * inside.sum(2) > 2 * (theirs >= 0).sum(2)
+        added = torch.where((mutual[part] & enough)[..., None], theirs, -1)
+        members = torch.cat([own, added.flatten(1)], dim=1)
+        rows = torch.arange(part.start, part.stop, device=members.device)[:, None]
+        codes.append((rows * len(neighbours) + members)[members >= 0].unique())
+    return torch.cat(codes)
+
+
+def encode(features: Tensor, codes: Tensor, furthest: Tensor, inner: ModuleType) -> Sparse:
+    """Step 4: the encodings V, (N, N), rows of sum 1."""
+    count = len(features)
+    rows = codes // count
+    weights = torch.exp(-inner.squared_pairs(features, rows, codes % count) / furthest[rows])
+    sums = weights.new_zeros(count).index_add_(0, rows, weights)
+    return Sparse.from_codes(codes, weights / sums[rows], count, count)
+
+
+def expand_queries(encodings: Sparse, neighbours: Tensor) -> Sparse:
+    """Step 5: each row becomes the mean of its neighbours' rows; neighbours (N, k2)."""
+    count, k2 = neighbours.shape
+    lengths = encodings.lengths()
+    codes, values = [], []
+    for part in blocks(count, k2 * 48 * (1 + len(encodings.values) // count), MEMORY):
+        theirs = neighbours[part].flatten()
+        which, place = ragged(encodings.starts[theirs], lengths[theirs])
+        entries = (which // k2 + part.start) * count + encodings.columns[place]
+        merged, where = entries.unique(return_inverse=True)
+        codes.append(merged)
+        values.append(
+            encodings.values.new_zeros(len(merged)).index_add_(0, where, encodings.values[place] / k2)
+        )
+    return Sparse.from_codes(torch.cat(codes), torch.cat(values), count, count)
+
+
+def check_parameters(k1: int, k2: int, lam: float) -> None:
+    """Raises FeatureError unless k1 and k2 are whole numbers from 1 and lam lies in 0..1."""
+    if k1 < 1 or k2 < 1 or int(k1) != k1 or int(k2) != k2:
+        raise FeatureError(f"k1 and k2 of re-ranking must be whole numbers from 1 (found {k1} and {k2}).")
+    if not 0 <= lam <= 1:
+        raise FeatureError(f"lambda of re-ranking must lie in 0..1 (found {lam}).")

@@ -1,0 +1,114 @@
+"""The nearest gallery images of a query, exactly or through FAISS, and query expansion from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reid_lab.errors import FeatureError
+from reid_lab.retrieval import checks, distances, loops
+from reid_lab.retrieval.loops import MEMORY
+
+SAMPLE = 1000  # queries on which an approximate index is compared with exact search
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    indices  (q, k) places in the gallery, nearest first
+    scores   (q, k) in the measure
+    recall  1 for exact search; for a FAISS index, measured on a sample of the queries
+    """
+
+    indices: np.ndarray
+    scores: np.ndarray
+    measure: str
+    recall: float
+
+
+def search(
+    query_features: Any,
+    gallery_features: Any,
+    k: int = 10,
+    metric: str = "cosine",
+    index: str | None = None,
+    device: torch.device | str | None = None,
+    memory: int = MEMORY,
+) -> Found:
+    """The `k` nearest gallery images of each query; no labels, so nothing is junk.
+
+    query_features (q, d), gallery_features (g, d): numpy or torch
+    metric   "cosine" or "euclidean"
+    index    None: exact, in blocks. Else a FAISS factory string, for galleries beyond that: "Flat" (exact),
+             "HNSW32", "IVF1024,Flat", "IVF4096,PQ64", ... ; needs `pip install faiss-cpu`
+
+    Raises FeatureError, DeviceError.
+    """
+    query, gallery = checks.both_features(query_features, gallery_features, device)
+    if not 1 <= k <= len(gallery):
+        raise FeatureError(f"k must lie between 1 and the gallery's {len(gallery)} images (found {k}).")
+    features, count = distances.comparable(query, gallery, metric), len(query)
+    query, gallery = features[:count], features[count:]
+    measure = distances.measure(metric)
+    if index is None:
+        nearest, found = (part.cpu().numpy() for part in exact(query, gallery, k, metric, memory))
+        return Found(nearest, measure.shown(found), measure.name, 1.0)
+    nearest, found = _with_faiss(query.cpu().numpy(), gallery.cpu().numpy(), k, metric, index)
+    sample = np.random.default_rng(0).permutation(count)[:SAMPLE]
+    truth = exact(query[sample], gallery, k, metric, memory)[0].cpu().numpy()
+    hits = [len(np.intersect1d(one, other)) for one, other in zip(truth, nearest[sample], strict=True)]
+    return Found(nearest, measure.shown(found), measure.name, float(np.mean(hits) / k))
+
+
+def average_query_expansion(
+    query: Tensor, gallery: Tensor, k: int, metric: str, memory: int = MEMORY
+) -> Tensor:
+    """Mean (q, d) of each query and its `k` nearest gallery images (Chum et al.: *Total recall*, ICCV 2007).
+
+    query (q, d), gallery (g, d): features that `comparable` has prepared
+    """
+    places, _ = exact(query, gallery, min(k, len(gallery)), metric, memory)
+    total = query.clone()
+    for nth in places.T:  # one neighbour at a time: (q, k, d) would be large
+        total += gallery[nth]
+    return total / (1 + places.shape[1])
+
+
+def exact(query: Tensor, gallery: Tensor, k: int, metric: str, memory: int) -> tuple[Tensor, Tensor]:
+    """Places (q, k) of the nearest of `comparable` features, and their distances (inside, see `Measure`)."""
+    inner = loops.choose(query.device, len(query) * len(gallery))
+    places, found = [], []
+    for _, block in distances.distance_blocks(query, gallery, metric, memory):
+        places.append(inner.nearest(block, k)[0])
+        found.append(block.gather(1, places[-1]))
+    return torch.cat(places), torch.cat(found)
+
+
+def _with_faiss(
+    query: np.ndarray, gallery: np.ndarray, k: int, metric: str, factory: str
+) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        import faiss
+    except ImportError as error:
+        raise FeatureError(
+            "FAISS is not installed: `pip install faiss-cpu`, or leave out `index`."
+        ) from error
+    inner_product = metric == "cosine"
+    try:
+        index = faiss.index_factory(
+            gallery.shape[1], factory, faiss.METRIC_INNER_PRODUCT if inner_product else faiss.METRIC_L2
+        )
+        index.train(gallery)
+    except RuntimeError as error:
+        raise FeatureError(
+            f"FAISS refuses the index {factory!r} for {len(gallery)} images of {gallery.shape[1]} dimensions "
+            f'({str(error).splitlines()[-1][:120]}): try "Flat" or "HNSW32".'
+        ) from error
+    index.add(gallery)
+    scores, places = index.search(query, k)
+    return places, -scores if inner_product else scores

@@ -1,0 +1,85 @@
+"""Paper A's second answer to "is it the same person?": the verification head, beside the distance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reid_lab.data.benchmark import Benchmark
+from reid_lab.errors import FeatureError
+from reid_lab.models.multitask import MultiTask
+from reid_lab.models.network import evaluating
+from reid_lab.retrieval.features import extract
+from reid_lab.retrieval.protocol import Pairs, Protocol, no_match
+from reid_lab.retrieval.roc import Roc
+
+HEAD = "verification head"
+COSINE = "cosine similarity"
+
+
+def verification(
+    model: MultiTask,
+    benchmark: Benchmark,
+    pairs: int = 100_000,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    **extraction: Any,
+) -> dict[str, Roc]:
+    """ROC of the verification head (`model.verify`) and of cosine similarity, on the same pairs.
+
+    pairs       at most so many genuine and so many impostor pairs, drawn with `seed`
+    extraction  `batch_size`, `flip`, `autocast`, `cache` of `extract`
+
+    Raises FeatureError if the model has no such head, NoMatchError, DataError, DeviceError.
+    """
+    if not hasattr(model, "verify"):
+        raise FeatureError(
+            f"{type(model).__name__} has no verification head: take paper A's, or `evaluate(...).roc`."
+        )
+    split = benchmark.query, benchmark.gallery
+    query, gallery = (extract(model, records, device, **extraction) for records in split)
+    protocol = Protocol.of(*split)
+    genuine, impostor = genuine_pairs(protocol, pairs, seed), impostor_pairs(protocol, pairs, seed)
+    scores = {
+        kind: (_head(model, query, gallery, found), _cosine(query, gallery, found))
+        for kind, found in (("genuine", genuine), ("impostor", impostor))
+    }
+    both = zip((HEAD, COSINE), scores["genuine"], scores["impostor"], strict=True)
+    return {name: Roc.from_scores(same, other, name) for name, same, other in both}
+
+
+def genuine_pairs(protocol: Protocol, pairs: int, seed: int) -> Pairs:
+    """Queries and their matches, at most `pairs` of them by chance. Raises NoMatchError if there are none."""
+    positives, _ = protocol.positives_and_junk(slice(None))
+    if len(positives.queries) == 0:
+        raise no_match(protocol)
+    chosen = np.random.default_rng(seed).permutation(len(positives.queries))[:pairs]
+    return positives[np.sort(chosen)]
+
+
+def impostor_pairs(protocol: Protocol, pairs: int, seed: int) -> Pairs:
+    """Queries and gallery images of other people, at most `pairs` by chance."""
+    random = np.random.default_rng(seed)
+    queries = random.integers(0, len(protocol.query_pids), pairs)
+    images = random.choice(np.flatnonzero(protocol.counted), pairs)
+    return Pairs(queries, images)[protocol.query_pids[queries] != protocol.gallery_pids[images]]
+
+
+def _head(model: MultiTask, query: Tensor, gallery: Tensor, pairs: Pairs, batch_size: int = 1024) -> Tensor:
+    device = next(model.parameters()).device
+    with evaluating(model), torch.inference_mode():
+        scores = [
+            model.verify(query[rows].to(device), gallery[columns].to(device)).float().cpu()
+            for rows, columns in zip(
+                *(index.split(batch_size) for index in pairs.on(query.device)), strict=True
+            )
+        ]
+    return torch.cat(scores)
+
+
+def _cosine(query: Tensor, gallery: Tensor, pairs: Pairs) -> Tensor:
+    indices = zip(*(index.split(4096) for index in pairs.on(query.device)), strict=True)
+    return torch.cat([torch.cosine_similarity(query[rows], gallery[columns]) for rows, columns in indices])

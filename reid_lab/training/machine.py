@@ -1,0 +1,79 @@
+"""The device at hand: which one, what it is fast at, and what a result must say about it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import platform
+from collections.abc import Iterator
+from typing import Any
+
+import numpy
+import torch
+import torchvision
+
+import reid_lab
+from reid_lab.errors import DeviceError
+
+
+def pick_device(name: str | torch.device | None = None) -> torch.device:
+    """The device called ``name``, or the GPU where there is one, else the CPU.
+
+    Raises:
+        DeviceError: ``name`` is no device, or one that this machine does not have.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"There is no device called {name!r}; use 'cpu', 'cuda' or 'cuda:1'.") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"The device {name!r} was asked for, but PyTorch sees {torch.cuda.device_count()} GPUs here. "
+            "Use --device cpu (device='cpu'), or install a driver and a PyTorch that match the GPU."
+        )
+    return device
+
+
+def fast_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 on ``device`` (tensor cores, AVX-512 BF16 or AMX)."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, hence asked for politely
+    return device.type == "cpu" and any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Turn a recipe's "auto" into "bf16" or "float32" for ``device``."""
+    if precision == "auto":
+        return "bf16" if fast_bf16(device) else "float32"
+    return precision
+
+
+@contextlib.contextmanager
+def reproducible(seed: int, device: torch.device, deterministic: bool) -> Iterator[None]:
+    """Seed torch inside, and leave the caller's generators and settings as they were."""
+    before = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(deterministic or before)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Versions, device and threads, as they belong beside every result."""
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "reid_lab": reid_lab.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "numpy": numpy.__version__,
+        "device": gpu or f"{platform.machine()} CPU ({torch.backends.cpu.get_cpu_capability()})",
+        "threads": torch.get_num_threads(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,409 @@
+"""Every hyper-parameter of both papers, as data, at four sizes.
+
+A recipe is a frozen dataclass: print it, compare two of them, change a field with :meth:`Recipe.but`, write it as
+JSON. ``paper`` holds the papers' numbers to the letter; where a paper is silent or contradicts itself, the comment
+beside the field says so. ``full`` keeps the papers' networks and shortens the schedule for one GPU; ``classroom``
+and ``smoke`` use slim members of the same families on a CPU, and openly leave the papers' optimiser and lengths.
+
+Sources: paper A, Cao and Lee, "Improved Res2Net model for Person re-identification"; paper B, He, Liu and Zhu,
+"Person re-identification method based on multi-scale residual pooling".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import os
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from reid_lab import models
+from reid_lab.errors import RecipeError
+
+SIZES = ("smoke", "classroom", "full", "paper")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What both methods need: input, augmentation, optimiser, schedule, precision. Sizes are (height, width)."""
+
+    method: ClassVar[str]
+
+    size: str
+    # network
+    backbone: str
+    weights: str | None  # "imagenet" or None: start from random weights
+    last_stride: int
+    smoothing: float  # label smoothing of the identification loss
+    # input and augmentation
+    resize: tuple[int, int]  # training images are resized to this ...
+    crop: tuple[int, int]  # ... and cropped to this, which is also the size at test time
+    pad: int  # zero padding before the crop, in pixels
+    flip: float  # probability of a horizontal flip
+    erasing: float  # probability of random erasing
+    erasing_area: tuple[float, float] = (0.02, 0.4)
+    erasing_aspect: tuple[float, float] = (0.3, 3.33)
+    erasing_attempts: int = 100
+    erasing_fill: str = "random"  # "random": uniform values per pixel; "mean": ImageNet's mean colour
+    # optimiser
+    optimiser: str  # "sgd" or "adamw"
+    lr: float
+    momentum: float = 0.9  # silent in both papers
+    weight_decay: float
+    backbone_lr: float = 1.0  # factor on lr for the backbone
+    # schedule, in epochs of (training images / batch) steps
+    epochs: int
+    warmup: str  # "constant": lr x warmup_factor; "linear": from there up to lr; "none"
+    warmup_epochs: int
+    warmup_factor: float
+    schedule: str  # "steps": x decay at each milestone; "cosine": half a cosine down to 0
+    milestones: tuple[int, ...] = ()
+    decay: float = 0.1
+    # engine
+    precision: str = "auto"  # "bf16" autocast, "float32", or "auto": bf16 where the machine is fast at it
+    evaluate_every: int = 0  # epochs between evaluations; 0: only at the end
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # JSON has lists only
+            value = getattr(self, field.name)
+            if isinstance(value, list):
+                object.__setattr__(self, field.name, tuple(value))
+        self._check()
+
+    def _check(self) -> None:
+        at_least_one = ("last_stride", "erasing_attempts", "epochs")
+        for name in at_least_one:
+            self._require(name, _whole(getattr(self, name)) and getattr(self, name) >= 1, "a whole number from 1")
+        for name in ("pad", "warmup_epochs", "evaluate_every"):
+            self._require(name, _whole(getattr(self, name)) and getattr(self, name) >= 0, "a whole number from 0")
+        for name in ("flip", "erasing", "smoothing", "momentum"):
+            self._require(name, _number(getattr(self, name)) and 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        for name in ("lr", "backbone_lr", "warmup_factor", "decay"):
+            self._require(name, _number(getattr(self, name)) and getattr(self, name) > 0, "a number above 0")
+        self._require("weight_decay", _number(self.weight_decay) and self.weight_decay >= 0, "a number from 0")
+        for name in ("resize", "crop"):
+            value = getattr(self, name)
+            self._require(name, _pair(value) and min(value) >= 16, "(height, width) of at least 16 pixels each")
+        for name in ("erasing_area", "erasing_aspect"):
+            low, high = getattr(self, name) if _pair(getattr(self, name)) else (0, 0)
+            self._require(name, 0 < low <= high, "(smallest, largest), both above 0")
+        self._require("erasing_area", self.erasing_area[1] <= 1, "shares of the image, at most 1")
+        room = min(r + 2 * self.pad - c for r, c in zip(self.resize, self.crop, strict=True))
+        self._require("crop", room >= 0, f"at most resize + 2 x pad = {self.resize} + 2 x {self.pad}")
+        ascending = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
+        self._require("milestones", ascending, "epochs in ascending order")
+        self._choice("size", SIZES)
+        self._choice("backbone", tuple(models.BACKBONES))
+        self._choice("weights", (None, "imagenet"))
+        self._choice("last_stride", (1, 2))
+        self._choice("erasing_fill", ("random", "mean"))
+        self._choice("optimiser", ("sgd", "adamw"))
+        self._choice("warmup", ("none", "constant", "linear"))
+        self._choice("schedule", ("steps", "cosine"))
+        self._choice("precision", ("auto", "bf16", "float32"))
+
+    def _require(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise RecipeError(
+                f"The recipe's field {name} is {getattr(self, name)!r}; it must be {expected}. "
+                f"Change it in recipes.{self.method}(...) or in the recipe's file."
+            )
+
+    def _choice(self, name: str, choices: tuple[Any, ...]) -> None:
+        self._require(name, getattr(self, name) in choices, "one of " + ", ".join(map(repr, choices)))
+
+    def but(self, **changes: Any) -> Self:
+        """This recipe with some fields changed. Raises RecipeError for an unknown field or impossible value."""
+        _known(type(self), changes)
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        """The recipe as JSON text, which :func:`from_json` reads back to an equal recipe."""
+        return json.dumps({"method": self.method, **dataclasses.asdict(self)}, indent=1)
+
+    def build(self, identities: int) -> models.MultiTask | models.ResidualPooling:
+        """The network for ``identities`` training identities, its weights drawn from torch's generator."""
+        raise RecipeError("A bare Recipe has no network: use recipes.multitask or recipes.residual_pooling.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiTaskRecipe(Recipe):
+    """Paper A: identification and verification of a pair of images through shared weights."""
+
+    method: ClassVar[str] = "multitask"
+
+    pairs: int = 32  # pairs in a batch (silent)
+    positive: float | str = 0.5  # probability of a positive partner, or "annealed" from 1/2 towards 1/5 (silent)
+    cross_camera: bool = False  # draw a positive from another camera where one exists (silent)
+    embed_dim: int = 4096  # descriptor f, "1x1x4096"; 0: the backbone's pooled feature itself
+    identification: float = 0.5  # weight of each of the two identification losses (III.B)
+    verification: float = 1.0  # weight of the verification loss (III.B)
+    dropout_identification: float = 0.5  # before the classifiers (silent)
+    dropout_verification: float = 0.5
+
+    def _check(self) -> None:
+        super()._check()
+        self._require("pairs", _whole(self.pairs) and self.pairs >= 1, "a whole number from 1")
+        self._require("embed_dim", _whole(self.embed_dim) and self.embed_dim >= 0, "a whole number from 0")
+        for name in ("identification", "verification"):
+            self._require(name, _number(getattr(self, name)) and getattr(self, name) >= 0, "a number from 0")
+        for name in ("dropout_identification", "dropout_verification"):
+            self._require(name, _number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "from 0 to below 1")
+        probable = self.positive == "annealed" or (_number(self.positive) and 0 <= float(self.positive) <= 1)
+        self._require("positive", probable, "a probability or 'annealed'")
+
+    def build(self, identities: int) -> models.MultiTask:
+        """Paper A's network (see :class:`reid_lab.models.MultiTask`)."""
+        return models.MultiTask(identities, input_size=self.crop, **_shared(self, models.MultiTask))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualPoolingRecipe(Recipe):
+    """Paper B: multi-scale residual pooling, or one of the variants it is compared with."""
+
+    method: ClassVar[str] = "residual_pooling"
+
+    identities: int = 8  # P identities x K images; 8 x 4 = the paper's batch of 32
+    images: int = 4
+    pooling: str = "residual"
+    dim: int = 640  # the "unified dimension"; 640 gives Table 4's 30.55 M parameters
+    shared_convolutions: bool = False
+    nonlinear: bool = True
+    sign: str = "avg-max"  # eq. 1; the text of 3.2 says "max-avg"
+    third: str = "map"  # the 2x2 features: convolved as a map and averaged, or "flatten"
+    classifiers: int = 1  # one shared by the three branches, or 3
+    fusion: str = "concat"
+    margin: float = 0.3  # of the triplet loss (silent)
+
+    def _check(self) -> None:
+        super()._check()
+        self._require("identities", _whole(self.identities) and self.identities >= 2, "a whole number from 2")
+        self._require(
+            "images", _whole(self.images) and self.images >= 2, "a whole number from 2: a triplet needs a positive"
+        )
+        self._require("dim", _whole(self.dim) and self.dim >= 1, "a whole number from 1")
+        self._require("margin", _number(self.margin) and self.margin >= 0, "a number from 0")
+        self._choice("pooling", tuple(models.POOLINGS))
+        self._choice("sign", ("avg-max", "max-avg"))
+        self._choice("third", ("map", "flatten"))
+        self._choice("classifiers", (1, 3))
+        self._choice("fusion", ("concat", "sum"))
+
+    def build(self, identities: int) -> models.ResidualPooling:
+        """Paper B's network (see :class:`reid_lab.models.ResidualPooling`)."""
+        return models.ResidualPooling(identities, input_size=self.crop, **_shared(self, models.ResidualPooling))
+
+
+# Paper A, sections II.A, III.B and III.C.
+_MULTITASK_PAPER: dict[str, Any] = dict(
+    backbone="res2net50",
+    weights="imagenet",  # II.A; the warm-up paragraph says "randomly initialized"
+    last_stride=2,  # silent
+    smoothing=0.0,
+    resize=(288, 144),  # "resized to 256x128" (II.A), "randomly cropped to 256x128" (III.B)
+    crop=(256, 128),
+    pad=0,
+    flip=0.5,  # silent
+    erasing=0.5,  # III.C; Tables 2 and 3 agree with each other at 0.4
+    erasing_fill="random",
+    optimiser="sgd",
+    lr=0.05,
+    weight_decay=5e-4,  # silent
+    backbone_lr=0.1,  # silent
+    epochs=256,
+    warmup="constant",  # "a learning rate of 0.1 times for the first five epochs"
+    warmup_epochs=5,
+    warmup_factor=0.1,
+    schedule="steps",  # x 0.1 every 40 epochs
+    milestones=(40, 80, 120, 160, 200, 240),
+    evaluate_every=16,
+)
+
+# Paper B, sections 3 and 4.2.
+_RESIDUAL_POOLING_PAPER: dict[str, Any] = dict(
+    backbone="resnet50",
+    weights="imagenet",
+    last_stride=1,  # Table 4's 10.82 GFLOPs fit no other
+    smoothing=0.1,  # "label smoothing", value silent
+    resize=(288, 144),
+    crop=(288, 144),
+    pad=10,  # silent, like the flip
+    flip=0.5,
+    erasing=0.5,
+    erasing_fill="mean",  # silent
+    optimiser="sgd",
+    lr=0.03,
+    weight_decay=5e-4,
+    epochs=220,
+    warmup="linear",  # 0.003 -> 0.03 over 10 epochs; the paper contradicts itself
+    warmup_epochs=10,
+    warmup_factor=0.1,
+    schedule="steps",
+    milestones=(40, 110),  # "0.003, 0.0003, 0.0003 at 40, 110, 150"
+    evaluate_every=20,
+)
+
+_SLIM = dict(weights=None, resize=(128, 64), crop=(128, 64), optimiser="adamw", schedule="cosine", milestones=())
+
+_MULTITASK: dict[str, dict[str, Any]] = {
+    "paper": _MULTITASK_PAPER,
+    "full": _MULTITASK_PAPER | dict(weights=None, backbone_lr=1.0, epochs=60, milestones=(30, 50), evaluate_every=10),
+    "classroom": _MULTITASK_PAPER
+    | _SLIM
+    | dict(
+        backbone="res2net_slim",
+        pad=5,
+        erasing=0.0,
+        lr=3e-3,
+        backbone_lr=1.0,
+        weight_decay=0.05,
+        epochs=20,
+        warmup="linear",
+        warmup_epochs=2,
+        embed_dim=512,
+        dropout_identification=0.0,
+        dropout_verification=0.0,
+        evaluate_every=5,
+    ),
+    "smoke": _MULTITASK_PAPER
+    | _SLIM
+    | dict(
+        backbone="res2net_slim",
+        resize=(72, 36),
+        crop=(64, 32),
+        lr=2e-3,
+        backbone_lr=1.0,
+        epochs=3,
+        warmup_epochs=1,
+        embed_dim=64,
+        pairs=8,
+        evaluate_every=1,
+    ),
+}
+
+_RESIDUAL_POOLING: dict[str, dict[str, Any]] = {
+    "paper": _RESIDUAL_POOLING_PAPER,
+    "full": _RESIDUAL_POOLING_PAPER
+    | dict(weights=None, identities=16, images=8, epochs=60, milestones=(30, 50), evaluate_every=10),
+    "classroom": _RESIDUAL_POOLING_PAPER
+    | _SLIM
+    | dict(
+        backbone="resnet_slim",
+        last_stride=2,
+        pad=5,
+        erasing=0.0,
+        lr=3e-3,
+        weight_decay=0.05,
+        epochs=20,
+        warmup_epochs=2,
+        identities=16,
+        images=4,
+        dim=256,
+        evaluate_every=5,
+    ),
+    "smoke": _RESIDUAL_POOLING_PAPER
+    | _SLIM
+    | dict(
+        backbone="resnet_slim",
+        resize=(64, 32),
+        crop=(64, 32),
+        pad=4,
+        lr=2e-3,
+        epochs=3,
+        warmup_epochs=1,
+        identities=4,
+        images=4,
+        dim=32,
+        evaluate_every=1,
+    ),
+}
+
+
+def default_size() -> str:
+    """``REID_LAB_SIZE``, else "full" where a GPU is there, else "classroom"."""
+    import torch
+
+    size = os.environ.get("REID_LAB_SIZE") or ("full" if torch.cuda.is_available() else "classroom")
+    return _a_size(size)
+
+
+def multitask(size: str | None = None, **fields: Any) -> MultiTaskRecipe:
+    """Paper A at ``size`` ("smoke", "classroom", "full", "paper"), with some ``fields`` changed.
+
+    Raises:
+        RecipeError: unknown size or field, or an impossible value.
+    """
+    size = _a_size(size or default_size())
+    _known(MultiTaskRecipe, fields)
+    return MultiTaskRecipe(**({"size": size} | _MULTITASK[size] | fields))
+
+
+def residual_pooling(size: str | None = None, **fields: Any) -> ResidualPoolingRecipe:
+    """Paper B at ``size`` ("smoke", "classroom", "full", "paper"), with some ``fields`` changed.
+
+    Raises:
+        RecipeError: unknown size or field, or an impossible value.
+    """
+    size = _a_size(size or default_size())
+    _known(ResidualPoolingRecipe, fields)
+    return ResidualPoolingRecipe(**({"size": size} | _RESIDUAL_POOLING[size] | fields))
+
+
+METHODS = {"multitask": multitask, "residual_pooling": residual_pooling}
+_CLASSES: dict[str, type[Recipe]] = {c.method: c for c in (MultiTaskRecipe, ResidualPoolingRecipe)}
+
+
+def from_json(text: str) -> Recipe:
+    """Read a recipe written by :meth:`Recipe.to_json`.
+
+    Raises:
+        RecipeError: not JSON, an unknown method or field, a missing field, or an impossible value.
+    """
+    try:
+        fields = dict(json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise RecipeError(f"This is not a recipe: {error}. A recipe is the JSON text that to_json() writes.") from error
+    method = fields.pop("method", None)
+    if method not in _CLASSES:
+        raise RecipeError(f"The recipe's method is {method!r}; it must be one of {', '.join(map(repr, _CLASSES))}.")
+    _known(_CLASSES[method], fields)
+    try:
+        return _CLASSES[method](**fields)
+    except TypeError as error:
+        raise RecipeError(f"The recipe is incomplete: {str(error).split(') ')[-1]}. Add what is missing.") from error
+
+
+def _known(recipe: type[Recipe], fields: dict[str, Any]) -> None:
+    names = [field.name for field in dataclasses.fields(recipe)]
+    for name in fields:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(names)}."
+            raise RecipeError(f"A {recipe.method} recipe has no field {name!r}; {hint}")
+
+
+def _shared(recipe: Recipe, model: type) -> dict[str, Any]:
+    """The recipe's fields that are arguments of the model."""
+    import inspect
+
+    arguments = inspect.signature(model).parameters
+    return {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe) if f.name in arguments}
+
+
+def _a_size(size: str) -> str:
+    if size not in SIZES:
+        raise RecipeError(f"There is no size {size!r}; choose one of {', '.join(SIZES)}.")
+    return size
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _pair(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_number, value))

@@ -1,0 +1,104 @@
+"""A run: one recipe trained on one benchmark with one seed, and the folder that keeps it.
+
+The folder holds ``recipe.json``, ``environment.json``, ``history.csv``, ``weights.safetensors`` and, last of all,
+``result.json``: a run is finished when that file is there. ``checkpoint.safetensors`` exists only until then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reid_lab import models
+from reid_lab.data import Benchmark
+from reid_lab.errors import CheckpointError
+from reid_lab.home import runs_folder
+from reid_lab.training import checkpoint
+from reid_lab.training.recipes import Recipe, from_json
+
+METRICS = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP")
+FORMAT = 1  # raise it when training the same recipe gives another result, so that old runs are not taken for new
+
+
+@dataclass
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it is kept.
+        recipe: what was trained.
+        model: the trained network, in eval mode, on the CPU or the device it was trained on.
+        history: one row per epoch: learning rate, loss terms, accuracy, images/s, metrics where evaluated.
+        result: the metrics at the end (fractions) and the minutes it took.
+        environment: seed, versions, device, threads, data.
+    """
+
+    folder: Path
+    recipe: Recipe
+    model: models.MultiTask | models.ResidualPooling
+    history: pd.DataFrame
+    result: dict[str, Any]
+    environment: dict[str, Any]
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {100 * self.result[name]:.1f} %" for name in ("rank-1", "mAP"))
+        return f"Run({self.recipe.method}, {self.recipe.size}, seed {self.environment['seed']}: {scores})"
+
+
+def run_folder(recipe: Recipe, benchmark: Benchmark, seed: int, runs: Path | str | None = None) -> Path:
+    """The folder of this recipe on this data with this seed, under ``runs`` (default: see ``home.runs_folder``)."""
+    key = f"{FORMAT}\n{recipe.to_json()}\n{benchmark.digest}\n{seed}"
+    name = f"{recipe.method}-{recipe.size}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
+    return Path(runs if runs is not None else runs_folder()) / name
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run in ``folder`` has been trained to its end."""
+    return (folder / "result.json").is_file()
+
+
+def load(folder: Path | str) -> Run:
+    """Load a finished run.
+
+    Raises:
+        CheckpointError: not a run's folder, not finished, or damaged.
+    """
+    folder = Path(folder)
+    if not (folder / "recipe.json").is_file():
+        raise CheckpointError(f"{folder} is not a run's folder: it has no recipe.json. Give a folder made by training.")
+    if not finished(folder):
+        raise CheckpointError(f"The run in {folder} is not finished: start its training again and it resumes.")
+    recipe = from_json((folder / "recipe.json").read_text(encoding="utf-8"))
+    tensors, about = checkpoint.read(folder / "weights.safetensors")
+    model = recipe.but(weights=None).build(about["identities"])
+    models.load_weights(model, tensors)
+    return Run(
+        folder,
+        recipe,
+        model.eval(),
+        read_history(folder),
+        read_json(folder / "result.json"),
+        read_json(folder / "environment.json"),
+    )
+
+
+def read_history(folder: Path) -> pd.DataFrame:
+    """The run's ``history.csv`` so far; an empty table where there is none."""
+    path = folder / "history.csv"
+    return pd.read_csv(io.StringIO(path.read_text(encoding="utf-8"))) if path.is_file() else pd.DataFrame()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a run. Raises CheckpointError where it is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is missing or damaged ({error}). Delete the run's folder and train again."
+        ) from error

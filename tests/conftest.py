@@ -1,0 +1,38 @@
+"""What all tests share: a cache and a runs folder of their own, one thread, and the smoke-sized data set."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["TQDM_DISABLE"] = "1"
+
+import torch  # noqa: E402 (after the number of threads is set)
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory):
+    """Nothing the user has cached is read or touched."""
+    home = tmp_path_factory.mktemp("home")
+    os.environ["REID_LAB_HOME"] = str(home)
+    os.environ["REID_LAB_RUNS"] = str(home / "runs")
+    os.environ.pop("REID_LAB_SIZE", None)
+    return home
+
+
+@pytest.fixture(scope="session")
+def smoke(own_home):
+    """Passersby at smoke size."""
+    from reid_lab import data
+
+    return data.passersby("smoke")
+
+
+@pytest.fixture(scope="session")
+def smoke_run(smoke, own_home):
+    """Paper B's network, trained at smoke size."""
+    from reid_lab import training
+
+    return training.fit(training.recipes.residual_pooling("smoke"), smoke, seed=0, device="cpu")

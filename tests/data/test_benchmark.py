@@ -1,0 +1,179 @@
+"""The Benchmark and its protocol check."""
+
+import dataclasses
+import shutil
+
+import pytest
+
+from reid_lab.data import Benchmark, Record
+from reid_lab.errors import DataError, NoMatchError
+
+
+@pytest.fixture
+def sound(tmp_path, image):
+    """A data set about which there is nothing to say."""
+
+    def records(split, labels):
+        return [
+            Record(image(tmp_path / split / f"{pid}_c{camid}_{i}.png"), pid, camid)
+            for i, (pid, camid) in enumerate(labels)
+        ]
+
+    return Benchmark(
+        "sound",
+        train=records("train", [(1, 1), (1, 2), (2, 1), (2, 2)]),
+        query=records("query", [(3, 1), (4, 2)]),
+        gallery=records("gallery", [(3, 2), (4, 1), (0, 1), (-1, 2)]),
+        root=tmp_path,
+    )
+
+
+def only_finding(bench, read_images=True):
+    (finding,) = bench.findings(read_images)
+    return finding
+
+
+def changed(bench, **splits):
+    return dataclasses.replace(bench, **splits)
+
+
+def relabelled(records, pid=None, camid=None):
+    return [
+        Record(r.path, r.pid if pid is None else pid, r.camid if camid is None else camid) for r in records
+    ]
+
+
+def test_a_sound_data_set_has_no_findings_and_passes(sound):
+    assert sound.findings() == []
+    sound.check()
+
+
+def test_the_summary_counts_people_and_nobody_apart(sound):
+    table = sound.summary()
+    assert table.loc["gallery"].to_dict() == {
+        "images": 4,
+        "identities": 2,
+        "cameras": 2,
+        "distractors": 1,
+        "junk": 1,
+    }
+    assert table["images"].to_dict() == {"train": 4, "query": 2, "gallery": 4}
+    assert repr(sound) == "Benchmark('sound': 4 train, 2 query, 4 gallery)"
+
+
+@pytest.mark.parametrize("split", ["query", "gallery"])
+def test_no_query_or_gallery_is_an_error(sound, split):
+    bench = changed(sound, **{split: []})
+    assert bench.findings()[0].level == "error"
+    with pytest.raises(DataError, match=f"no {split} images"):
+        bench.check()
+
+
+def test_no_train_images_is_a_warning(sound):
+    finding = only_finding(changed(sound, train=[]))
+    assert finding.level == "warning" and "not trained" in finding.sentence
+
+
+def test_queries_without_a_match_are_counted_named_and_explained(sound):
+    one_lost = changed(sound, gallery=sound.gallery[:1])
+    finding = only_finding(one_lost)
+    assert finding.level == "warning"
+    assert "1 of 2 queries" in finding.sentence and "4_c2_1.png" in finding.sentence
+    assert "does not hold the identity" in finding.sentence
+    one_lost.check()
+
+
+def test_only_same_camera_matches_is_a_no_match_error_that_names_the_cause(sound):
+    bench = changed(sound, gallery=relabelled(sound.gallery, camid=1), query=relabelled(sound.query, camid=1))
+    with pytest.raises(NoMatchError, match="2 of 2 queries .* only images from the query's own camera"):
+        bench.check()
+
+
+def test_unknown_cameras_match_but_are_reported(sound):
+    finding = only_finding(changed(sound, query=relabelled(sound.query, camid=-1)))
+    assert finding.level == "warning" and "2 of 10 images have no camera" in finding.sentence
+
+
+def test_identities_in_train_and_test_are_an_error(sound):
+    bench = changed(sound, train=sound.train + relabelled(sound.train[:1], pid=3))
+    assert any("1 identities are in both train and test (pids 3)" in f.sentence for f in bench.findings())
+    with pytest.raises(DataError, match="both train and test"):
+        bench.check()
+
+
+def test_junk_and_distractors_belong_in_the_gallery(sound):
+    for split in ("train", "query"):
+        nobody = relabelled(getattr(sound, split)[:1], pid=0)
+        bench = changed(sound, **{split: nobody + list(getattr(sound, split)[1:])})
+        with pytest.raises(DataError, match=f"1 {split} images have pid -1 or 0"):
+            bench.check()
+
+
+def test_one_identity_is_an_error_and_one_image_of_an_identity_a_warning(sound):
+    with pytest.raises(DataError, match="show one identity"):
+        changed(sound, train=sound.train[:2]).check()
+    finding = only_finding(changed(sound, train=sound.train[:3]))
+    assert (
+        finding.level == "warning"
+        and "1 of 2 train identities have only one image (pids 2)" in finding.sentence
+    )
+
+
+def test_duplicate_paths_are_told_by_what_they_do(sound):
+    twice = only_finding(changed(sound, train=[*sound.train, sound.train[0]]))
+    assert twice.level == "warning" and "more than once" in twice.sentence
+    two_people = changed(sound, train=sound.train + relabelled(sound.train[:1], pid=2))
+    assert "two identities" in only_finding(two_people).sentence
+    with pytest.raises(DataError, match="1 images are in both train and test"):
+        changed(sound, gallery=[*sound.gallery, sound.train[0]]).check()
+    assert changed(sound, gallery=[*sound.gallery, sound.query[0]]).findings() == []  # junk to itself
+    unknown = relabelled(sound.query[:1], camid=-1)
+    with pytest.raises(DataError, match="would find itself"):
+        changed(sound, query=unknown, gallery=[*sound.gallery, *unknown]).check()
+
+
+def test_missing_and_empty_images_are_found_without_reading_the_others(sound):
+    sound.train[0].path.unlink()
+    sound.query[0].path.write_bytes(b"")
+    sentence = only_finding(sound, read_images=False).sentence
+    assert "1_c1_0.png does not exist" in sentence and "3_c1_0.png is empty (0 bytes)" in sentence
+
+
+def test_damaged_images_are_found_when_images_are_read(sound):
+    path = sound.gallery[0].path
+    path.write_bytes(path.read_bytes()[:50])
+    assert sound.findings(read_images=False) == []
+    assert str(path) in only_finding(sound).sentence
+    with pytest.raises(DataError, match="damaged"):
+        sound.check(read_images=True)
+
+
+def test_all_errors_come_in_one_message_and_errors_come_first(sound):
+    lonely = relabelled(sound.train[:1], pid=1)
+    bench = changed(sound, train=lonely, query=relabelled(sound.query, pid=9))
+    assert [finding.level for finding in bench.findings()] == ["error", "error", "warning"]
+    with pytest.raises(DataError, match=r"one identity.*2 of 2 queries") as caught:
+        bench.check()
+    assert not isinstance(caught.value, NoMatchError)
+
+
+def test_the_digest_follows_names_labels_and_sizes_but_not_the_place(sound, tmp_path, image):
+    digest = sound.digest
+    assert digest == dataclasses.replace(sound).digest and len(digest) == 64
+    assert changed(sound, train=relabelled(sound.train, camid=5)).digest != digest
+    assert changed(sound, train=sound.train[:3]).digest != digest
+    moved = tmp_path / "moved"
+    shutil.copytree(tmp_path, moved, ignore=shutil.ignore_patterns("moved"))
+    there = {
+        split: [Record(moved / r.path.relative_to(tmp_path), r.pid, r.camid) for r in records]
+        for split, records in sound.splits.items()
+    }
+    assert Benchmark("moved", **there, root=moved).digest == digest
+    image(there["train"][0].path, size=(9, 4))
+    assert Benchmark("moved", **there, root=moved).digest != digest
+
+
+def test_a_digest_of_missing_files_is_refused(sound):
+    sound.query[0].path.unlink()
+    with pytest.raises(DataError, match=r"query image .* cannot be found"):
+        _ = sound.digest

@@ -1,0 +1,165 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reid_lab import data
+from reid_lab.data.folders import open_split
+from reid_lab.data.protocol import without_match
+from reid_lab.data.records import Record
+from reid_lab.errors import DataError
+
+# Own folder
+
+
+@pytest.fixture
+def people(tmp_path, image):
+    """Four people with two images from each of two cameras."""
+    for person in ("anna", "bert", "cleo", "dora"):
+        for camera in (1, 2):
+            for i in range(2):
+                image(tmp_path / "crops" / person / f"cam{camera}" / f"{i}.png")
+    return tmp_path / "crops"
+
+
+def test_one_sub_folder_per_identity_is_divided_by_identity(people):
+    bench = data.folder(people)
+    bench.check()
+    assert len(bench.train) == 8 and len(bench.query) == 4 and len(bench.gallery) == 4
+    assert not {r.pid for r in bench.train} & {r.pid for r in bench.query}
+    assert {r.camid for r in bench.train} == {1, 2}
+    assert "anna is 1, bert is 2, cleo is 3, ..." in bench.notes[0].sentence
+
+
+def test_the_seed_alone_decides_the_division(people):
+    assert data.folder(people, seed=1).digest == data.folder(people, seed=1).digest
+    assert len({data.folder(people, seed=seed).digest for seed in range(8)}) > 1
+    assert not data.folder(people, train_share=0).train
+
+
+def test_train_query_and_gallery_folders_are_taken_as_they_are(tmp_path, image):
+    for name in (
+        "train/anna/c1_0",
+        "train/bert/c2_0",
+        "query/cleo/c1_0",
+        "gallery/cleo/c2_0",
+        "gallery/distractors/c2_1",
+    ):
+        image(tmp_path / f"{name}.jpg")
+    bench = data.folder(tmp_path)
+    assert [(r.pid, r.camid) for r in bench.train] == [(1, 1), (2, 2)]
+    assert [(r.pid, r.camid) for r in bench.query] == [(3, 1)]
+    assert [(r.pid, r.camid) for r in bench.gallery] == [(3, 2), (0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "camid"),
+    [
+        ("c3_000451.jpg", 3),
+        ("0002_c1s1_000451_03.jpg", 1),
+        ("CAM12-7.PNG", 12),
+        ("camera_4/7.jpg", 4),
+        ("007.jpg", -1),
+        ("abc3.jpg", -1),
+        ("c3po.jpg", -1),
+    ],
+)
+def test_the_camera_is_looked_for_in_the_name(tmp_path, image, name, camid):
+    image(tmp_path / "anna" / name)
+    assert data.folder(tmp_path, train_share=0).gallery[0].camid == camid
+
+
+def test_cameras_can_be_told_as_a_pattern_a_function_or_one_number(people):
+    for cameras, expected in ((r"/(\d)\.png", {0, 1}), (lambda path: len(path.stem), {1}), (7, {7})):
+        bench = data.folder(people, cameras=cameras)
+        assert {r.camid for records in bench.splits.values() for r in records} == expected
+    with pytest.raises(DataError, match=r"'view\(\\\\d\)' does not match 'cam1/0\.png'"):
+        data.folder(people, cameras=r"view(\d)")
+
+
+def test_a_folder_without_identities_is_refused(tmp_path, image):
+    image(tmp_path / "anna.jpg")
+    with pytest.raises(DataError, match="no images in sub-folders"):
+        data.folder(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        data.folder(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"training is 1\.5"):
+        data.folder(tmp_path, train_share=1.5)
+
+
+crops = st.lists(st.tuples(st.integers(-1, 6), st.integers(-1, 4)), min_size=1, max_size=60)
+
+
+@given(crops, st.integers(0, 5))
+def test_an_open_split_loses_no_image_and_every_query_has_a_match(labels, seed):
+    records = [Record(f"{i}.jpg", pid, camid) for i, (pid, camid) in enumerate(labels)]
+    splits = open_split(records, 0.5, seed)
+    assert sorted(r.path for some in splits.values() for r in some) == sorted(r.path for r in records)
+    assert without_match(splits["query"], splits["gallery"]) == []
+    assert all(r.pid > 0 for r in splits["train"] + splits["query"])
+    assert not {r.pid for r in splits["train"]} & {r.pid for r in splits["query"] + splits["gallery"]}
+    counts = Counter((r.pid, r.camid) for r in splits["query"])
+    assert all(count == 1 for count in counts.values())
+
+
+# CSV
+
+
+def write(tmp_path, text):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_csv_is_read_with_paths_relative_to_it(tmp_path, image):
+    image(tmp_path / "a.jpg")
+    text = f"path,pid,camid,split\na.jpg,1,2,train\n{tmp_path / 'a.jpg'},-1, ,Gallery\nsub\\b.jpg,5,3,query\n"
+    bench = data.csv(write(tmp_path, text))
+    assert bench.train == [Record(tmp_path / "a.jpg", 1, 2)]
+    assert bench.gallery == [Record(tmp_path / "a.jpg", -1, -1)]
+    assert bench.query == [Record(tmp_path / "sub" / "b.jpg", 5, 3)]
+    assert data.recognise(tmp_path / "table.csv")[0] == "csv"
+
+
+def test_names_as_pids_are_numbered_and_the_camera_column_may_be_absent(tmp_path):
+    bench = data.csv(write(tmp_path, "Path, pid, split\na.jpg,zoe,train\nb.jpg,anna,train\n"))
+    assert [(r.pid, r.camid) for r in bench.train] == [(2, -1), (1, -1)]
+    assert "anna is 1, zoe is 2" in bench.notes[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("file,pid,split\na,1,train\n", "has no column path but file, pid, split"),
+        ("path,pid,split\na,1,train\nb,1,test\n", r"bad split \(first: line 3, 'test'\)"),
+        ("path,pid,split\na,,train\n", r"bad pid \(first: line 2, ''\)"),
+        ("path,pid,camid,split\na,1,left,train\n", r"bad camid \(first: line 2, 'left'\)"),
+        ("", "cannot be read"),
+    ],
+)
+def test_a_bad_csv_is_refused_with_column_and_line(tmp_path, text, says):
+    with pytest.raises(DataError, match=says):
+        data.csv(write(tmp_path, text))
+
+
+def test_a_missing_csv_is_refused(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        data.csv(tmp_path / "nowhere.csv")
+
+
+# Telling folders apart
+
+
+def test_each_kind_of_folder_is_recognised(market, people, tmp_path):
+    assert data.recognise(market())[0] == "market1501"
+    assert data.recognise(people)[0] == "folder"
+    with pytest.raises(DataError, match="does not exist"):
+        data.recognise(tmp_path / "nowhere")
+
+
+def test_half_a_market_folder_is_not_taken_for_identities(market):
+    root = market()
+    (root / "query").rename(root / "queries")
+    with pytest.raises(DataError, match="lacks query"):
+        data.recognise(root)

@@ -1,0 +1,144 @@
+import gc
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reid_lab.data import ImageStore, Record, image_store
+from reid_lab.data import images as module
+from reid_lab.errors import DataError
+
+
+@pytest.fixture
+def records(tmp_path, image):
+    return [Record(image(tmp_path / f"{i}.png", (16, 8), seed=i), i, 1) for i in range(150)]
+
+
+def test_images_are_what_pillow_reads_and_resizes(records):
+    store = ImageStore(records, (12, 6))
+    assert len(store) == 150 and store.size == (12, 6)
+    for i in (0, 77, 149):
+        with Image.open(records[i].path) as expected:
+            expected = np.asarray(expected.convert("RGB").resize((6, 12), Image.Resampling.BILINEAR))
+        assert np.array_equal(store.batch([i])[0].permute(1, 2, 0).numpy(), expected)
+
+
+def test_a_batch_is_uint8_in_the_order_asked_for(records):
+    store = ImageStore(records, (16, 8))
+    batch = store.batch(np.array([3, 1, 3]))
+    assert batch.shape == (3, 3, 16, 8) and batch.dtype == torch.uint8
+    assert torch.equal(batch[0], batch[2]) and not torch.equal(batch[0], batch[1])
+    assert torch.equal(store.batch(torch.tensor([3, 1, 3])), batch)
+    batch.zero_()
+    assert store.batch([3]).any()  # a batch is a copy
+
+
+def test_beyond_the_limit_images_lie_in_a_file_that_vanishes(records, tmp_path, monkeypatch):
+    monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "home"))
+    mapped = ImageStore(records, (16, 8), memory_limit=1000)
+    assert torch.equal(mapped.batch(range(150)), ImageStore(records, (16, 8)).batch(range(150)))
+    assert (tmp_path / "home").is_dir()
+    del mapped
+    gc.collect()
+    assert not list((tmp_path / "home").iterdir())
+
+
+def test_a_full_disk_is_told_with_the_space_that_is_needed(records, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(module.os, "posix_fallocate", full, raising=False)
+    with pytest.raises(DataError, match="No space left on device.*REID_LAB_HOME"):
+        ImageStore(records, (16, 8), memory_limit=1000)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "RGBA", "LA", "I;16", "YCbCr"])
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    grey = np.tile(np.arange(0, 256, 16, dtype=np.uint8), (16, 1))
+    path = tmp_path / ("x.tif" if mode in ("CMYK", "YCbCr", "I;16") else "x.png")
+    picture = (
+        Image.fromarray(grey.astype(np.uint16) * 257)
+        if mode == "I;16"
+        else Image.fromarray(grey).convert(mode)
+    )
+    picture.save(path)
+    decoded = module.decode(path)
+    assert decoded.shape == (16, 16, 3) and decoded.dtype == np.uint8
+    if mode != "1":
+        assert np.abs(decoded.astype(int) - grey[..., None]).max() <= 2
+
+
+def test_a_palette_with_transparency_and_a_rotated_photograph_are_read(tmp_path):
+    picture = Image.fromarray(np.zeros((4, 2, 3), np.uint8))
+    picture.convert("P").save(tmp_path / "p.png", transparency=b"\x00\x80")
+    assert module.decode(tmp_path / "p.png").shape == (4, 2, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    picture.save(tmp_path / "e.jpg", exif=exif)
+    assert module.decode(tmp_path / "e.jpg").shape == (2, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_bytes(b"hello, I am a text"), "is not an image"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-40]), "is damaged"),
+        (lambda path: path.unlink(), "does not exist"),
+        (lambda path: (path.unlink(), path.mkdir()), "does not exist"),
+    ],
+)
+def test_a_bad_image_is_named_with_its_trouble_and_a_cure(records, damage, says):
+    damage(records[70].path)
+    with pytest.raises(DataError, match=rf"The image .*70\.png {says}.*: (copy|remove|restore)"):
+        ImageStore(records, (16, 8))
+
+
+def test_a_truncated_jpeg_is_damaged(tmp_path, image):
+    path = image(tmp_path / "x.jpg", (64, 32))
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match="is damaged"):
+        module.decode(path)
+
+
+def test_many_bad_images_are_told_at_once(records):
+    for record in records[:9]:
+        record.path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"0\.png is empty.*4\.png is empty.*4 more images are bad, too"):
+        ImageStore(records, (16, 8))
+
+
+def test_no_records_is_a_sentence():
+    with pytest.raises(DataError, match="no images to read"):
+        ImageStore([], (16, 8))
+
+
+def test_a_store_is_shared_while_somebody_holds_it(records):
+    store = image_store(records, (16, 8))
+    assert image_store(list(records), (16, 8)) is store
+    assert image_store(records, (8, 4)) is not store
+    assert image_store(records[:5], (16, 8)) is not store
+    for record in records:
+        record.path.unlink()
+    del store
+    gc.collect()
+    with pytest.raises(DataError):
+        image_store(records, (16, 8))
+
+
+def test_moving_gives_a_second_store_and_leaves_the_first(records):
+    store = ImageStore(records, (16, 8))
+    moved = store.to("meta")  # a device where nothing fits: images stay, batches go there
+    assert moved.device.type == "meta" and moved.batch([0]).device.type == "meta"
+    assert store.batch([0]).device.type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("fits", [True, False])
+def test_batches_on_a_gpu_are_the_same_whether_the_store_fits_there(records, monkeypatch, fits):
+    monkeypatch.setattr(module, "_fits", lambda *_: fits)
+    store, here = ImageStore(records, (16, 8), device="cuda"), ImageStore(records, (16, 8))
+    assert store.pixels.is_cuda == fits and store.batch([5, 2]).is_cuda
+    assert torch.equal(store.batch([5, 2]).cpu(), here.batch([5, 2]))

@@ -1,0 +1,127 @@
+"""What both papers' networks promise to training and retrieval."""
+
+import pytest
+import torch
+
+from reid_lab import models
+from reid_lab.errors import RecipeError
+
+PIDS = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+NETWORKS = {
+    "multitask": lambda **fields: models.MultiTask(5, "res2net_slim", embed_dim=16, **fields),
+    "residual pooling": lambda **fields: models.ResidualPooling(5, "resnet_slim", dim=16, **fields),
+    "baseline": lambda **fields: models.ResidualPooling(5, "resnet_slim", "baseline", **fields),
+}
+
+
+@pytest.fixture(params=NETWORKS)
+def make(request):
+    torch.manual_seed(0)
+    return NETWORKS[request.param]
+
+
+@pytest.fixture
+def images():
+    return torch.randn(8, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+
+
+def test_describe_does_not_depend_on_the_batch_nor_on_the_mode(make, images):
+    model = make()
+    together = model.train().describe(images)
+    alone = torch.cat([model.describe(image[None]) for image in images])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_describe_leaves_every_mode_and_every_statistic_as_it_was(make, images):
+    model = make().train()
+    model.backbone.bn1.eval()  # a frozen batch norm
+    modes = [module.training for module in model.modules()]
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    model.describe(images)
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_describe_gives_the_mode_back_also_when_it_fails(make):
+    model = make().train()
+    with pytest.raises(RuntimeError):
+        model.describe(torch.zeros(1, 5, 64, 32))
+    assert all(module.training for module in model.modules())
+
+
+def test_backbone_and_head_share_out_the_trainable_parameters(make):
+    model = make()
+    backbone, head = model.backbone_parameters(), model.head_parameters()
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    assert len(backbone) + len(head) == len(trainable) == len({id(p) for p in backbone + head})
+    assert len(backbone) == len(list(model.backbone.parameters()))
+
+
+def test_bfloat16_autocast_reaches_the_backbone_and_stops_at_the_losses(make, images):
+    model = make()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model.backbone(images)[1].dtype == torch.bfloat16
+        losses = model.loss(model(images), PIDS)
+        assert model.describe(images).dtype == torch.float32
+    assert losses.total.dtype == torch.float32
+    losses.total.backward()
+    assert all(p.grad.isfinite().all() for p in model.head_parameters())
+
+
+def test_channels_last_changes_nothing(make, images):
+    model = make().eval()
+    plain = model.describe(images)
+    model = model.to(memory_format=torch.channels_last)
+    other = model.describe(images.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(other, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_terms_and_accuracy_carry_no_gradients(make, images):
+    model = make()
+    losses = model.loss(model(images), PIDS)
+    assert losses.total.requires_grad
+    assert not losses.accuracy.requires_grad and 0 <= losses.accuracy <= 1
+    assert not any(term.requires_grad for term in losses.terms.values())
+
+
+def test_no_tensor_is_stored_twice(make):
+    """safetensors refuses shared storage."""
+    state = make().state_dict()
+    assert len({value.data_ptr() for value in state.values()}) == len(state)
+
+
+def test_a_few_steps_bring_the_loss_down(make, images):
+    model = make(last_stride=1)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    totals = []
+    for _ in range(12):
+        loss = model.loss(model(images), PIDS).total
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        totals.append(loss.item())
+    assert totals[-1] < 0.8 * totals[0]
+
+
+def test_the_input_size_is_height_and_width(make):
+    assert make(input_size=(128, 64)).input_size == (128, 64)
+
+
+def test_one_identity_is_refused():
+    with pytest.raises(RecipeError, match="num_pids is 1, but"):
+        models.MultiTask(1, "resnet_slim")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_training_on_a_gpu_is_deterministic_when_asked(make, images):
+    torch.use_deterministic_algorithms(True)
+    try:
+        gradients = []
+        for _ in range(2):
+            torch.manual_seed(0)
+            model = make().cuda()
+            model.loss(model(images.cuda()), PIDS.cuda()).total.backward()
+            gradients.append(torch.cat([p.grad.flatten() for p in model.head_parameters()]))
+        assert torch.equal(*gradients)
+    finally:
+        torch.use_deterministic_algorithms(False)

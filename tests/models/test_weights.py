@@ -1,0 +1,79 @@
+"""Loading weights: what fits, what does not, and a machine without a network."""
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from reid_lab import models
+from reid_lab.errors import RecipeError, WeightsError
+from reid_lab.models import weights
+
+DOWNLOAD = "torchvision.models._api.load_state_dict_from_url"
+
+
+def test_weights_that_fit_are_loaded():
+    torch.manual_seed(0)
+    a, b = models.resnet_slim(width=8), models.resnet_slim(width=8)
+    models.load_weights(b, a.state_dict())
+    loaded = b.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in a.state_dict().items())
+
+
+def test_weights_of_another_architecture_are_refused_in_one_sentence_and_nothing_is_lost():
+    model = models.resnet_slim(width=8)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    foreign = models.res2net_slim(width=8).state_dict()
+    with pytest.raises(WeightsError) as caught:
+        models.load_weights(model, foreign)
+    message = str(caught.value)
+    assert "missing (layer1.0.bn2.bias, " in message
+    assert "unexpected (layer1.0.bns.0.bias, " in message
+    assert "of another shape (layer1.0.bn1.bias (12,) for (8,)" in message
+    assert "\n" not in message
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_the_weights_of_another_number_of_identities_name_the_classifier():
+    a = models.ResidualPooling(10, "resnet_slim", dim=8)
+    b = models.ResidualPooling(12, "resnet_slim", dim=8)
+    with pytest.raises(WeightsError) as caught:
+        models.load_weights(b, a.state_dict())
+    assert "1 of another shape (classifiers.0.weight (10, 8) for (12, 8))" in str(caught.value)
+
+
+def test_imagenet_weights_are_loaded_without_their_classifier(monkeypatch):
+    oracle = torchvision.models.resnet50()
+    monkeypatch.setattr(DOWNLOAD, lambda *_, **__: oracle.state_dict())
+    ours = models.resnet50(last_stride=1, weights="imagenet")
+    assert torch.equal(ours.layer4[2].conv3.weight, oracle.layer4[2].conv3.weight)
+
+
+def test_torchvisions_files_are_checked_and_never_unpickled(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(DOWNLOAD, lambda url, **told: asked.update(told))
+    weights.torchvision_weights("resnet50")
+    assert asked["weights_only"] and asked["check_hash"]
+
+
+def no_network(*_, **__):
+    raise ConnectionError("network is unreachable\nand more")
+
+
+@pytest.mark.parametrize("name", ["resnet50", "res2net50"])
+def test_without_a_network_a_sentence_says_what_to_do(monkeypatch, name):
+    monkeypatch.setattr(DOWNLOAD, no_network)
+    monkeypatch.setattr("timm.create_model", no_network)
+    with pytest.raises(WeightsError, match="ConnectionError: network is unreachable") as caught:
+        models.backbone(name, weights="imagenet")
+    assert "weights=None" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_slim_networks_have_no_imagenet_weights():
+    with pytest.raises(WeightsError, match="no ImageNet weights for resnet_slim"):
+        models.resnet_slim(weights="imagenet")
+
+
+def test_a_misspelt_source_of_weights_is_refused():
+    with pytest.raises(RecipeError, match="'imagnet', but they must be \"imagenet\" or None"):
+        weights.imagenet(nn.Linear(1, 1), "imagnet", dict)

@@ -1,0 +1,27 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reid_lab.retrieval import loops
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `transcriptions`, which the benchmarks use too
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=["torch", "numba"])
+def inner(request):
+    """The inner loops that everything in a test module runs on."""
+    if request.param == "numba":
+        pytest.importorskip("numba")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loops, "LARGE", 0 if request.param == "numba" else 2**62)
+        yield request.param

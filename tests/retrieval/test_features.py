@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reid_lab import retrieval
+from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.records import Record
+from reid_lab.errors import DataError, DeviceError
+
+
+class Colours(torch.nn.Module):
+    """A network of no skill: the mean colour of the left and of the right half."""
+
+    input_size = (8, 4)
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+        self.frozen = torch.nn.BatchNorm1d(6)
+        self.seen = []
+
+    def describe(self, images):
+        assert not self.training and not torch.is_grad_enabled()
+        self.seen.append(len(images))
+        return torch.cat([images[..., :2].mean((2, 3)), images[..., 2:].mean((2, 3))], dim=1) * self.scale
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Six images of three people by two cameras, a colour for a person."""
+    found = []
+    for pid, colour in enumerate([(250, 20, 30), (20, 240, 40), (30, 20, 230)], start=1):
+        for camid in (1, 2):
+            pixels = np.full((8, 4, 3), colour, dtype=np.uint8)
+            pixels[:, :2] //= camid
+            Image.fromarray(pixels).save(tmp_path / f"{pid}_{camid}.png")
+            found.append(Record(tmp_path / f"{pid}_{camid}.png", pid, camid))
+    return found
+
+
+def test_descriptors_come_in_the_order_of_the_records_whatever_the_batch(records):
+    model = Colours()
+    features = retrieval.extract(model, records, batch_size=4)
+    assert model.seen == [4, 2]
+    assert features.shape == (6, 6) and features.dtype == torch.float32 and features.device.type == "cpu"
+    torch.testing.assert_close(
+        features, torch.cat([retrieval.extract(model, [record]) for record in records])
+    )
+
+
+def test_the_flip_test_is_the_mean_with_the_mirror_image(records):
+    plain, flipped = (retrieval.extract(Colours(), records, flip=flip) for flip in (False, True))
+    torch.testing.assert_close(flipped, (plain + plain.roll(3, dims=1)) / 2)
+
+
+def test_extraction_leaves_every_part_of_the_model_in_its_mode(records):
+    model = Colours().train()
+    model.frozen.eval()
+    retrieval.extract(model, records)
+    assert model.training and not model.frozen.training
+
+
+def test_evaluate_gives_scores_and_the_records_behind_them(records):
+    bench = Benchmark("colours", [], records[::2], records[1::2])
+    result = retrieval.evaluate(Colours(), bench)
+    assert result.query == bench.query and result.gallery == bench.gallery
+    assert result.mAP == 1
+    assert [bench.gallery[i].pid for i in result.matches.indices[:, 0]] == [1, 2, 3]
+    again = retrieval.evaluate(Colours(), bench, rerank=True)
+    assert again.measure == "re-ranked distance"
+
+
+def test_an_empty_list_and_an_absent_device_are_refused_with_a_sentence(records):
+    with pytest.raises(DataError, match="no images to describe"):
+        retrieval.extract(Colours(), [])
+    with pytest.raises(DeviceError, match="not available"):
+        retrieval.extract(Colours(), records, device="cuda:63")
+
+
+def test_cached_descriptors_are_read_again_only_for_the_same_weights_images_and_options(records, tmp_path):
+    model, folder = Colours(), tmp_path / "run"
+    features = retrieval.extract(model, records, cache=folder)
+    calls = len(model.seen)
+    torch.testing.assert_close(retrieval.extract(model, records, cache=folder), features)
+    assert len(model.seen) == calls and len(list(folder.iterdir())) == 1
+    assert not torch.equal(retrieval.extract(model, records, flip=True, cache=folder), features)
+    with torch.no_grad():
+        model.scale.fill_(2)
+    torch.testing.assert_close(retrieval.extract(model, records, cache=folder), 2 * features)
+    assert len(retrieval.extract(model, records[:2], cache=folder)) == 2

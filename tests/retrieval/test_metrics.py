@@ -1,0 +1,263 @@
+import numpy as np
+import pytest
+import torch
+import transcriptions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+
+from reid_lab import retrieval
+from reid_lab.errors import DataError, FeatureError, NoMatchError
+from reid_lab.retrieval.metrics import precisions
+
+pytestmark = pytest.mark.usefixtures("inner")
+
+
+def labelled(seed, queries=30, gallery=200, identities=12, cameras=3):
+    """Labels with junk and unknown cameras, and clustered features for them."""
+    rng = np.random.default_rng(seed)
+    query_pids, gallery_pids = rng.integers(0, identities, queries), rng.integers(-1, identities, gallery)
+    query_camids, gallery_camids = rng.integers(-1, cameras, queries), rng.integers(-1, cameras, gallery)
+    centres = rng.normal(size=(identities + 1, 8))
+    query, images = (
+        centres[pids] + 0.8 * rng.normal(size=(len(pids), 8)) for pids in (query_pids, gallery_pids)
+    )
+    return query, images, query_pids, gallery_pids, query_camids, gallery_camids
+
+
+def scores(result):
+    return result.mAP, result.mAP_trapezoid, result.mINP, result.cmc
+
+
+distances_with_ties = st.integers(0, 2**32 - 1).map(
+    lambda seed: (np.random.default_rng(seed).integers(0, 6, (6, 40)) / 4, labelled(seed, 6, 40, 4)[2:])
+)
+
+
+@given(distances_with_ties)
+@settings(max_examples=60, deadline=None)
+def test_scores_equal_the_definitions_walked_down_one_query_at_a_time_also_with_ties(case):
+    distances, labels = case
+    cmc, mean_ap, trapezoid, inp = transcriptions.evaluate(distances, *labels)
+    result = retrieval.rank_distances(distances.astype(np.float32), *labels)
+    np.testing.assert_allclose(scores(result)[:3], (mean_ap, trapezoid, inp), rtol=1e-12)
+    np.testing.assert_allclose(result.cmc[: len(cmc)], cmc, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_type_of_the_distances_does_not_matter_where_they_are_equal(dtype):
+    distances = np.random.default_rng(0).integers(-5, 6, (6, 40)) / 4
+    labels = labelled(0, 6, 40, 4)[2:]
+    result = retrieval.rank_distances(distances.astype(dtype), *labels)
+    expected = transcriptions.evaluate(distances, *labels)
+    np.testing.assert_allclose(scores(result)[:3], expected[1:4], rtol=1e-12)
+
+
+def test_average_precision_equals_scikit_learns():
+    query, gallery, *labels = labelled(3)
+    result = retrieval.rank(query, gallery, *labels)
+    query_pids, gallery_pids, query_camids, gallery_camids = labels
+    similarity = query @ gallery.T / np.outer(np.linalg.norm(query, axis=1), np.linalg.norm(gallery, axis=1))
+    for i, ap in enumerate(result.ap):
+        same = gallery_pids == query_pids[i]
+        kept = (gallery_pids != -1) & ~(same & (gallery_camids == query_camids[i]) & (query_camids[i] != -1))
+        assert ap == pytest.approx(average_precision_score(same[kept], similarity[i, kept]), rel=1e-9)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_features_rank_as_their_distances_do(metric):
+    query, gallery, *labels = labelled(1)
+    if metric == "cosine":
+        unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (query, gallery)]
+        distances = 1 - unit[0] @ unit[1].T
+    else:
+        distances = transcriptions.pairwise_squared(query, gallery)
+    expected = transcriptions.evaluate(distances, *labels)
+    result = retrieval.rank(query, gallery, *labels, metric=metric)
+    np.testing.assert_allclose(scores(result)[:3], expected[1:], rtol=1e-12)
+    np.testing.assert_allclose(result.cmc[:50], expected[0], rtol=1e-12)
+    measured = 1 - distances if metric == "cosine" else np.sqrt(distances)
+    found = np.take_along_axis(measured, result.matches.indices, axis=1)
+    np.testing.assert_allclose(result.matches.scores, found, atol=1e-5)
+
+
+def test_euclidean_distances_keep_their_precision_far_from_the_origin():
+    query, gallery, *labels = labelled(1)
+    near, far = (
+        retrieval.rank(query + shift, gallery + shift, *labels, metric="euclidean") for shift in (0, 1000)
+    )
+    assert far.mAP == pytest.approx(near.mAP, abs=1e-3)
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_the_order_of_the_gallery_changes_nothing(seed):
+    query, gallery, query_pids, gallery_pids, query_camids, gallery_camids = labelled(seed)
+    order = np.random.default_rng(seed).permutation(len(gallery))
+    result = retrieval.rank(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids)
+    shuffled = retrieval.rank(
+        query, gallery[order], query_pids, gallery_pids[order], query_camids, gallery_camids[order]
+    )
+    for one, other in zip(scores(result), scores(shuffled), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    np.testing.assert_array_equal(result.matches.indices, order[shuffled.matches.indices])
+
+
+@given(st.integers(0, 1000), st.sampled_from(["identity -1", "own camera"]))
+@settings(max_examples=30, deadline=None)
+def test_adding_junk_changes_nothing(seed, kind):
+    rng = np.random.default_rng(seed)
+    query, gallery, query_pids, gallery_pids, query_camids, gallery_camids = labelled(seed, identities=5)
+    query_pids[:], query_camids[:] = query_pids[0], 1
+    extra = query[0] + 0.1 * rng.normal(size=(7, query.shape[1]))
+    result = retrieval.rank(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids)
+    more = retrieval.rank(
+        query,
+        np.concatenate([extra, gallery]),
+        query_pids,
+        np.concatenate([np.full(7, -1 if kind == "identity -1" else query_pids[0]), gallery_pids]),
+        query_camids,
+        np.concatenate([np.full(7, 1), gallery_camids]),
+    )
+    np.testing.assert_array_equal(result.ranks, more.ranks)
+    np.testing.assert_array_equal(result.matches.indices, more.matches.indices - 7)
+
+
+def test_a_perfect_ranking_gives_one_everywhere():
+    pids = np.array([1, 2, 3])
+    result = retrieval.rank(np.eye(3), np.repeat(np.eye(3), 4, axis=0), pids, np.repeat(pids, 4))
+    assert result.mAP == result.mAP_trapezoid == result.mINP == 1
+    assert (result.cmc == 1).all()
+    assert result.table().loc["cosine similarity"].tolist() == [100.0] * 6
+
+
+def test_of_equally_near_images_the_earlier_one_ranks_first():
+    result = retrieval.rank_distances(np.zeros((1, 5)), [1], [2, 1, 3, 1, -1], top=5)
+    assert result.ranks.tolist() == [[2, 4]]
+    assert result.matches.indices.tolist() == [[0, 1, 2, 3, -1]]
+    assert result.matches.correct.tolist() == [[False, True, False, True, False]]
+
+
+def test_minus_zero_and_zero_are_equally_near():
+    result = retrieval.rank_distances(np.float32([[0.0, -0.0, 0.0]]), [1], [2, 1, 1])
+    assert result.ranks.tolist() == [[2, 3]]
+
+
+def test_both_average_precisions_are_the_worked_example():
+    ap, trapezoid, inp = precisions(np.array([[1, 3, 0], [2, 0, 0], [0, 0, 0]]))
+    np.testing.assert_allclose(ap, [(1 + 2 / 3) / 2, 1 / 2, np.nan])
+    np.testing.assert_allclose(trapezoid, [((1 + 1) / 2 + (1 / 2 + 2 / 3) / 2) / 2, (0 + 1 / 2) / 2, np.nan])
+    np.testing.assert_allclose(inp, [2 / 3, 1 / 2, np.nan])
+
+
+@pytest.mark.parametrize("rerank", [False, True])
+def test_the_size_of_the_blocks_changes_nothing(rerank):
+    arguments = labelled(5)
+    whole, small = (retrieval.rank(*arguments, rerank=rerank, memory=memory) for memory in (2**28, 1))
+    np.testing.assert_array_equal(whole.ranks, small.ranks)
+    np.testing.assert_allclose(whole.matches.scores, small.matches.scores, rtol=1e-5)
+
+
+def test_queries_without_a_match_are_reported_and_left_out_of_the_means():
+    result = retrieval.rank(np.eye(3), np.eye(3), [7, 8, 9], [7, 8, 9], [0, 1, 0], [1, 1, 1])
+    assert result.unmatched.tolist() == [1]
+    assert np.isnan(result.ap[1])
+    assert result.mAP == 1 and result.cmc[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("gallery_pids", "gallery_camids", "cause"),
+    [
+        ([7, 8], [0, 0], "set camids to -1"),
+        ([1, 2], [1, 1], "share no identity"),
+        ([-1, -1], [1, 1], "every gallery image is junk"),
+    ],
+)
+def test_no_match_at_all_is_an_error_that_names_the_likely_cause(gallery_pids, gallery_camids, cause):
+    with pytest.raises(NoMatchError, match=cause):
+        retrieval.rank(np.eye(2), np.eye(2), [7, 8], gallery_pids, [0, 0], gallery_camids)
+
+
+def test_the_same_camera_rule_leaves_unknown_cameras_alone():
+    assert retrieval.rank(np.eye(2), np.eye(2), [7, 8], [7, 8], [-1, -1], [-1, -1]).mAP == 1
+    assert retrieval.rank(np.eye(2), np.eye(2), [7, 8], [7, 8]).mAP == 1
+
+
+def test_matches_tell_labels_and_correctness_and_stop_where_the_gallery_ends():
+    result = retrieval.rank(np.eye(2), np.eye(2)[[1, 0, 0]], [7, 8], [8, 7, -1], [0, 0], [1, 2, 3], top=4)
+    found = result.matches
+    assert found.indices.tolist() == [[1, 0, -1, -1], [0, 1, -1, -1]]
+    assert found.pids.tolist() == [[7, 8, -1, -1], [8, 7, -1, -1]]
+    assert found.camids.tolist() == [[2, 1, -1, -1], [1, 2, -1, -1]]
+    assert found.correct.tolist() == [[True, False, False, False]] * 2
+    np.testing.assert_array_equal(found.scores, [[1, 0, np.nan, np.nan]] * 2)
+
+
+@pytest.mark.parametrize(
+    "to", [np.asarray, torch.from_numpy, lambda rows: torch.from_numpy(rows).half().double()]
+)
+def test_numpy_and_torch_whole_numbers_and_strided_rows_give_the_right_answer(to):
+    rows = np.arange(24).reshape(4, 6) % 5
+    expected = retrieval.rank(
+        rows[:2, ::2].astype(float).copy(), rows[2:, ::2].astype(float).copy(), [1, 2], [1, 2]
+    )
+    result = retrieval.rank(to(rows)[:2, ::2], to(rows)[2:, ::2], torch.tensor([1, 2]), [1.0, 2.0])
+    np.testing.assert_array_equal(result.ranks, expected.ranks)
+
+
+def test_one_query_and_one_image_are_enough():
+    assert retrieval.rank([[1.0]], [[2.0]], [1], [1], rerank=False).mAP == 1
+    assert retrieval.rank([[1.0]], [[2.0]], [1], [1], rerank=True).mAP == 1
+
+
+def spoilt(value):
+    features = np.ones((8, 3))
+    features[2, 1] = features[5, 0] = value
+    return features
+
+
+@pytest.mark.parametrize(
+    ("query", "gallery", "sentence"),
+    [
+        (spoilt(np.nan), np.ones((4, 3)), r"2 of 8 query rows \(first: 2, 5\).*NaN or infinity"),
+        (np.ones((4, 3)), spoilt(-np.inf), r"2 of 8 gallery rows \(first: 2, 5\).*NaN or infinity"),
+        (np.ones((4, 3)), np.eye(3)[[0, 1]] * [[0], [1]], r"1 of 2 gallery rows \(first: 0\).*all zero"),
+        (np.ones((0, 3)), np.ones((4, 3)), r"query features have shape \(0, 3\)"),
+        (np.ones((4, 3)), np.ones((0, 3)), r"gallery features have shape \(0, 3\)"),
+        (np.ones(3), np.ones((4, 3)), r"query features have shape \(3,\)"),
+        (np.ones((4, 3)), np.ones((4, 2)), "3 dimensions and gallery features 2"),
+        (np.ones((4, 3), complex), np.ones((4, 3)), "query features are complex"),
+    ],
+)
+def test_features_that_cannot_be_compared_are_refused_with_a_sentence(query, gallery, sentence):
+    with pytest.raises(FeatureError, match=sentence):
+        retrieval.rank(query, gallery, np.ones(len(query), int), np.ones(len(gallery), int))
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (([1, 2, 3], [1, 2]), r"query_pids has shape \(3,\), but there are 2 images"),
+        (([1, 2], [1]), r"gallery_pids has shape \(1,\), but there are 2 images"),
+        (([1, 2], [1, 2], [0], [0, 0]), "query_camids has shape"),
+        (([1, 2], ["a", "b"]), "gallery_pids must be whole numbers"),
+        (([1, 2.5], [1, 2]), "query_pids must be whole numbers"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_with_a_sentence(labels, sentence):
+    with pytest.raises(DataError, match=sentence):
+        retrieval.rank(np.eye(2), np.eye(2), *labels)
+
+
+def test_other_bad_arguments_are_refused_with_a_sentence():
+    with pytest.raises(FeatureError, match="metric 'manhattan' is unknown"):
+        retrieval.rank(np.eye(2), np.eye(2), [1, 2], [1, 2], metric="manhattan")
+    with pytest.raises(FeatureError, match=r"first: 1.*NaN or infinity"):
+        retrieval.rank_distances([[0.0, 1.0], [0.0, np.nan]], [1, 2], [1, 2])
+    with pytest.raises(FeatureError, match="shape"):
+        retrieval.rank_distances([0.0, 1.0], [1, 2], [1, 2])
+
+
+def test_very_large_and_very_small_features_keep_their_direction():
+    result = retrieval.rank(np.eye(2) * 1e30, np.eye(2) * 1e-30, [1, 2], [1, 2])
+    assert result.mAP == 1

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from reid_lab import retrieval
+from reid_lab.errors import FeatureError
+from reid_lab.retrieval import Roc
+
+
+def scores(seed, genuine=200, impostor=3000):
+    rng = np.random.default_rng(seed)
+    return rng.normal(1.5, 1, genuine).round(2), rng.normal(0, 1, impostor).round(2)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
+def test_rates_equal_scikit_learns(seed):
+    genuine, impostor = scores(seed, 30, 60)
+    roc = Roc.from_scores(genuine, impostor, "score")
+    labels = np.repeat([1, 0], [len(genuine), len(impostor)])
+    false, true, thresholds = roc_curve(labels, np.concatenate([genuine, impostor]), drop_intermediate=False)
+    np.testing.assert_allclose(roc.false_match_rates, false)
+    np.testing.assert_allclose(roc.true_match_rates, true)
+    np.testing.assert_allclose(roc.thresholds[1:], thresholds[1:])
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.001, 0.01, 0.1, 1.0])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_operating_point_keeps_its_promise_on_the_scores(rate, sign):
+    genuine, impostor = (sign * values for values in scores(1))
+    point = Roc.from_scores(genuine, impostor, "score", higher_is_nearer=sign > 0).at(rate)
+    assert np.mean(sign * impostor >= sign * point.threshold) == pytest.approx(point.false_match_rate)
+    assert np.mean(sign * genuine >= sign * point.threshold) == pytest.approx(point.true_match_rate)
+    assert point.false_match_rate <= rate
+    looser = np.sort(sign * np.concatenate([genuine, impostor]))
+    looser = looser[looser < sign * point.threshold]
+    assert len(looser) == 0 or np.mean(sign * impostor >= looser[-1]) > rate
+
+
+def test_the_equal_error_rate_is_where_both_errors_meet():
+    assert Roc.from_scores([1, 2, 3, 4], [0, 1.5, -1, -2], "score").eer == pytest.approx(0.25)
+    assert Roc.from_scores([3, 4], [1, 2], "score").eer == 0
+    assert Roc.from_scores([1, 2], [3, 4], "score").eer == 1
+
+
+def test_pairs_without_scores_are_refused_with_a_sentence():
+    with pytest.raises(FeatureError, match="genuine and of impostor pairs"):
+        Roc.from_scores([], [1.0], "score")
+    with pytest.raises(FeatureError, match="finite"):
+        Roc.from_scores([np.nan], [1.0], "score")
+    with pytest.raises(FeatureError, match=r"lies in 0..1 \(found -0.1\)"):
+        Roc.from_scores([1.0], [0.0], "score").at(-0.1)
+
+
+@pytest.mark.parametrize("options", [{}, {"metric": "euclidean"}, {"rerank": True}], ids=str)
+def test_the_curve_of_a_ranking_is_that_of_all_its_counted_pairs(options):
+    rng = np.random.default_rng(0)
+    query_pids, gallery_pids = rng.integers(1, 9, 40), rng.integers(-1, 9, 200)
+    query_camids, gallery_camids = rng.integers(0, 3, 40), rng.integers(0, 3, 200)
+    centres = rng.normal(size=(11, 16))
+    query, gallery = (centres[pids] + rng.normal(size=(len(pids), 16)) for pids in (query_pids, gallery_pids))
+    result = retrieval.rank(
+        query, gallery, query_pids, gallery_pids, query_camids, gallery_camids, top=200, **options
+    )
+    found = result.matches
+    counted = found.indices >= 0
+    same = found.correct[counted]
+    sign = 1 if result.roc.higher_is_nearer else -1
+    exact = Roc.from_scores(*(found.scores[counted][kind] for kind in (same, ~same)), "", sign > 0)
+    assert result.roc.eer == pytest.approx(exact.eer, abs=2e-3)
+    assert result.roc.false_match_rates[0] == 0 and result.roc.false_match_rates[-1] == 1
+    area = np.trapezoid(result.roc.true_match_rates, result.roc.false_match_rates)
+    assert area == pytest.approx(roc_auc_score(same, sign * found.scores[counted]), abs=1e-3)
+    point = result.roc.at(0.01)
+    assert np.mean(sign * found.scores[counted][~same] >= sign * point.threshold) <= 0.01 + 1e-9
+    assert point.true_match_rate == pytest.approx(exact.at(0.01).true_match_rate, abs=5e-3)
+
+
+def test_there_is_no_curve_without_impostors():
+    assert retrieval.rank(np.eye(1), np.eye(1), [1], [1]).roc is None

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reid_lab import retrieval
+from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.records import Record
+from reid_lab.errors import FeatureError, NoMatchError
+from reid_lab.retrieval.protocol import Protocol
+from reid_lab.retrieval.verification import genuine_pairs, impostor_pairs
+
+
+class Brightness(torch.nn.Module):
+    """Describes an image by its mean colour; sure that two are one person if their greens agree."""
+
+    input_size = (8, 4)
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def describe(self, images):
+        return images.mean((2, 3)) + self.weight
+
+    def verify(self, one, other):
+        assert not self.training
+        return torch.exp(-(one[:, 1] - other[:, 1]).abs())
+
+
+@pytest.fixture
+def bench(tmp_path):
+    records = []
+    for pid in range(1, 5):
+        for camid in (1, 2, 3):
+            Image.new("RGB", (4, 8), (80 * camid, 60 * pid, 9)).save(tmp_path / f"{pid}_{camid}.png")
+            records.append(Record(tmp_path / f"{pid}_{camid}.png", pid, camid))
+    return Benchmark("green", [], records[::3], [*records[1::3], *records[2::3]])
+
+
+def test_the_head_and_cosine_similarity_are_judged_on_the_same_pairs(bench):
+    curves = retrieval.verification(Brightness(), bench)
+    assert list(curves) == ["verification head", "cosine similarity"]
+    assert curves["verification head"].eer == 0 < curves["cosine similarity"].eer
+    assert curves["verification head"].at(0.0).threshold == pytest.approx(1, abs=1e-3)
+
+
+def test_a_model_without_a_head_and_a_set_without_matches_are_refused_with_a_sentence(bench):
+    class Plain(torch.nn.Module):
+        pass
+
+    with pytest.raises(FeatureError, match="Plain has no verification head"):
+        retrieval.verification(Plain(), bench)
+    with pytest.raises(NoMatchError, match="share no identity"):
+        retrieval.verification(Brightness(), Benchmark("none", [], bench.query[:1], bench.query[1:]))
+
+
+def test_pairs_are_genuine_and_impostor_by_the_protocol_and_the_same_for_a_seed():
+    rng = np.random.default_rng(0)
+    protocol = Protocol(*(rng.integers(-1, high, size) for high in (6, 3) for size in (50, 300)))
+    genuine, impostor = genuine_pairs(protocol, 10**6, 0), impostor_pairs(protocol, 1000, 0)
+    pids, camids = protocol.gallery_pids, protocol.gallery_camids
+    assert (protocol.query_pids[genuine.queries] == pids[genuine.gallery]).all()
+    known = protocol.query_camids[genuine.queries] != -1
+    assert (protocol.query_camids[genuine.queries] != camids[genuine.gallery])[known].all()
+    assert (protocol.query_pids[impostor.queries] != pids[impostor.gallery]).all()
+    assert (pids[impostor.gallery] != -1).all() and (pids[genuine.gallery] != -1).all()
+    assert len(genuine_pairs(protocol, 20, 0).queries) == 20
+    np.testing.assert_array_equal(impostor.gallery, impostor_pairs(protocol, 1000, 0).gallery)

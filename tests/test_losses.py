@@ -1,0 +1,118 @@
+"""The losses, each against an outside oracle or its formula."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytorch_metric_learning.distances import LpDistance
+from pytorch_metric_learning.losses import TripletMarginLoss
+from pytorch_metric_learning.miners import BatchHardMiner
+from pytorch_metric_learning.reducers import MeanReducer
+from torch.nn import functional as F
+
+from reid_lab import losses
+
+
+def random_batch(seed: int, identities: int = 4, batch: int = 16, d: int = 8):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(batch, d, generator=generator, requires_grad=True)
+    return features, torch.randint(identities, (batch,), generator=generator)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_identification_is_torchs_cross_entropy_with_label_smoothing(smoothing):
+    logits, pids = random_batch(0, identities=8)
+    ours = losses.identification(logits, pids, smoothing)
+    torch.testing.assert_close(ours, F.cross_entropy(logits, pids, label_smoothing=smoothing))
+
+
+def test_identification_of_one_image_is_minus_the_log_of_its_probability():
+    logits = torch.tensor([[0.0, math.log(3.0)]])  # probabilities 1/4 and 3/4
+    assert losses.identification(logits, torch.tensor([1])).item() == pytest.approx(-math.log(0.75))
+
+
+def test_the_square_layer_squares_the_difference():
+    f1, f2 = torch.tensor([[1.0, -2.0]]), torch.tensor([[4.0, 1.0]])
+    assert losses.square_layer(f1, f2).tolist() == [[9.0, 9.0]]
+
+
+def test_verification_calls_class_0_same_and_class_1_different():
+    pair_logits = torch.tensor([[5.0, -1.0], [0.5, 2.0]])
+    ours = losses.verification(pair_logits, torch.tensor([True, False]))
+    torch.testing.assert_close(ours, F.cross_entropy(pair_logits, torch.tensor([0, 1])))
+    assert ours < losses.verification(pair_logits, torch.tensor([False, True]))
+
+
+def metric_learning_triplet(features, pids, margin):
+    distance = LpDistance(normalize_embeddings=False, p=2)
+    oracle = TripletMarginLoss(margin=margin, distance=distance, reducer=MeanReducer())
+    return oracle(features, pids, BatchHardMiner(distance=distance)(features, pids))
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), identities=st.integers(2, 6), margin=st.sampled_from([0.0, 0.3, 2.0]))
+def test_batch_hard_triplet_and_its_gradient_are_pytorch_metric_learnings(seed, identities, margin):
+    features, pids = random_batch(seed, identities)
+    ours = losses.batch_hard_triplet(features, pids, margin)
+    theirs = metric_learning_triplet(features, pids, margin)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, features)[0], torch.autograd.grad(theirs, features)[0], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_batch_hard_triplet_of_points_on_a_line_is_what_a_pencil_says():
+    features = torch.tensor([[0.0], [1.0], [3.0], [3.5]])
+    pids = torch.tensor([0, 0, 0, 1])
+    # The last anchor has no positive. The others: farthest positive - nearest negative + 1.
+    expected = (max(3 - 3.5 + 1, 0) + max(2 - 2.5 + 1, 0) + max(3 - 0.5 + 1, 0)) / 3
+    assert losses.batch_hard_triplet(features, pids, margin=1.0).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("pids", [[0, 0, 0, 0], [0, 1, 2, 3]])
+def test_a_batch_without_triplets_costs_nothing_and_gives_zero_gradients(pids):
+    features, _ = random_batch(1, batch=4)
+    loss = losses.batch_hard_triplet(features, torch.tensor(pids), margin=0.3)
+    loss.backward()
+    assert loss.item() == 0
+    assert features.grad.abs().max() == 0
+
+
+def test_identical_images_give_a_finite_gradient():
+    features = torch.ones(4, 8, requires_grad=True)
+    loss = losses.batch_hard_triplet(features, torch.tensor([0, 0, 1, 1]), margin=0.3)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.3, abs=1e-5)
+    assert features.grad.isfinite().all()
+
+
+def test_the_triplet_loss_of_a_2x2_map_is_that_of_the_flattened_map():
+    maps, pids = torch.randn(8, 3, 2, 2), torch.arange(8) // 2
+    flat = losses.batch_hard_triplet(maps.flatten(1), pids, 0.3)
+    torch.testing.assert_close(losses.batch_hard_triplet(maps, pids, 0.3), flat)
+
+
+def test_small_distances_between_long_descriptors_survive_autocast():
+    generator = torch.Generator().manual_seed(0)
+    features = 100 + 0.01 * torch.randn(8, 16, generator=generator)
+    pids = torch.arange(8) // 2
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = losses.batch_hard_triplet(features, pids, margin=0.3)
+    exact = metric_learning_triplet((features - 100).double(), pids, margin=0.3).float()
+    assert ours.dtype == torch.float32
+    torch.testing.assert_close(ours, exact, rtol=0, atol=1e-3)
+
+
+def test_losses_of_bfloat16_logits_are_float32():
+    logits, pids = torch.randn(4, 8).bfloat16(), torch.arange(4)
+    assert losses.identification(logits, pids).dtype == torch.float32
+    assert losses.verification(logits[:, :2], pids > 1).dtype == torch.float32
+
+
+def test_accuracy_is_the_share_of_right_identities():
+    logits = torch.eye(4, requires_grad=True)
+    accuracy = losses.accuracy(logits, torch.tensor([0, 1, 2, 0]))
+    assert accuracy.item() == 0.75
+    assert not accuracy.requires_grad

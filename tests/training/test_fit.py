@@ -1,0 +1,248 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from reid_lab import data, training
+from reid_lab.errors import CheckpointError, DataError, DeviceError, ReidLabError, TrainingError
+from reid_lab.training import checkpoint, loop, recipes, runs
+
+QUICK = dict(epochs=2, evaluate_every=0)
+METHODS = [recipes.multitask, recipes.residual_pooling]
+
+
+def same_weights(one, other):
+    one, other = one.model.state_dict(), other.model.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_finished_run_keeps_all_that_it_should(smoke_run):
+    names = {path.name for path in smoke_run.folder.iterdir()}
+    assert names == {"recipe.json", "environment.json", "history.csv", "weights.safetensors", "result.json"}
+    assert {"seed", "torch", "device", "threads", "precision", "data_digest"} <= smoke_run.environment.keys()
+    assert list(smoke_run.history["epoch"]) == [1, 2, 3]
+    assert {"rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP", "minutes"} == smoke_run.result.keys()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_training_lowers_the_loss(smoke, method, tmp_path):
+    run = training.fit(method("smoke", epochs=6, evaluate_every=0), smoke, device="cpu", runs=tmp_path)
+    assert run.history["loss"].iloc[-1] < 0.9 * run.history["loss"].iloc[0]
+
+
+def test_a_trained_run_is_loaded_not_trained_again(smoke, smoke_run, monkeypatch):
+    monkeypatch.setattr(loop, "_Training", None)  # would raise if training began
+    again = training.fit(smoke_run.recipe, smoke, seed=0, device="cpu")
+    assert same_weights(smoke_run, again)
+    pd.testing.assert_frame_equal(smoke_run.history, again.history)
+
+
+def test_recipe_data_and_seed_each_make_another_run(smoke):
+    recipe = recipes.multitask("smoke")
+    other = data.Benchmark("fewer", smoke.train[:-1], smoke.query, smoke.gallery, root=smoke.root)
+    folders = {
+        runs.run_folder(recipe, smoke, 0),
+        runs.run_folder(recipe, smoke, 1),
+        runs.run_folder(recipe.but(erasing=0.3), smoke, 0),
+        runs.run_folder(recipe, other, 0),
+    }
+    assert len(folders) == 4
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(smoke, tmp_path):
+    recipe = recipes.residual_pooling("smoke", **QUICK)
+    one = training.fit(recipe, smoke, seed=3, device="cpu", runs=tmp_path / "one")
+    torch.manual_seed(99)  # what the caller does with torch's generator does not matter
+    two = training.fit(recipe, smoke, seed=3, device="cpu", runs=tmp_path / "two")
+    other = training.fit(recipe, smoke, seed=4, device="cpu", runs=tmp_path / "two")
+    assert same_weights(one, two)
+    assert not same_weights(one, other)
+
+
+def test_training_leaves_the_callers_random_numbers_alone(smoke, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    training.fit(recipes.multitask("smoke", **QUICK), smoke, device="cpu", runs=tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_an_interrupted_run_ends_in_the_same_bits(smoke, tmp_path, monkeypatch, method, optimiser):
+    recipe = method("smoke", optimiser=optimiser, lr=0.002, epochs=3, evaluate_every=0)
+    whole = training.fit(recipe, smoke, seed=1, device="cpu", runs=tmp_path / "whole")
+
+    save = loop._Training._save
+
+    def save_then_stop(self):
+        save(self)
+        if len(self.history) == 2:
+            raise Stop
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(loop._Training, "_save", save_then_stop)
+        training.fit(recipe, smoke, seed=1, device="cpu", runs=tmp_path / "broken")
+    resumed = training.fit(recipe, smoke, seed=1, device="cpu", runs=tmp_path / "broken")
+    assert same_weights(whole, resumed)
+    columns = ["epoch", "lr", "loss", "accuracy"]
+    pd.testing.assert_frame_equal(whole.history[columns], resumed.history[columns], check_exact=True)
+
+
+CHILD = """
+import sys, torch
+torch.set_num_threads(1)
+from reid_lab import data, training
+training.fit(training.recipes.residual_pooling("smoke", epochs=4, evaluate_every=0), data.passersby("smoke"),
+             seed=2, device="cpu", runs=sys.argv[1])
+"""
+
+
+def test_a_killed_process_resumes_to_the_same_bits(smoke, tmp_path):
+    recipe = recipes.residual_pooling("smoke", epochs=4, evaluate_every=0)
+    folder = runs.run_folder(recipe, smoke, 2, tmp_path / "killed")
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path / "killed")])
+    limit = time.monotonic() + 120
+    while not (folder / "checkpoint.safetensors").is_file() and child.poll() is None and time.monotonic() < limit:
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    assert not runs.finished(folder), "the child finished before it could be killed"
+    assert child.returncode == -signal.SIGKILL if os.name == "posix" else child.returncode != 0
+    resumed = training.fit(recipe, smoke, seed=2, device="cpu", runs=tmp_path / "killed")
+    whole = training.fit(recipe, smoke, seed=2, device="cpu", runs=tmp_path / "whole")
+    assert same_weights(whole, resumed)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(smoke, tmp_path, monkeypatch):
+    recipe = recipes.residual_pooling("smoke", epochs=3, evaluate_every=0)
+    written = []
+
+    def full_disk(tensors, metadata):
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(1)
+        return from_torch(tensors, metadata)
+
+    from_torch = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", full_disk)
+    with pytest.raises(CheckpointError, match="Could not write .*checkpoint.safetensors: No space left"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    _, about = checkpoint.read(folder / "checkpoint.safetensors")
+    assert about["epochs"] == 1
+    assert not list(folder.glob(".*part"))
+    monkeypatch.setattr(checkpoint, "save", from_torch)
+    assert len(training.fit(recipe, smoke, device="cpu", runs=tmp_path).history) == 3
+
+
+def test_a_runs_folder_that_cannot_be_made_is_named(smoke, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CheckpointError, match="file"):
+        training.fit(recipes.multitask("smoke"), smoke, device="cpu", runs=tmp_path / "file")
+
+
+def copy_of(run, tmp_path):
+    return shutil.copytree(run.folder, tmp_path / run.folder.name)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_damaged_weights_are_refused(smoke_run, tmp_path, damage):
+    folder = copy_of(smoke_run, tmp_path)
+    path = folder / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[-100] ^= 1
+    path.write_bytes({"cut": content[: len(content) // 2], "flip": content, "empty": b""}[damage])
+    with pytest.raises(CheckpointError, match="weights.safetensors is damaged"):
+        training.load(folder)
+
+
+def test_a_damaged_checkpoint_is_refused_when_resuming(smoke, tmp_path):
+    recipe = recipes.multitask("smoke")
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    folder.mkdir()
+    (folder / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match="checkpoint.safetensors is damaged"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+
+
+def test_weights_of_another_architecture_are_refused(smoke_run, tmp_path):
+    folder = copy_of(smoke_run, tmp_path)
+    (folder / "recipe.json").write_text(recipes.multitask("smoke").to_json())
+    with pytest.raises(ReidLabError, match="(?s)weights|architecture"):
+        training.load(folder)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
+    recipe = recipes.multitask("smoke")
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    about = {"recipe": json.loads(recipe.but(lr=0.5).to_json()), "epochs": 1, "minutes": 0.0}
+    checkpoint.write(folder / "checkpoint.safetensors", {"model.x": torch.zeros(1)}, about)
+    with pytest.raises(CheckpointError, match="belongs to another recipe"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match="not a run's folder"):
+        training.load(tmp_path)
+
+
+def test_an_unfinished_run_is_not_loaded(smoke_run, tmp_path):
+    folder = copy_of(smoke_run, tmp_path)
+    (folder / "result.json").unlink()
+    with pytest.raises(CheckpointError, match="not finished"):
+        training.load(folder)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_a_sentence(smoke, tmp_path):
+    recipe = recipes.residual_pooling("smoke", optimiser="sgd", lr=1e12, warmup="none", precision="float32")
+    with pytest.raises(TrainingError, match=r"became (nan|inf) in epoch 1 .* lower lr"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+
+
+def test_a_gpu_that_is_not_there_is_named(smoke, tmp_path):
+    missing = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(DeviceError, match=f"{missing}.*cpu"):
+        training.fit(recipes.multitask("smoke"), smoke, device=missing, runs=tmp_path)
+    with pytest.raises(DeviceError, match="no device called 'gpu'"):
+        training.pick_device("gpu")
+
+
+def test_a_benchmark_that_cannot_be_evaluated_is_refused_before_training(smoke, tmp_path):
+    broken = data.Benchmark("no gallery", smoke.train, smoke.query, [], root=smoke.root)
+    with pytest.raises(DataError, match="gallery"):
+        training.fit(recipes.multitask("smoke"), broken, device="cpu", runs=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_identities_for_the_batch_are_refused(smoke, tmp_path):
+    recipe = recipes.residual_pooling("smoke", identities=500)
+    with pytest.raises(DataError, match="500"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+
+
+def test_the_backbone_learns_at_its_own_rate(smoke, tmp_path):
+    """With a tiny factor the backbone stands still while the head moves."""
+    recipe = recipes.residual_pooling("smoke", epochs=1, backbone_lr=1e-9, weight_decay=0.0)
+    torch.manual_seed(0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        before = recipe.build(len({r.pid for r in smoke.train})).state_dict()
+    after = training.fit(recipe, smoke, seed=0, device="cpu", runs=tmp_path).model.state_dict()
+    moved = {name: (after[name] - before[name]).abs().max().item() for name in before if name.endswith("weight")}
+    backbone = [moved[name] for name in moved if name.startswith("backbone.")]
+    head = [moved[name] for name in moved if not name.startswith("backbone.")]
+    assert backbone and max(backbone) < 1e-6 < np.median(head)

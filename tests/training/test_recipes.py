@@ -1,0 +1,111 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reid_lab.errors import RecipeError
+from reid_lab.training import recipes
+
+BOTH = [recipes.multitask, recipes.residual_pooling]
+
+
+@pytest.mark.parametrize("size", recipes.SIZES)
+@pytest.mark.parametrize("method", BOTH)
+def test_every_recipe_survives_a_round_trip_through_json(method, size):
+    recipe = method(size)
+    assert recipes.from_json(recipe.to_json()) == recipe
+
+
+@given(erasing=st.floats(0, 1), epochs=st.integers(1, 500), lr=st.floats(1e-6, 1))
+def test_changed_recipes_survive_a_round_trip_to_the_last_bit(erasing, epochs, lr):
+    recipe = recipes.multitask("paper", erasing=erasing, epochs=epochs, lr=lr)
+    assert recipes.from_json(recipe.to_json()) == recipe
+
+
+def test_paper_a_recipe_holds_the_numbers_of_paper_a():
+    a = recipes.multitask("paper")
+    assert (a.crop, a.epochs, a.lr, a.decay, a.milestones[:3]) == ((256, 128), 256, 0.05, 0.1, (40, 80, 120))
+    assert (a.warmup, a.warmup_epochs, a.warmup_factor) == ("constant", 5, 0.1)
+    assert (a.identification, a.verification, a.embed_dim, a.erasing) == (0.5, 1.0, 4096, 0.5)
+
+
+def test_paper_b_recipe_holds_the_numbers_of_paper_b():
+    b = recipes.residual_pooling("paper")
+    assert (b.crop, b.epochs, b.lr, b.weight_decay) == ((288, 144), 220, 0.03, 5e-4)
+    assert b.identities * b.images == 32
+    assert (b.milestones, b.erasing, b.last_stride, b.dim) == ((40, 110), 0.5, 1, 640)
+
+
+def test_a_misspelt_field_is_refused_with_the_field_that_was_meant():
+    with pytest.raises(RecipeError, match="no field 'poolings'; did you mean 'pooling'"):
+        recipes.residual_pooling("smoke", poolings="avg")
+    with pytest.raises(RecipeError, match="did you mean 'erasing'"):
+        recipes.multitask("smoke").but(erasng=0.5)
+
+
+def test_a_misspelt_field_in_a_file_is_refused():
+    text = recipes.multitask("smoke").to_json().replace('"epochs"', '"epoch"')
+    with pytest.raises(RecipeError, match="did you mean 'epochs'"):
+        recipes.from_json(text)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"method": "transformer"}', '{"method": "multitask"}'])
+def test_a_file_that_is_no_recipe_is_refused(text):
+    with pytest.raises(RecipeError):
+        recipes.from_json(text)
+
+
+IMPOSSIBLE = [
+    (recipes.multitask, {"erasing": 1.5}),
+    (recipes.multitask, {"lr": 0}),
+    (recipes.multitask, {"lr": "fast"}),
+    (recipes.multitask, {"epochs": 0}),
+    (recipes.multitask, {"epochs": 2.5}),
+    (recipes.multitask, {"backbone": "resnet121"}),
+    (recipes.multitask, {"pairs": 0}),
+    (recipes.multitask, {"positive": "often"}),
+    (recipes.multitask, {"crop": (400, 128)}),
+    (recipes.multitask, {"crop": 128}),
+    (recipes.multitask, {"erasing_area": (0.4, 0.02)}),
+    (recipes.multitask, {"milestones": (40, 30)}),
+    (recipes.multitask, {"dropout_verification": 1.0}),
+    (recipes.residual_pooling, {"images": 1}),
+    (recipes.residual_pooling, {"identities": 1}),
+    (recipes.residual_pooling, {"pooling": "median"}),
+    (recipes.residual_pooling, {"sign": "plus"}),
+    (recipes.residual_pooling, {"classifiers": 2}),
+    (recipes.residual_pooling, {"margin": -0.1}),
+    (recipes.residual_pooling, {"precision": "int8"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"), IMPOSSIBLE, ids=lambda value: str(value) if isinstance(value, dict) else ""
+)
+def test_an_impossible_value_is_refused_with_a_sentence_that_names_it(method, fields):
+    with pytest.raises(RecipeError, match=rf"field {next(iter(fields))} is .* must be"):
+        method("smoke", **fields)
+
+
+def test_a_size_that_does_not_exist_is_refused():
+    with pytest.raises(RecipeError, match="no size 'huge'"):
+        recipes.multitask("huge")
+
+
+def test_every_field_of_a_recipe_reaches_what_it_governs():
+    """Every field is an argument of the network or is read by the loop: none is decoration."""
+    import inspect
+    from pathlib import Path
+
+    from reid_lab import models, training
+
+    folder = Path(inspect.getfile(training)).parent
+    engine = "".join((folder / name).read_text(encoding="utf-8") for name in ("loop.py", "schedule.py"))
+    for recipe, model in (
+        (recipes.MultiTaskRecipe, models.MultiTask),
+        (recipes.ResidualPoolingRecipe, models.ResidualPooling),
+    ):
+        arguments = inspect.signature(model).parameters
+        for field in dataclasses.fields(recipe):
+            assert field.name in arguments or f"recipe.{field.name}" in engine or field.name == "size", field.name
