@@ -1,15 +1,15 @@
-"""Speed and memory of retrieval beside plain references: `python benchmarks/retrieval.py` (some 15 minutes, 2 cores).
+"""Speed and memory of retrieval beside plain references: `python benchmarks/retrieval.py`.
 
-Every row runs in a process of its own, so that its peak memory is its own, and measures its reference beside it.
-Features are clustered like a trained network's: identities, cameras, distractors, junk. The table is printed and
-written to `benchmarks/results/retrieval.csv`. `--only NAME` runs some rows, `--scale 0.1` a tenth of the images.
+Every row runs in a process of its own, so that its peak memory is its own, and measures its reference
+beside it. Features are clustered like a trained network's: identities, cameras, distractors, junk. The table
+is printed and written to `benchmarks/results/retrieval.csv`, some 15 minutes on 2 cores. `--only NAME` runs
+some rows, `--scale 0.1` takes a tenth of the images; neither writes the file.
 """
 
 import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -119,6 +119,8 @@ def memory(field):
     """Bytes of this process: VmRSS now, VmHWM at its peak."""
     status = Path("/proc/self/status")
     if not status.exists():  # no Linux: the peak since the start
+        import resource
+
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     line = next(line for line in status.read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024
@@ -143,16 +145,14 @@ def row(
     their_peak=None,
     peak_reach=None,
 ):
-    """One line of the table: the ratio is ours / reference, or reference / ours where more is better (`at_least`)."""
+    """One line of the table. The ratio is ours / reference, or its inverse where more is better (`at_least`)."""
     ratio = None if theirs is None else theirs / ours if at_least else ours / theirs
     reached = reach is None or (ratio >= reach if at_least else ratio <= reach)
     if peak_reach is not None:
         reached &= (their_peak / peak >= peak_reach) if their_peak else peak / GIB <= peak_reach
     sign = ">=" if at_least else "<="
     wanted = [f"{sign} {reach:g} x"] if reach else []
-    wanted += (
-        ([f">= {peak_reach:g} x smaller"] if their_peak else [f"<= {peak_reach:g} GiB"]) if peak_reach else []
-    )
+    wanted += ([f">= {peak_reach:g} x smaller"] if their_peak else [f"<= {peak_reach:g} GiB"]) if peak_reach else []
     return {
         "work": work,
         "reference": reference,
@@ -167,6 +167,7 @@ def row(
 
 
 def evaluate(scale):
+    """CMC and mAP from features, beside one matrix product."""
     arguments = market(scale)
     _, ours, peak = measured(lambda: retrieval.rank(*arguments), 3)
     _, theirs, _ = measured(lambda: product(*arguments[:2]), 3)
@@ -174,6 +175,7 @@ def evaluate(scale):
 
 
 def evaluate_distances(scale):
+    """The same from a distance matrix, beside a loop over the queries."""
     query, gallery, *labels = market(scale, dimension=256)
     distances = -torch.nn.functional.normalize(query) @ torch.nn.functional.normalize(gallery).T
     result, ours, peak = measured(lambda: retrieval.rank_distances(distances, *labels), 5)
@@ -186,6 +188,7 @@ def evaluate_distances(scale):
 
 
 def rerank(scale):
+    """Re-ranking and its metrics, beside the product of all images with all."""
     arguments = market(scale, junk=False)
     _, ours, peak = measured(lambda: retrieval.rank(*arguments, rerank=True))
     features = torch.cat(arguments[:2])
@@ -195,6 +198,7 @@ def rerank(scale):
 
 
 def rerank_published(scale):
+    """Re-ranked distances, beside the published algorithm in float32."""
     query, gallery, *_ = market(scale, junk=False)
     distances, ours, peak = measured(lambda: retrieval.rerank(query, gallery))
     features = torch.nn.functional.normalize(torch.cat([query, gallery]))
@@ -214,12 +218,14 @@ def rerank_published(scale):
 
 
 def rerank_msmt(scale):
+    """Whether the largest public set fits."""
     arguments = msmt(scale)
     _, ours, peak = measured(lambda: retrieval.rank(*arguments, rerank=True))
     return [row("re-rank and evaluate, MSMT17 size, d = 512", "", ours, peak=peak, peak_reach=6)]
 
 
 def growth(scale):
+    """Time and memory as the number of images doubles."""
     rows = []
     for count in (5000, 10000, 20000, 40000):
         count = int(count * scale)
@@ -232,6 +238,7 @@ def growth(scale):
 
 
 def gpu(scale):
+    """Both on a GPU, where there is one."""
     rows = []
     for name, rerank, arguments in (
         ("evaluate, Market-1501 size, on a GPU", False, market(scale)),
@@ -240,17 +247,14 @@ def gpu(scale):
         query, gallery = (features.cuda() for features in arguments[:2])
         rows_, columns = (torch.cat([query, gallery]),) * 2 if rerank else (query, gallery)
         product(rows_, columns)
-        _, ours, _ = measured(
-            lambda a=(query, gallery, *arguments[2:]), r=rerank: retrieval.rank(*a, rerank=r), 3
-        )
+        _, ours, _ = measured(lambda a=(query, gallery, *arguments[2:]), r=rerank: retrieval.rank(*a, rerank=r), 3)
         _, theirs, _ = measured(lambda r=rows_, c=columns: product(r, c), 3)
         rows.append(row(name, "the product", ours, theirs, 3))
     return rows
 
 
 WORK = {
-    work.__name__: work
-    for work in (evaluate, evaluate_distances, rerank, rerank_published, rerank_msmt, growth, gpu)
+    work.__name__: work for work in (evaluate, evaluate_distances, rerank, rerank_published, rerank_msmt, growth, gpu)
 }
 
 
@@ -258,9 +262,7 @@ def machine():
     """What the figures depend on."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    cpu = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
+    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
     return {
         "machine": f"{cpu}, {torch.get_num_threads()} threads"
         + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),

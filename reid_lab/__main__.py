@@ -147,7 +147,6 @@ def _train(chosen: Arguments) -> int:
 
 def _evaluate(chosen: Arguments) -> int:
     from reid_lab import data, figures, retrieval, training
-    from reid_lab.home import write_whole
 
     device = training.pick_device(chosen.device)
     run = training.load(chosen.folder)
@@ -155,19 +154,18 @@ def _evaluate(chosen: Arguments) -> int:
     result = retrieval.evaluate(run.model.to(device), benchmark, rerank=chosen.rerank, device=device)
     print(result.table().round(2).to_string(index=False))
     if chosen.gallery is not None:
-        write_whole(chosen.gallery, lambda path: figures.gallery(result).savefig(path, dpi=130, format="png"))
+        figures.save(figures.gallery(result), chosen.gallery)
         print(f"Written to {chosen.gallery}")
     return 0
 
 
 def _passersby(chosen: Arguments) -> int:
     from reid_lab import data, figures
-    from reid_lab.home import write_whole
 
     benchmark = data.passersby("full" if chosen.size == "paper" else chosen.size, chosen.seed)
     print(f"{benchmark.root}\n\n{benchmark.summary().to_string()}")
     if chosen.sheet is not None:
-        write_whole(chosen.sheet, lambda path: figures.contact_sheet(benchmark).savefig(path, dpi=130, format="png"))
+        figures.save(figures.contact_sheet(benchmark), chosen.sheet)
         print(f"Written to {chosen.sheet}")
     return 0
 

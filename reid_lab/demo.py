@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from reid_lab import data, figures, retrieval, training
-from reid_lab.home import runs_folder, write_text, write_whole
+from reid_lab.home import runs_folder, write_text
 from reid_lab.retrieval import Result
 from reid_lab.training import Recipe, recipes
 
@@ -53,7 +53,7 @@ def demo(
         "gallery.png": figures.gallery(results[best]),
     }
     for name, figure in pictures.items():
-        write_whole(out / name, lambda path, figure=figure: figure.savefig(path, dpi=130, format="png"))
+        figures.save(figure, out / name)
     environment = next(iter(trained.values())).environment
     recipe_names = [run.folder.name for run in trained.values()]
     about = {key: environment[key] for key in ("seed", "device", "threads", "torch", "reid_lab", "data", "date")}

@@ -7,17 +7,20 @@ paper B solid and dashed ones, Fig. 4), so that nobody depends on colour.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from reid_lab import data
 from reid_lab.data import Benchmark, Record
 from reid_lab.data.augment import generator, to_unit
 from reid_lab.errors import DataError
+from reid_lab.home import write_whole
 from reid_lab.retrieval import Result
 from reid_lab.training import Run
 
@@ -102,7 +105,7 @@ def contact_sheet(benchmark: Benchmark, identities: int = 12, per_camera: int = 
     cameras = sorted({record.camid for record in records})
     known = sorted({record.pid for record in records})
     shown = [known[i] for i in np.linspace(0, len(known) - 1, min(identities, len(known))).astype(int)]
-    figure = Figure(figsize=(0.62 * len(cameras) * per_camera, 1.2 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(0.62 * len(cameras) * per_camera, 1.2 * len(shown)))
     grid = figure.subplots(len(shown), len(cameras) * per_camera, squeeze=False)
     for row, pid in zip(grid, shown, strict=True):
         for c, camera in enumerate(cameras):
@@ -114,7 +117,7 @@ def contact_sheet(benchmark: Benchmark, identities: int = 12, per_camera: int = 
                     cell.imshow(_pixels(seen[k]), aspect="auto")
                 if row is grid[0] and k == 0:
                     cell.set_title(f"camera {camera}", fontsize=8, loc="left", color=INK)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr]
+    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
     return figure
 
 
@@ -130,6 +133,11 @@ def erasing_grid(benchmark: Benchmark, erasing: data.RandomErasing, count: int =
             cell.imshow(np.asarray(image.permute(1, 2, 0)))
             cell.axis("off")
     return figure
+
+
+def save(figure: Figure, path: Path | str) -> None:
+    """Write a figure as PNG, whole or not at all. Raises CheckpointError where it cannot be written."""
+    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130, format="png"))
 
 
 def _spread(ap: np.ndarray, count: int) -> list[int]:

@@ -21,9 +21,7 @@ class Network(nn.Module):
     def __init__(self, backbone: Backbone, num_pids: int, input_size: tuple[int, int]) -> None:
         super().__init__()
         if num_pids < 2:
-            raise RecipeError(
-                f"num_pids is {num_pids}, but a network needs at least 2 identities to tell apart."
-            )
+            raise RecipeError(f"num_pids is {num_pids}, but a network needs at least 2 identities to tell apart.")
         self.backbone = backbone
         self.num_pids = num_pids
         self.input_size = (int(input_size[0]), int(input_size[1]))

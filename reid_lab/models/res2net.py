@@ -26,17 +26,14 @@ class Res2NetBlock(nn.Module):
 
     expansion = 4
 
-    def __init__(
-        self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None
-    ) -> None:
+    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
         super().__init__()
         width = planes * BASE_WIDTH // 64  # w = 26, 52, 104, 208 in layer1 .. layer4
         self.is_stage = downsample is not None
         self.conv1 = nn.Conv2d(inplanes, width * SCALE, kernel_size=1, bias=False)  # n = s x w
         self.bn1 = nn.BatchNorm2d(width * SCALE)
         self.convs = nn.ModuleList(
-            nn.Conv2d(width, width, kernel_size=3, stride=stride, padding=1, bias=False)
-            for _ in range(SCALE - 1)
+            nn.Conv2d(width, width, kernel_size=3, stride=stride, padding=1, bias=False) for _ in range(SCALE - 1)
         )
         self.bns = nn.ModuleList(nn.BatchNorm2d(width) for _ in range(SCALE - 1))
         self.pool = nn.AvgPool2d(kernel_size=3, stride=stride, padding=1) if self.is_stage else nn.Identity()

@@ -54,9 +54,7 @@ class ResidualPool(nn.Module):
     d(Pmax) + d(Pavg - Pmax) = d(Pmax) + d(Pavg) - d(Pmax) = d(Pavg).
     """
 
-    def __init__(
-        self, channels: int, dim: int, pooling: str, sign: str, shared: bool, nonlinear: bool
-    ) -> None:
+    def __init__(self, channels: int, dim: int, pooling: str, sign: str, shared: bool, nonlinear: bool) -> None:
         super().__init__()
         self.pooling, self.sign = pooling, SIGNS[sign]
         self.first = _delta(channels, dim, nonlinear)
@@ -128,13 +126,9 @@ class ResidualPooling(Network):
         inputs = [c3, c4, c4 * 4 if third == "flatten" else c4]
         if pooling == "baseline":  # no eq. 1: its one BNNeck takes layer4's average as it is
             inputs, dim, classifiers = [], c4, 1
-        self.pools = nn.ModuleList(
-            ResidualPool(c, dim, pooling, sign, shared_convolutions, nonlinear) for c in inputs
-        )
+        self.pools = nn.ModuleList(ResidualPool(c, dim, pooling, sign, shared_convolutions, nonlinear) for c in inputs)
         self.necks = nn.ModuleList(heads.BNNeck(dim) for _ in inputs or [c4])
-        self.classifiers = nn.ModuleList(
-            heads.classifier(dim, num_pids, bias=False) for _ in range(classifiers)
-        )
+        self.classifiers = nn.ModuleList(heads.classifier(dim, num_pids, bias=False) for _ in range(classifiers))
 
     def forward(self, images: Tensor) -> ResidualPoolingOutputs:
         """Images (batch, 3, H, W) to the nine features, and the logits of the last three."""

@@ -81,9 +81,7 @@ def timm_weights(name: str) -> Mapping[str, Tensor]:
 
 def no_weights(name: str) -> Mapping[str, Tensor]:
     """Nobody has trained the slim networks on ImageNet."""
-    raise WeightsError(
-        f"There are no ImageNet weights for {name}: use weights=None, or the network of 50 layers."
-    )
+    raise WeightsError(f"There are no ImageNet weights for {name}: use weights=None, or the network of 50 layers.")
 
 
 def _unavailable(name: str, error: Exception, cure: str) -> WeightsError:

@@ -239,15 +239,11 @@ class Body:
         a, d = half_width * f32(self.cos), half_depth * f32(self.sin)
         return np.sqrt(a * a + d * d) * f32(self.metre)
 
-    def limb(
-        self, start: str, end: str, r0: float, r1: float, material: int, nearer: float = 0.0, **more: Any
-    ) -> Tube:
+    def limb(self, start: str, end: str, r0: float, r1: float, material: int, nearer: float = 0.0, **more: Any) -> Tube:
         """A tube between two joints; radii in metres."""
         x0, y0, z0 = self.at[start]
         x1, y1, z1 = self.at[end]
-        return limb(
-            x0, y0, x1, y1, (z0 + z1) * 0.5 + nearer, r0 * self.metre, r1 * self.metre, material, **more
-        )
+        return limb(x0, y0, x1, y1, (z0 + z1) * 0.5 + nearer, r0 * self.metre, r1 * self.metre, material, **more)
 
     def part_of(
         self,

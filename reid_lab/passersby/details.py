@@ -18,28 +18,36 @@ BEANIE_SHADE = table((0, 1.05), (0.6, 1.0), (0.64, 0.8), (0.68, 1.05), (1, 0.95)
 BAG_SHADE = table((0, 1.08), (0.25, 1.0), (0.3, 0.84), (0.35, 1.0), (1, 0.82))
 
 
+_CAP = (1.775, -0.015, 1.60, -0.03, 0.085, 0.10, b.CROWN)
+HAIR = {  # up and forward of the start, up and forward of the end, half width, half depth, shape
+    "long": [(1.77, -0.03, 1.34, -0.075, 0.102, 0.075, LONG_HAIR)],
+    "bob": [(1.77, -0.02, 1.49, -0.045, 0.104, 0.09, LONG_HAIR)],
+    "short": [_CAP],
+    "ponytail": [_CAP, (1.70, -0.115, 1.40, -0.15, 0.036, 0.036, LONG_HAIR)],
+    "bun": [_CAP, (1.76, -0.09, 1.66, -0.11, 0.048, 0.048, b.CROWN)],
+}
+
+
 def head(body: Body) -> list[Tube]:
     """Head with face and hair, and the hat."""
     who = body.who
     lean = body.pose.lean * 1.25 + 0.02
     wrap = Wrap(body.view, 0.074, 0.094)
-    hairline = {"bald": 9.0, "crop": 0.30}.get(who.hair_style, 0.34)
+    hairline = 0.30 if who.hair_style == "crop" else 0.34
     covered = who.hair_style in ("long", "bob")
 
     def face(across: np.ndarray, toward: np.ndarray, along: np.ndarray) -> np.ndarray:
         left, front = wrap(across, toward)
         material = np.full(across.shape, b.SKIN, np.uint8)
-        if who.hair_style == "bald":  # what is left at the sides and behind
-            material[(front < f32(0.25)) & (along > f32(0.30)) & (along < f32(0.70))] = b.HAIR
+        if who.hair_style == "bald":  # what is left behind
+            material[(front < f32(-0.1)) & (along > f32(0.42)) & (along < f32(0.68))] = b.HAIR
         else:
-            edge = f32(0.10 if not covered else 0.30)
-            nape = along < f32(0.72 if not covered else 2.0)
-            material[(along < f32(hairline) - front * f32(0.10)) | ((front < edge) & nape)] = b.HAIR
+            reach = f32(2.0) if covered else f32(0.54) - front * f32(0.2)  # down to the ears, lower behind
+            behind = (front < f32(0.30 if covered else 0.10)) & (along < reach)
+            material[behind | (along < f32(hairline) - front * f32(0.10))] = b.HAIR
         side = np.abs(left)
         seen = front > 0
-        material[
-            seen & (along > f32(0.46)) & (along < f32(0.54)) & (side > f32(0.20)) & (side < f32(0.58))
-        ] = b.FACE
+        material[seen & (along > f32(0.46)) & (along < f32(0.54)) & (side > f32(0.20)) & (side < f32(0.58))] = b.FACE
         material[seen & (along > f32(0.76)) & (along < f32(0.81)) & (side < f32(0.28))] = b.MOUTH
         return material
 
@@ -62,56 +70,11 @@ def head(body: Body) -> list[Tube]:
 
 
 def _hair(body: Body, lean: float) -> list[Tube]:
-    style = body.who.hair_style
-    if style == "long":
-        return [
-            body.blob(
-                (0, 1.77, lean - 0.03),
-                (0, 1.34, lean - 0.075),
-                0.102,
-                0.075,
-                LONG_HAIR,
-                b.HAIR,
-                0.21,
-                folds=0.10,
-            )
-        ]
-    if style == "bob":
-        return [
-            body.blob(
-                (0, 1.77, lean - 0.02),
-                (0, 1.49, lean - 0.045),
-                0.104,
-                0.09,
-                LONG_HAIR,
-                b.HAIR,
-                0.21,
-                folds=0.10,
-            )
-        ]
-    found = []
-    if style in ("short", "ponytail", "bun"):
-        found.append(
-            body.blob(
-                (0, 1.775, lean - 0.015),
-                (0, 1.60, lean - 0.03),
-                0.085,
-                0.10,
-                b.CROWN,
-                b.HAIR,
-                0.21,
-                folds=0.08,
-            )
-        )
-    if style == "ponytail":
-        found.append(
-            body.blob((0, 1.70, lean - 0.115), (0, 1.40, lean - 0.15), 0.036, 0.036, LONG_HAIR, b.HAIR, 0.24)
-        )
-    if style == "bun":
-        found.append(
-            body.blob((0, 1.76, lean - 0.09), (0, 1.66, lean - 0.11), 0.048, 0.048, b.CROWN, b.HAIR, 0.24)
-        )
-    return found
+    behind = 0.22 - 0.16 * body.cos  # before the trunk from behind, behind neck and trunk from the front
+    return [
+        body.blob((0, top, lean + near), (0, end, lean + far), wide, deep, shape, b.HAIR, behind, folds=0.09)
+        for top, near, end, far, wide, deep, shape in HAIR.get(body.who.hair_style, ())
+    ]
 
 
 def _hat(body: Body, lean: float) -> list[Tube]:

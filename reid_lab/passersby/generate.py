@@ -126,9 +126,7 @@ def _start(stack: ExitStack, job: list[object]) -> IO[str]:
     paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     command = [sys.executable, "-c", _WORKER, json.dumps(job)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment
-    )
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment)
     stack.callback(process.wait)
     stack.callback(process.terminate)
     assert process.stdout is not None  # a pipe was asked for

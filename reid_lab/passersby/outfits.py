@@ -108,11 +108,13 @@ def _skirt(body: Body) -> Tube:
     who = body.who
     length = 0.74 if who.lower == "long skirt" else 0.50 if who.upper == "dress" else 0.44
     apart = abs(body.joints["left_knee"][2] - body.joints["right_knee"][2]) * abs(body.sin)
-    x0, y0, z0 = body.project(0, 1.06, 0)
+    x0, y0, _ = body.project(0, 1.06, 0)
     x1, y1, _ = body.project(0, 1.06 - length, 0)
+    nearest = max(body.at["left_knee"][2], body.at["right_knee"][2])
+    depth = min(max(nearest + 0.06, 0.13), 0.215)  # before the legs, behind the arms
     widen = f32(who.hips * who.girth) * table((0, 1.0), (0.3, 1.0), (1, 1.0 + 0.7 * apart))
     radius = body.width(SKIRT_WIDTH, SKIRT_DEPTH) * widen
-    return Tube(x0, y0, x1, y1, z0 + 0.13, radius, b.LOWER, folds=0.10, shade=SKIRT_SHADE)
+    return Tube(x0, y0, x1, y1, depth, radius, b.LOWER, folds=0.10, shade=SKIRT_SHADE)
 
 
 def _arms(body: Body) -> list[Tube]:
@@ -167,9 +169,7 @@ def _trunk(body: Body) -> list[Tube]:
     neck = body.limb("head", "neck", 0.054, 0.064, b.SKIN, 0.10, shade=b.NECK_SHADE)
     found = [trunk, neck]
     if who.upper == "hoodie":
-        found.append(
-            body.blob((0, 1.56, -0.07), (0, 1.40, -0.11), 0.115, 0.07, HOOD, b.SEAM, 0.20, folds=0.06)
-        )
+        found.append(body.blob((0, 1.56, -0.07), (0, 1.40, -0.11), 0.115, 0.07, HOOD, b.SEAM, 0.20, folds=0.06))
     return found
 
 

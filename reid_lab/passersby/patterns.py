@@ -27,9 +27,9 @@ def upper_texture(body: Body, wrap: Wrap, length: float) -> Texture:
             _print(who.back_print, material, left, ~fore, metres, 0.15, 0.42)
         if faces_us and who.bag == "backpack":
             side = np.abs(left)
-            material[
-                fore & (side > f32(0.50)) & (side < f32(0.68)) & (metres > f32(0.03)) & (metres < f32(0.36))
-            ] = b.STRAP
+            material[fore & (side > f32(0.50)) & (side < f32(0.68)) & (metres > f32(0.03)) & (metres < f32(0.36))] = (
+                b.STRAP
+            )
         if who.bag == "shoulder bag":
             slant = left * f32(who.bag_side) - (metres - f32(0.26)) * f32(3.0)
             material[(np.abs(slant) < f32(0.12)) & (np.abs(front) > f32(0.35))] = b.STRAP
@@ -81,18 +81,14 @@ def _print(
         away = metres - f32(middle)
         material[where & (side * side + away * away * f32(40.0) < f32(0.22))] = b.LOGO
     elif kind == "bar":
-        material[
-            where & (side < f32(0.85)) & (metres > f32(middle - 0.045)) & (metres < f32(middle + 0.045))
-        ] = b.LOGO
+        material[where & (side < f32(0.85)) & (metres > f32(middle - 0.045)) & (metres < f32(middle + 0.045))] = b.LOGO
     elif kind == "panel":
         material[where & (side < f32(0.45)) & (metres > f32(top)) & (metres < f32(bottom))] = b.LOGO
     elif kind == "letters":
         rows = metres * f32(1 / 0.09)
         letters = left * f32(5.0) + f32(8.0)
         drawn = (rows - np.floor(rows) < f32(0.55)) & (letters - np.floor(letters) < f32(0.72))
-        material[where & drawn & (side < f32(0.6)) & (metres > f32(top)) & (metres < f32(bottom - 0.06))] = (
-            b.LOGO
-        )
+        material[where & drawn & (side < f32(0.6)) & (metres > f32(top)) & (metres < f32(bottom - 0.06))] = b.LOGO
 
 
 def sleeve_texture(who: Person, length: float) -> Texture | None:
@@ -103,8 +99,6 @@ def sleeve_texture(who: Person, length: float) -> Texture | None:
     def texture(across: np.ndarray, toward: np.ndarray, along: np.ndarray) -> np.ndarray:
         down = along * f32(length / (0.09 if who.pattern == "stripes" else 0.10))
         marked = down - np.floor(down) < f32(0.45 if who.pattern == "stripes" else 0.26)
-        return np.where(
-            marked, np.uint8(b.SECOND if who.pattern == "stripes" else b.SEAM), np.uint8(b.SLEEVE)
-        )
+        return np.where(marked, np.uint8(b.SECOND if who.pattern == "stripes" else b.SEAM), np.uint8(b.SLEEVE))
 
     return texture

@@ -185,9 +185,7 @@ def tone(camera: Camera, exposure: float, warmth: float) -> np.ndarray:
         lift = strength * f32(camera.lift)
         value = value * (f32(1.0) + lift) / (f32(1.0) + lift * value)
         value = np.minimum(value, f32(1.0))
-        value = value + strength * f32(camera.contrast) * (
-            value * value * (f32(3.0) - f32(2.0) * value) - value
-        )
+        value = value + strength * f32(camera.contrast) * (value * value * (f32(3.0) - f32(2.0) * value) - value)
         tables[channel] = value * f32(255.0)
     return tables
 

@@ -54,9 +54,7 @@ def _tracklets(draw: Draw, pids: list[int], total: int, fewest: int, most: int) 
         if fewest <= cameras[pid] + step <= most:
             cameras[pid] += step
             missing -= step
-    return [
-        (pid, camid) for pid in pids for camid in sorted(draw.shuffled(range(1, CAMERAS + 1))[: cameras[pid]])
-    ]
+    return [(pid, camid) for pid in pids for camid in sorted(draw.shuffled(range(1, CAMERAS + 1))[: cameras[pid]])]
 
 
 def _images(draw: Draw, tracklets: list[tuple[int, int]], total: int, each: int, most: int) -> list[int]:
@@ -104,9 +102,7 @@ def plan(size: Size, seed: int) -> list[tuple[str, Key]]:
                 found.append((GALLERY, key))
     for pid, count in ((DISTRACTOR, size.distractors), (JUNK, size.junk)):
         for number in range(count):
-            found.append(
-                (GALLERY, Key(pid, 1 + draw.integer(CAMERAS), draw.pick(TEST_SEQUENCES), 100 + 3 * number, 1))
-            )
+            found.append((GALLERY, Key(pid, 1 + draw.integer(CAMERAS), draw.pick(TEST_SEQUENCES), 100 + 3 * number, 1)))
     return found
 
 

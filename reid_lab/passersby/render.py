@@ -113,9 +113,7 @@ def _cast_shadows(image: np.ndarray, shot: Shot) -> None:
         x, y, metre = figure.view.x / FINE, figure.view.y / FINE, figure.view.scale / FINE
         tall = figure.who.height
         _shadow(image, x - 0.12 * metre, y, x + 0.12 * metre, y, 0.24 * metre, 0.07 * metre, 0.5)
-        _shadow(
-            image, x, y, x + right * tall * metre, y - away * tall * metre, 0.17 * metre, 0.11 * metre, dark
-        )
+        _shadow(image, x, y, x + right * tall * metre, y - away * tall * metre, 0.17 * metre, 0.11 * metre, dark)
 
 
 def _over(image: np.ndarray, drawn: Drawn) -> None:

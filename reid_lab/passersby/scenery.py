@@ -23,9 +23,7 @@ def sensor_noise(seed: int, stream: int) -> np.ndarray:
     grain = draw.array(449, 449, 3) + draw.array(449, 449, 3) - f32(1.0)
     shared = draw.array(449, 449, 1) + draw.array(449, 449, 1) - f32(1.0)
     mixed = grain * f32(0.8) + shared * f32(1.3)
-    return np.ascontiguousarray(
-        (mixed[1:, 1:] + mixed[:-1, 1:] * f32(0.5) + mixed[1:, :-1] * f32(0.5)) * f32(1.3)
-    )
+    return np.ascontiguousarray((mixed[1:, 1:] + mixed[:-1, 1:] * f32(0.5) + mixed[1:, :-1] * f32(0.5)) * f32(1.3))
 
 
 def fold_noise(seed: int, stream: int) -> np.ndarray:
@@ -66,9 +64,9 @@ class Scene:
     def ground(self, colour: Colour, where: np.ndarray | None = None, rough: float = 0.16) -> None:
         """Cover the ground, or a region of it, with a mottled colour."""
         region = self.is_ground if where is None else self.is_ground & where
-        mottle = f32(1.0 - rough) + (
-            self.fine * f32(0.5) + self.middle * f32(0.7) + self.coarse * f32(0.8)
-        ) * f32(rough)
+        mottle = f32(1.0 - rough) + (self.fine * f32(0.5) + self.middle * f32(0.7) + self.coarse * f32(0.8)) * f32(
+            rough
+        )
         paint = mottle[..., None] * np.array(colour, np.float32)
         np.copyto(self.image, paint, where=(region & np.ones((1, WIDTH), bool))[..., None])
 
@@ -86,9 +84,7 @@ class Scene:
         over = over + (row - np.floor(row * f32(0.5)) * f32(2.0)) * f32(0.5)
         pixel = self.away / f32(FOCAL * size)  # a pixel, in stones
         column = np.floor(over)
-        joint = ((over - column) < np.maximum(pixel * f32(1.1), f32(0.03))) | (
-            (down - row) < pixel * f32(5.0)
-        )
+        joint = ((over - column) < np.maximum(pixel * f32(1.1), f32(0.03))) | ((down - row) < pixel * f32(5.0))
         fade = np.minimum(f32(0.10) / pixel, f32(1.0)) * f32(dark)
         number = (column * f32(7.0) + row * f32(13.0)) * f32(0.173)
         stone = number - np.floor(number)
@@ -96,9 +92,7 @@ class Scene:
         region = self.is_ground if where is None else self.is_ground & where
         self.image *= np.where(region, times, f32(1.0))[..., None]
 
-    def band(
-        self, across: tuple[float, float] | None = None, away: tuple[float, float] | None = None
-    ) -> np.ndarray:
+    def band(self, across: tuple[float, float] | None = None, away: tuple[float, float] | None = None) -> np.ndarray:
         """A region of the ground between two lines across or along, metres."""
         inside = np.ones((HEIGHT, WIDTH), bool)
         if across:
@@ -128,11 +122,7 @@ class Scene:
         """An upright wall `away` metres; returns (across, up, region) for what is on it."""
         scale = FOCAL / away
         over = self.columns / f32(scale) + np.zeros((HEIGHT, 1), np.float32)
-        up = (
-            f32(self.camera_height)
-            - (self.rows - f32(HORIZON)) / f32(scale)
-            + np.zeros((1, WIDTH), np.float32)
-        )
+        up = f32(self.camera_height) - (self.rows - f32(HORIZON)) / f32(scale) + np.zeros((1, WIDTH), np.float32)
         region = (up > f32(foot)) & (up < f32(top)) & (over > f32(left)) & (over < f32(right))
         mottle = f32(1.0 - rough) + (self.middle * f32(0.6) + self.coarse * f32(1.4)) * f32(rough)
         np.copyto(self.image, mottle[..., None] * np.array(colour, np.float32), where=region[..., None])
@@ -181,9 +171,7 @@ class Scene:
         )
         np.copyto(self.image, bright[..., None] * np.array(colour, np.float32), where=glass[..., None])
         frame = glass & (
-            (x < f32(0.05))
-            | (y < f32(0.05))
-            | ((x > f32(share[0] * 0.5 - 0.02)) & (x < f32(share[0] * 0.5 + 0.02)))
+            (x < f32(0.05)) | (y < f32(0.05)) | ((x > f32(share[0] * 0.5 - 0.02)) & (x < f32(share[0] * 0.5 + 0.02)))
         )
         self.image *= np.where(frame, f32(0.6), f32(1.0))[..., None]
 
@@ -213,10 +201,7 @@ class Scene:
     def layers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The finished place: back (H, W, 3), front (H, W, 3), opacity of the front (H, W), all uint8."""
         self.flush()
-        front = (
-            np.array(self.colours, np.float32)[self.front_canvas.material]
-            * self.front_canvas.brightness[..., None]
-        )
+        front = np.array(self.colours, np.float32)[self.front_canvas.material] * self.front_canvas.brightness[..., None]
         drawn = (self.front_canvas.material > 0).astype(np.float32)[..., None]
         alpha = soften(drawn)
         front = soften(front * drawn) / np.maximum(alpha, f32(1e-3))

@@ -135,15 +135,11 @@ def track(seed: int, pid: int, camid: int) -> Walk:
     return walk(Draw(seed, TRACK_STREAM, pid, camid), places.SPECS[camid - 1])
 
 
-def _figure(
-    draw: Draw, who: Person, went: Walk, seconds: float, place: places.Place, scale: float, x: float
-) -> Figure:
+def _figure(draw: Draw, who: Person, went: Walk, seconds: float, place: places.Place, scale: float, x: float) -> Figure:
     """Somebody at a moment of their walk; the view is set when the box is known."""
     camera = place.camera
     yaw = went.heading + draw.near(0.035) + (x - WIDTH / 2) / WIDTH * -0.06
-    pose = Pose(
-        went.phase + went.pace * seconds + draw.near(0.03), 1.0 if went.pace else 0.12, *went.arms, went.lean
-    )
+    pose = Pose(went.phase + went.pace * seconds + draw.near(0.03), 1.0 if went.pace else 0.12, *went.arms, went.lean)
     view = View(0.0, 0.0, 1.0, yaw, camera.pitch * (1.0 + draw.near(0.3)))
     return Figure(who, view, pose, (draw.integer(256), draw.integer(256)), (x, place.ground(scale)), scale)
 
@@ -164,9 +160,7 @@ def _tight(figure: Figure) -> tuple[float, float, float, float]:
     return x - height / 4, y + 0.09 * figure.scale - height, height / 2, height
 
 
-def _jittered(
-    draw: Draw, box: tuple[float, float, float, float], jitter: float
-) -> tuple[float, float, float, float]:
+def _jittered(draw: Draw, box: tuple[float, float, float, float], jitter: float) -> tuple[float, float, float, float]:
     left, top, width, height = box
     taller = height * (1.02 + draw.near(jitter) + 0.25 * jitter)
     wider = taller / 2 * (1.0 + draw.near(0.6 * jitter))
@@ -262,9 +256,7 @@ def _position(went: Walk, seconds: float) -> tuple[float, float]:
     return min(max(went.x + speed * seconds * sine(went.heading) * scale, 60.0), WIDTH - 60.0), scale
 
 
-def _spoilt(
-    draw: Draw, box: tuple[float, float, float, float], kind: str
-) -> tuple[float, float, float, float]:
+def _spoilt(draw: Draw, box: tuple[float, float, float, float], kind: str) -> tuple[float, float, float, float]:
     """A box that a detector should not have given: half a body, or somebody small in a large box."""
     left, top, width, height = box
     if kind == "small":

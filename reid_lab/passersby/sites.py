@@ -83,13 +83,9 @@ def park(scene: Scene) -> None:
     scene.ground((168, 156, 132), scene.band(away=(7.4, 14.6)), rough=0.2)
     scene.darken(scene.band(away=(14.4, 14.8)), 0.8)
     for k in range(8):
-        things.bush(
-            scene, -13.0 + k * 3.6 + scene.draw.near(1.4), 38.0 + scene.draw.near(5.0), 3.2, 1.5, DARK_GREEN
-        )
+        things.bush(scene, -13.0 + k * 3.6 + scene.draw.near(1.4), 38.0 + scene.draw.near(5.0), 3.2, 1.5, DARK_GREEN)
     for k in range(7):
-        things.tree(
-            scene, -12.5 + k * 4.1 + scene.draw.near(1.4), 40.0 + scene.draw.near(8.0), 3.6, 0.2, GREEN
-        )
+        things.tree(scene, -12.5 + k * 4.1 + scene.draw.near(1.4), 40.0 + scene.draw.near(8.0), 3.6, 0.2, GREEN)
     scene.flush()
     for _ in range(5):
         left = scene.draw.between(-7.0, 6.0)
@@ -147,9 +143,7 @@ def underpass(scene: Scene) -> None:
     over, up, region = scene.wall(16.9, (92, 86, 80), top=1.0)
     for k in range(5):
         left = -9.5 + k * 4.0 + scene.draw.near(0.5)
-        shade = scene.draw.pick(
-            ((150, 92, 74), (84, 102, 118), (190, 176, 140), (112, 116, 96), (62, 62, 70))
-        )
+        shade = scene.draw.pick(((150, 92, 74), (84, 102, 118), (190, 176, 140), (112, 116, 96), (62, 62, 70)))
         scene.wall(16.8, (58, 56, 54), left=left - 0.06, right=left + 1.46, foot=1.14, top=3.3)
         over, up, region = scene.wall(16.7, shade, left=left, right=left + 1.4, foot=1.2, top=3.2, rough=0.3)
         scene.panes(over, up, region, (left + 0.1, 1.35), (0.7, 0.5), (0.8, 0.5), (188, 180, 164), vary=0.3)

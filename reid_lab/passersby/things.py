@@ -38,9 +38,7 @@ def box(
     y -= lift * scale
     radius = np.full(64, wide * scale / 2, np.float32)
     shade = table((0, 1.25), (0.06, 1.2), (0.08, 0.95), (0.9, 0.9), (1, 0.65))
-    scene.put(
-        Tube(x, y - tall * scale, x, y, 0, radius, scene.colour(colour), shade=shade, folds=folds), front
-    )
+    scene.put(Tube(x, y - tall * scale, x, y, 0, radius, scene.colour(colour), shade=shade, folds=folds), front)
 
 
 def bush(
@@ -136,9 +134,7 @@ def car(scene: Scene, across: float, scale: float, colour: Colour, front: bool =
     m = scale
     body, glass, dark = scene.colour(colour), scene.colour((52, 60, 68)), scene.colour((30, 30, 32))
     rim = scene.colour((128, 130, 132))
-    lower = table(
-        (0, 0.16), (0.03, 0.26), (0.1, 0.30), (0.5, 0.31), (0.92, 0.30), (0.97, 0.26), (1, 0.18)
-    ) * f32(m)
+    lower = table((0, 0.16), (0.03, 0.26), (0.1, 0.30), (0.5, 0.31), (0.92, 0.30), (0.97, 0.26), (1, 0.18)) * f32(m)
     cabin = table((0, 0.02), (0.22, 0.26), (0.3, 0.29), (0.7, 0.29), (0.88, 0.10), (1, 0.02)) * f32(m)
     scene.put(limb(x - 2.0 * m, y - 0.06 * m, x + 2.0 * m, y - 0.06 * m, 0, 0.12 * m, 0.12 * m, dark), front)
     scene.put(Tube(x - 1.05 * m, y - 0.98 * m, x + 1.55 * m, y - 0.98 * m, 0, cabin * f32(1.12), body), front)
@@ -155,9 +151,7 @@ def car(scene: Scene, across: float, scale: float, colour: Colour, front: bool =
         ),
         front,
     )
-    scene.put(
-        limb(x + 0.28 * m, y - 1.25 * m, x + 0.28 * m, y - 0.8 * m, 0, 0.035 * m, 0.035 * m, body), front
-    )
+    scene.put(limb(x + 0.28 * m, y - 1.25 * m, x + 0.28 * m, y - 0.8 * m, 0, 0.035 * m, 0.035 * m, body), front)
     scene.put(Tube(x - 2.15 * m, y - 0.52 * m, x + 2.15 * m, y - 0.52 * m, 0, lower, body), front)
     scene.put(limb(x - 1.9 * m, y - 0.34 * m, x + 1.9 * m, y - 0.34 * m, 0, 0.02 * m, 0.02 * m, dark), front)
     for wheel in (-1.3, 1.32):

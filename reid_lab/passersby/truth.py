@@ -12,7 +12,7 @@ from reid_lab.errors import DataError
 from reid_lab.passersby import render
 from reid_lab.passersby.shots import Key
 
-VERSION = 2  # of the generator: change it whenever any pixel changes
+VERSION = 3  # of the generator: change it whenever any pixel changes
 MARKER, TRUTH = "passersby.json", "truth.csv"
 
 

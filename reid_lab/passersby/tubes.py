@@ -133,9 +133,7 @@ class Canvas:
         entry = (xs * f32(ux * to_entry))[None, :] + (ys * f32(uy * to_entry))[:, None]
         index = entry.astype(np.int32)
         outside = (entry < f32(0.0)) | (entry >= f32(STEPS))
-        across = (xs * f32(uy))[None, :] - (ys * f32(ux))[
-            :, None
-        ]  # samples; positive to the right of a falling axis
+        across = (xs * f32(uy))[None, :] - (ys * f32(ux))[:, None]  # samples; positive to the right of a falling axis
         inverse = f32(1.0) / np.maximum(tube.radius, f32(1e-3))
         across *= inverse.take(index, mode="clip")
         square_across = across * across

@@ -23,13 +23,9 @@ def features(values: Any, name: str, device: torch.device | None = None) -> Tens
             f"one of each: check what was extracted."
         )
     if tensor.is_complex():
-        raise FeatureError(
-            f"{name} features are complex numbers: pass their real part or their absolute value."
-        )
+        raise FeatureError(f"{name} features are complex numbers: pass their real part or their absolute value.")
     tensor = tensor.detach().to(device=device, dtype=torch.float32)
-    if (
-        not tensor.sum(1).isfinite().all()
-    ):  # cheaper than looking at each value; large finite sums may overflow
+    if not tensor.sum(1).isfinite().all():  # cheaper than looking at each value; large finite sums may overflow
         bad = ~torch.cat([rows.isfinite().all(1) for rows in tensor.split(4096)])
         if bad.any():
             raise FeatureError(
@@ -39,9 +35,7 @@ def features(values: Any, name: str, device: torch.device | None = None) -> Tens
     return tensor
 
 
-def both_features(
-    query: Any, gallery: Any, device: torch.device | str | None = None
-) -> tuple[Tensor, Tensor]:
+def both_features(query: Any, gallery: Any, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
     """Query (q, d) and gallery (g, d) features as float32 on one device (None: where the gallery is).
 
     Raises FeatureError, also when the two dimensions differ; DeviceError if the device is not there.
@@ -65,9 +59,7 @@ def labels(values: Any, name: str, count: int, default: int | None = None) -> np
         return np.full(count, default, dtype=np.int64)
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if array.shape != (count,):
-        raise DataError(
-            f"{name} has shape {array.shape}, but there are {count} images: pass one label for each."
-        )
+        raise DataError(f"{name} has shape {array.shape}, but there are {count} images: pass one label for each.")
     try:
         whole = array.astype(np.int64)
         same = bool((whole == array).all())

@@ -70,11 +70,9 @@ def prepared(query: Tensor, metric: str) -> Tensor:
     return query / _lengths(query, "mean query") if metric == "cosine" else query
 
 
-def distance_blocks(
-    query: Tensor, gallery: Tensor, metric: str, memory: int
-) -> Iterator[tuple[slice, Tensor]]:
+def distance_blocks(query: Tensor, gallery: Tensor, metric: str, memory: int) -> Iterator[tuple[slice, Tensor]]:
     """Slices of the queries and their distances to the gallery, (b, g), of `comparable` features."""
-    inner = loops.choose(query.device, len(query) * len(gallery))
+    inner = loops.choose(loops.__name__, query.device, len(query) * len(gallery))
     gallery_squares = squares(gallery)
     for part in blocks(len(query), len(gallery) * inner.BYTES_PER_DISTANCE, memory):
         if measure(metric) is COSINE:

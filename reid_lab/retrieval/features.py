@@ -40,9 +40,7 @@ def extract(
     The model's training mode is put back. Raises DataError for no or unreadable images, DeviceError.
     """
     if len(records) == 0:
-        raise DataError(
-            "There are no images to describe: the query or gallery list is empty, so check the data."
-        )
+        raise DataError("There are no images to describe: the query or gallery list is empty, so check the data.")
     if device is not None:
         model.to(checks.find_device(device))
     if cache is None:
@@ -55,9 +53,7 @@ def extract(
     return features
 
 
-def _describe(
-    model: Network, records: Sequence[Record], batch_size: int, flip: bool, autocast: bool
-) -> Tensor:
+def _describe(model: Network, records: Sequence[Record], batch_size: int, flip: bool, autocast: bool) -> Tensor:
     device = next(model.parameters()).device
     store = image_store(records, model.input_size, device)
     features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
@@ -83,9 +79,7 @@ def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: boo
     """Of everything that decides the descriptors: weights, images, size, options."""
     digest = hashlib.sha256(repr((model.input_size, flip, autocast)).encode())
     for name, values in model.state_dict().items():
-        digest.update(
-            name.encode() + values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        )
+        digest.update(name.encode() + values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     for record in records:
         status = record.path.stat()
         digest.update(repr((str(record.path), status.st_size, status.st_mtime_ns)).encode())

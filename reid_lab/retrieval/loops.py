@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -14,25 +15,20 @@ import torch
 from torch import Tensor
 
 from reid_lab.retrieval.protocol import Pairs
-from reid_lab.retrieval.sparse import Sparse, ragged
 
 MEMORY = 256 * 2**20  # bytes that one block of distances, and what is computed from it, may take
-BYTES_PER_DISTANCE = (
-    48  # a float32 distance, its int64 key, its int64 place among the matches, what lies between
-)
+BYTES_PER_DISTANCE = 48  # a float32 distance, its int64 key, its int64 place among the matches, what lies between
 LARGE = 2**24  # distances from which compiling (or loading what was compiled) pays
 BINS = 2**14  # steps of a histogram of distances
 LAST = torch.iinfo(torch.int64).max
 
 
-def choose(device: torch.device, work: int) -> ModuleType:
-    """This module, or its numba twin if `work` distances on a CPU are many and numba is installed."""
+def choose(name: str, device: torch.device, work: int) -> ModuleType:
+    """The module `name`, or its compiled twin `name`_numba if `work` distances on a CPU are many and numba is there."""
     if device.type == "cpu" and work >= LARGE:
-        try:
-            return importlib.import_module("reid_lab.retrieval.loops_numba")
-        except ImportError:
-            pass
-    return importlib.import_module(__name__)
+        with suppress(ImportError, RuntimeError):  # the latter where numba may not write what it compiled
+            return import_module(f"{name}_numba")
+    return import_module(name)
 
 
 def blocks(count: int, row_bytes: int, budget: int) -> Iterator[slice]:
@@ -100,31 +96,6 @@ def steps_per_unit(low: float, high: float) -> float:
     return float(np.float32(BINS / (high - low))) if high > low else 0.0
 
 
-def squared_pairs(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Squared Euclidean distances of the pairs features[rows], features[columns], (n,)."""
-    parts = blocks(len(rows), features.shape[1] * 12, MEMORY)
-    distances = [(features[rows[part]] - features[columns[part]]).square().sum(1) for part in parts]
-    return torch.cat(distances)
-
-
-def shared_minima(queries: Sparse, columns: Sparse) -> Tensor:
-    """sum_k min(V_ik, V_jk) for a block of encodings V_i and all gallery encodings V_j, (b, g).
-
-    queries  (b, N) the rows V_i
-    columns  (N, g) the gallery's encodings transposed: row k lists who has k as a neighbour
-
-    Only shared entries give anything: for each entry (i, k), the entries j of row k.
-    """
-    minima = queries.values.new_zeros(len(queries) * columns.width)
-    rows, neighbours = queries.rows(), queries.columns.long()
-    lengths = columns.lengths()[neighbours]
-    for part in _by_work(lengths, MEMORY // 48):
-        entry, place = ragged(columns.starts[neighbours[part]], lengths[part])
-        smaller = torch.minimum(queries.values[part][entry], columns.values[place])
-        minima.index_add_(0, rows[part][entry] * columns.width + columns.columns[place].long(), smaller)
-    return minima.view(len(queries), columns.width)
-
-
 def ordered_keys(distances: Tensor) -> Tensor:
     """(b, g) int64, all different within a row: in the order of distances, equal ones in that of places.
 
@@ -137,11 +108,3 @@ def ordered_keys(distances: Tensor) -> Tensor:
     bits = (distances.float() + 0.0).view(torch.int32)  # + 0.0 makes -0.0 equal to 0.0
     bits = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
     return bits.bitwise_left_shift_(32).bitwise_or_(torch.arange(distances.shape[1], device=distances.device))
-
-
-def _by_work(lengths: Tensor, budget: int) -> list[slice]:
-    """Slices of `lengths` whose sums stay within `budget` (one entry at least)."""
-    ends = lengths.cumsum(0)
-    marks = torch.arange(budget, int(ends[-1]) + budget, budget, device=ends.device)
-    cuts = sorted({0, *torch.searchsorted(ends, marks).tolist(), len(lengths)})
-    return [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]

@@ -15,11 +15,15 @@ from torch import Tensor
 
 from reid_lab.retrieval import loops
 from reid_lab.retrieval.protocol import Pairs
-from reid_lab.retrieval.sparse import Sparse
 
 BYTES_PER_DISTANCE = 8  # a float32 distance, and as much again where a step needs a second block
 
 compiled = numba.njit(parallel=True, cache=True, nogil=True)
+
+
+def use_torchs_threads() -> None:
+    """For the next parallel loop."""
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
 
 
 def count(
@@ -29,7 +33,7 @@ def count(
     starts, junk_starts = _starts(positives, len(distances)), _starts(junk, len(distances))
     ranks = np.zeros((len(distances), int(np.diff(starts).max(initial=0))), dtype=np.int64)
     nearest = np.full((len(distances), top), -1, dtype=np.int64)
-    _use_torchs_threads()
+    use_torchs_threads()
     rows = distances.contiguous().numpy()
     _count(rows, starts, positives.gallery, junk_starts, junk.gallery, counted, ranks, nearest)
     return ranks, nearest
@@ -39,7 +43,7 @@ def nearest(distances: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """As `loops.nearest`."""
     places = np.empty((len(distances), count), dtype=np.int64)
     largest = np.empty(len(distances), dtype=np.float32)
-    _use_torchs_threads()
+    use_torchs_threads()
     _nearest(distances.numpy(), places, largest)
     return torch.from_numpy(places), torch.from_numpy(largest)
 
@@ -48,27 +52,10 @@ def histogram(distances: Tensor, low: float, high: float, counted: np.ndarray | 
     """As `loops.histogram`."""
     rows = distances.contiguous().numpy()
     counted = np.ones(rows.shape[1], dtype=bool) if counted is None else counted
-    _use_torchs_threads()
+    use_torchs_threads()
     totals = np.zeros((numba.get_num_threads(), loops.BINS), dtype=np.int64)
     _histogram(rows, rows.dtype.type(low), rows.dtype.type(loops.steps_per_unit(low, high)), counted, totals)
     return torch.from_numpy(totals.sum(0))
-
-
-def squared_pairs(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """As `loops.squared_pairs`."""
-    out = np.empty(len(rows), dtype=np.float32)
-    _use_torchs_threads()
-    _squared_pairs(features.numpy(), rows.numpy(), columns.numpy(), out)
-    return torch.from_numpy(out)
-
-
-def shared_minima(queries: Sparse, columns: Sparse) -> Tensor:
-    """As `loops.shared_minima`."""
-    out = np.zeros((len(queries), columns.width), dtype=np.float32)
-    rows = queries.starts.numpy(), queries.columns.numpy(), queries.values.numpy()
-    _use_torchs_threads()
-    _shared_minima(*rows, columns.starts.numpy(), columns.columns.numpy(), columns.values.numpy(), out)
-    return torch.from_numpy(out)
 
 
 @compiled
@@ -154,30 +141,5 @@ def _histogram(distances: Any, low: Any, scale: Any, counted: Any, totals: Any) 
         totals[thread] = own
 
 
-@compiled
-def _squared_pairs(features: Any, rows: Any, columns: Any, out: Any) -> None:
-    for pair in numba.prange(len(rows)):
-        one, other = features[rows[pair]], features[columns[pair]]
-        total = np.float32(0)
-        for k in range(len(one)):
-            total += (one[k] - other[k]) ** 2
-        out[pair] = total
-
-
-@compiled
-def _shared_minima(
-    starts: Any, columns: Any, values: Any, column_starts: Any, who: Any, theirs: Any, out: Any
-) -> None:
-    for i in numba.prange(len(out)):
-        for entry in range(starts[i], starts[i + 1]):
-            value, k = values[entry], columns[entry]
-            for place in range(column_starts[k], column_starts[k + 1]):
-                out[i, who[place]] += min(value, theirs[place])
-
-
 def _starts(pairs: Pairs, count: int) -> np.ndarray:
     return np.concatenate([[0], np.bincount(pairs.queries, minlength=count).cumsum()])
-
-
-def _use_torchs_threads() -> None:
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]

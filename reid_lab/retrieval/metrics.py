@@ -33,15 +33,13 @@ def score(
     counted = protocol.counted
     ranks, nearest, scores, genuine, impostor = [], [], [], [], []
     for part, block in rows:
-        inner = loops.choose(block.device, len(protocol.query_pids) * len(counted))
+        inner = loops.choose(loops.__name__, block.device, len(protocol.query_pids) * len(counted))
         positives, junk = protocol.positives_and_junk(part)
         block_ranks, block_nearest = inner.count(block, positives, junk, counted, top)
         ranks.append(block_ranks)
         nearest.append(block_nearest)
         scores.append(block.gather(1, torch.from_numpy(block_nearest.clip(0)).to(block.device)))
-        same, junk_too = (
-            loops.histogram(block[pairs.on(block.device)][None], *bounds) for pairs in (positives, junk)
-        )
+        same, junk_too = (loops.histogram(block[pairs.on(block.device)][None], *bounds) for pairs in (positives, junk))
         genuine.append(same)
         impostor.append(inner.histogram(block, *bounds, counted) - same - junk_too)
     most = max(block.shape[1] for block in ranks)
@@ -83,9 +81,7 @@ def _roc(genuine: Tensor, impostor: Tensor, measure: Measure, bounds: tuple[floa
     if not (genuine.any() and impostor.any()):
         return None
     edges = np.linspace(*bounds, loops.BINS + 1)
-    rates = [
-        np.concatenate([[0], counts.cpu().cumsum(0) / counts.sum().cpu()]) for counts in (impostor, genuine)
-    ]
+    rates = [np.concatenate([[0], counts.cpu().cumsum(0) / counts.sum().cpu()]) for counts in (impostor, genuine)]
     return Roc(measure.shown(edges), rates[0], rates[1], measure.name, measure.higher_is_nearer)
 
 

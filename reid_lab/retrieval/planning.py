@@ -51,4 +51,4 @@ def plan(
     # An encoding has k1 / 2 to 2 k1 entries, query expansion multiplies them by less than k2; an
     # entry costs some 50 bytes while it is sorted into columns.
     entries = images * (k1 + 1) * (1 + k2) // 2 if rerank else 0
-    return Plan(images * dimension * 4, 2 * memory, entries * 50, 2 * products * dimension)
+    return Plan(images * dimension * 4, 3 * memory, entries * 50, 2 * products * dimension)

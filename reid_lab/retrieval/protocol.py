@@ -52,9 +52,7 @@ class Protocol:
     def of(cls, query: Sequence[Record], gallery: Sequence[Record]) -> Protocol:
         """From records."""
         labels = [
-            [getattr(record, name) for record in records]
-            for name in ("pid", "camid")
-            for records in (query, gallery)
+            [getattr(record, name) for record in records] for name in ("pid", "camid") for records in (query, gallery)
         ]
         return cls(*(np.array(values, dtype=np.int64) for values in labels))
 
@@ -106,9 +104,7 @@ def no_match(protocol: Protocol) -> NoMatchError:
             f"query and gallery share {len(shared)} identities, but only within one camera, and the "
             f"same-camera rule removes those: if the cameras are unknown or all alike, set camids to -1"
         )
-    return NoMatchError(
-        f"None of the {len(protocol.query_pids)} queries has a match in the gallery; {cause}."
-    )
+    return NoMatchError(f"None of the {len(protocol.query_pids)} queries has a match in the gallery; {cause}.")
 
 
 def _some(pids: np.ndarray) -> str:

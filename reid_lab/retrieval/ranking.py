@@ -13,6 +13,7 @@ from torch import Tensor
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import UNKNOWN_CAMERA
 from reid_lab.errors import FeatureError
+from reid_lab.losses import full_precision
 from reid_lab.models.network import Network
 from reid_lab.retrieval import checks, distances, loops
 from reid_lab.retrieval.features import extract
@@ -96,18 +97,19 @@ def rank(
     """
     query, gallery = checks.both_features(query_features, gallery_features, device)
     protocol = _protocol(len(query), len(gallery), query_pids, gallery_pids, query_camids, gallery_camids)
-    queries, features = len(query), distances.comparable(query, gallery, metric)
-    del query, gallery  # where they were converted, the copies are needed no more
-    query, gallery = features[:queries], features[queries:]
-    if multi_query:
-        query[:] = distances.prepared(_with_junk(query, gallery, protocol), metric)
-    if expand:
-        query[:] = distances.prepared(average_query_expansion(query, gallery, expand, metric, memory), metric)
-    if rerank:
-        rows = reranked_blocks(features, queries, k1, k2, lam, memory)
-        return score(rows, protocol, distances.RERANKED, (0.0, 1.0), top)
-    rows = distances.distance_blocks(query, gallery, metric, memory)
-    return score(rows, protocol, distances.measure(metric), distances.bounds(query, gallery, metric), top)
+    with full_precision(gallery):  # whatever the caller trains in
+        queries, features = len(query), distances.comparable(query, gallery, metric)
+        del query, gallery  # where they were converted, the copies are needed no more
+        query, gallery = features[:queries], features[queries:]
+        if multi_query:
+            query[:] = distances.prepared(_with_junk(query, gallery, protocol), metric)
+        if expand:
+            query[:] = distances.prepared(average_query_expansion(query, gallery, expand, metric, memory), metric)
+        if rerank:
+            rows = reranked_blocks(features, queries, k1, k2, lam, memory)
+            return score(rows, protocol, distances.RERANKED, (0.0, 1.0), top)
+        rows = distances.distance_blocks(query, gallery, metric, memory)
+        return score(rows, protocol, distances.measure(metric), distances.bounds(query, gallery, metric), top)
 
 
 def rank_distances(
@@ -135,7 +137,7 @@ def rank_distances(
         raise FeatureError(
             f"{checks.rows_named(bad, 'query')} of the distances hold NaN or infinity: compute them anew."
         )
-    inner = loops.choose(given.device, given.numel())
+    inner = loops.choose(loops.__name__, given.device, given.numel())
     rows = blocks(len(given), given.shape[1] * inner.BYTES_PER_DISTANCE, memory)
     return score(((part, given[part]) for part in rows), protocol, distances.GIVEN, (low, high), top)
 

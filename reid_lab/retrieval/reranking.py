@@ -22,6 +22,7 @@ paper's.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -29,10 +30,13 @@ import torch
 from torch import Tensor
 
 from reid_lab.errors import FeatureError
+from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks, loops
 from reid_lab.retrieval.distances import comparable, squared_distances, squares
-from reid_lab.retrieval.loops import MEMORY, blocks
+from reid_lab.retrieval.loops import MEMORY, blocks, choose
 from reid_lab.retrieval.sparse import Sparse, ragged
+
+FINAL_BYTES = 24  # per final distance: what it is mixed from, float32 each
 
 
 def rerank(
@@ -59,8 +63,9 @@ def rerank(
     DeviceError.
     """
     query, gallery = checks.both_features(query_features, gallery_features, device)
-    features = comparable(query, gallery, metric)
-    return torch.cat([block for _, block in reranked_blocks(features, len(query), k1, k2, lam, memory)])
+    with full_precision(gallery):  # whatever the caller trains in
+        features = comparable(query, gallery, metric)
+        return torch.cat([block for _, block in reranked_blocks(features, len(query), k1, k2, lam, memory)])
 
 
 def reranked_blocks(
@@ -71,29 +76,28 @@ def reranked_blocks(
     features  (N, d), the first `queries` rows being the queries, as `comparable` gives them
     """
     check_parameters(k1, k2, lam)
-    inner = loops.choose(features.device, len(features) ** 2)
-    neighbours, furthest = nearest_neighbours(features, max(k1 + 1, k2), memory, inner)
-    codes = expanded_sets(neighbours[:, : k1 + 1], k1)
-    encodings = encode(features, codes, furthest, inner)
+    steps = choose(__name__, features.device, len(features) ** 2)  # the functions below, or the same compiled
+    neighbours, furthest = nearest_neighbours(features, max(k1 + 1, k2), memory)
+    starts, members = steps.expanded_sets(neighbours[:, : k1 + 1], k1)
+    encodings = encode(features, starts, members, furthest, steps)
     if k2 > 1:
-        encodings = expand_queries(encodings, neighbours[:, :k2])
-    gallery, columns = features[queries:], encodings[queries:].transposed()
+        encodings = steps.expand_queries(encodings, neighbours[:, :k2])
+    gallery, columns = features[queries:], steps.transposed(encodings[queries:])
     gallery_squares = squares(gallery)
-    for part in blocks(queries, len(gallery) * inner.BYTES_PER_DISTANCE, memory):
-        minima = inner.shared_minima(encodings[part], columns)
+    for part in blocks(queries, len(gallery) * FINAL_BYTES, memory):
+        minima = steps.shared_minima(encodings[part], columns)
         jaccard = 1 - minima / (2 - minima)  # rows sum to 1, so sum max = 2 - sum min
         original = squared_distances(features[part], gallery, gallery_squares) / furthest[part, None]
         yield part, ((1 - lam) * jaccard + lam * original).clamp_(0, 1)
 
 
-def nearest_neighbours(features: Tensor, count: int, memory: int, inner: ModuleType) -> tuple[Tensor, Tensor]:
+def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:
     """Step 1: the `count` nearest images of each, itself first, (N, count); the largest distance, (N,)."""
+    inner = choose(loops.__name__, features.device, len(features) ** 2)
     own = squares(features)
     neighbours, furthest = [], []
     for part in blocks(len(features), len(features) * inner.BYTES_PER_DISTANCE, memory):
-        distances = torch.addmm(
-            own, features[part], features.T, alpha=-2
-        )  # |b|^2 - 2ab; |a|^2 changes no order
+        distances = torch.addmm(own, features[part], features.T, alpha=-2)  # |b|^2 - 2ab: |a|^2 changes no order
         distances.diagonal(part.start).fill_(-torch.inf)  # itself comes first, whatever rounding says
         places, largest = inner.nearest(distances, min(count, len(features)))
         neighbours.append(places)
@@ -101,6 +105,28 @@ def nearest_neighbours(features: Tensor, count: int, memory: int, inner: ModuleT
     largest = torch.cat(furthest)
     alike = largest <= 1e-6 * own.amax()  # nothing but rounding: let the distances be 0, not 0 / 0
     return torch.cat(neighbours), largest.masked_fill(alike, 1)
+
+
+def expanded_sets(neighbours: Tensor, k1: int) -> tuple[Tensor, Tensor]:
+    """Steps 2 and 3: the members of R*(i), ascending, at members[starts[i] : starts[i + 1]].
+
+    neighbours  (N, k1 + 1)
+    """
+    half = neighbours[:, : round(k1 / 2) + 1]  # halves round to even, as in the published code
+    mutual, mutual_half = reciprocal(neighbours), reciprocal(half)
+    codes = []
+    for part in blocks(len(neighbours), neighbours.shape[1] ** 2 * half.shape[1] * 2, MEMORY):
+        own = torch.where(mutual[part], neighbours[part], -1)  # R(i, k1), (b, k1 + 1)
+        theirs = torch.where(mutual_half, half, -2)[neighbours[part]]  # R(j, k1 / 2), (b, k1 + 1, h)
+        inside = (theirs[..., None] == own[:, None, None]).any(3)
+        enough = 3 * inside.sum(2) > 2 * (theirs >= 0).sum(2)
+        added = torch.where((mutual[part] & enough)[..., None] & ~inside, theirs, -1)
+        found = torch.cat([own, added.flatten(1)], dim=1)
+        rows = torch.arange(part.start, part.stop, device=found.device)[:, None]
+        codes.append((rows * len(neighbours) + found)[found >= 0].unique())
+    members = torch.cat(codes)
+    edges = torch.arange(len(neighbours) + 1, device=members.device) * len(neighbours)
+    return torch.searchsorted(members, edges), (members % len(neighbours)).int()
 
 
 def reciprocal(neighbours: Tensor) -> Tensor:
@@ -112,30 +138,20 @@ def reciprocal(neighbours: Tensor) -> Tensor:
     return mutual
 
 
-def expanded_sets(neighbours: Tensor, k1: int) -> Tensor:
-    """Steps 2 and 3: the pairs j in R*(i), each as the code i x N + j, ascending; neighbours (N, k1 + 1)."""
-    half = neighbours[:, : round(k1 / 2) + 1]  # halves round to even, as in the published code
-    mutual, mutual_half = reciprocal(neighbours), reciprocal(half)
-    codes = []
-    for part in blocks(len(neighbours), neighbours.shape[1] ** 2 * half.shape[1] * 2, MEMORY):
-        own = torch.where(mutual[part], neighbours[part], -1)  # R(i, k1), (b, k1 + 1)
-        theirs = torch.where(mutual_half, half, -2)[neighbours[part]]  # R(j, k1 / 2), (b, k1 + 1, h)
-        inside = (theirs[..., None] == own[:, None, None]).any(3)
-        enough = 3 * inside.sum(2) > 2 * (theirs >= 0).sum(2)
-        added = torch.where((mutual[part] & enough)[..., None], theirs, -1)
-        members = torch.cat([own, added.flatten(1)], dim=1)
-        rows = torch.arange(part.start, part.stop, device=members.device)[:, None]
-        codes.append((rows * len(neighbours) + members)[members >= 0].unique())
-    return torch.cat(codes)
-
-
-def encode(features: Tensor, codes: Tensor, furthest: Tensor, inner: ModuleType) -> Sparse:
+def encode(features: Tensor, starts: Tensor, members: Tensor, furthest: Tensor, steps: ModuleType) -> Sparse:
     """Step 4: the encodings V, (N, N), rows of sum 1."""
-    count = len(features)
-    rows = codes // count
-    weights = torch.exp(-inner.squared_pairs(features, rows, codes % count) / furthest[rows])
-    sums = weights.new_zeros(count).index_add_(0, rows, weights)
-    return Sparse.from_codes(codes, weights / sums[rows], count, count)
+    sets = Sparse(starts, members, torch.ones_like(members, dtype=torch.float32), len(features))
+    rows = sets.rows()
+    weights = torch.exp(-steps.squared_pairs(features, rows, members) / furthest[rows])
+    sums = weights.new_zeros(len(features)).index_add_(0, rows, weights)
+    return replace(sets, values=weights / sums[rows])
+
+
+def squared_pairs(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Squared Euclidean distances of the pairs features[rows], features[columns], (n,)."""
+    parts = blocks(len(rows), features.shape[1] * 12, MEMORY)
+    distances = [(features[rows[part]] - features[columns[part]]).square().sum(1) for part in parts]
+    return torch.cat(distances)
 
 
 def expand_queries(encodings: Sparse, neighbours: Tensor) -> Sparse:
@@ -148,11 +164,34 @@ def expand_queries(encodings: Sparse, neighbours: Tensor) -> Sparse:
         which, place = ragged(encodings.starts[theirs], lengths[theirs])
         entries = (which // k2 + part.start) * count + encodings.columns[place]
         merged, where = entries.unique(return_inverse=True)
+        shares = encodings.values[place] / k2
         codes.append(merged)
-        values.append(
-            encodings.values.new_zeros(len(merged)).index_add_(0, where, encodings.values[place] / k2)
-        )
+        values.append(encodings.values.new_zeros(len(merged)).index_add_(0, where, shares))
     return Sparse.from_codes(torch.cat(codes), torch.cat(values), count, count)
+
+
+def transposed(encodings: Sparse) -> Sparse:
+    """For step 6: row k lists the images that have k as a neighbour."""
+    codes, order = (encodings.columns.long() * len(encodings) + encodings.rows()).sort()
+    return Sparse.from_codes(codes, encodings.values[order], encodings.width, len(encodings))
+
+
+def shared_minima(queries: Sparse, columns: Sparse) -> Tensor:
+    """Step 6: sum_k min(V_ik, V_jk) for a block of queries i and all gallery images j, (b, g).
+
+    queries  (b, N) the rows V_i
+    columns  (N, g) the gallery's encodings transposed: row k lists who has k as a neighbour
+
+    Only shared entries give anything: for each entry (i, k), the entries j of row k.
+    """
+    minima = queries.values.new_zeros(len(queries) * columns.width)
+    rows, neighbours = queries.rows(), queries.columns.long()
+    lengths = columns.lengths()[neighbours]
+    for part in _by_work(lengths, MEMORY // 48):
+        entry, place = ragged(columns.starts[neighbours[part]], lengths[part])
+        smaller = torch.minimum(queries.values[part][entry], columns.values[place])
+        minima.index_add_(0, rows[part][entry] * columns.width + columns.columns[place].long(), smaller)
+    return minima.view(len(queries), columns.width)
 
 
 def check_parameters(k1: int, k2: int, lam: float) -> None:
@@ -161,3 +200,11 @@ def check_parameters(k1: int, k2: int, lam: float) -> None:
         raise FeatureError(f"k1 and k2 of re-ranking must be whole numbers from 1 (found {k1} and {k2}).")
     if not 0 <= lam <= 1:
         raise FeatureError(f"lambda of re-ranking must lie in 0..1 (found {lam}).")
+
+
+def _by_work(lengths: Tensor, budget: int) -> list[slice]:
+    """Slices of `lengths` whose sums stay within `budget` (one entry at least)."""
+    ends = lengths.cumsum(0)
+    marks = torch.arange(budget, int(ends[-1]) + budget, budget, device=ends.device)
+    cuts = sorted({0, *torch.searchsorted(ends, marks).tolist(), len(lengths)})
+    return [slice(start, stop) for start, stop in zip(cuts, cuts[1:], strict=False)]

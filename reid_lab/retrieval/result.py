@@ -83,6 +83,4 @@ class Result:
         """One row in percent: rank-1, rank-5, rank-10, mAP, mAP_trapezoid, mINP; `name` becomes its index."""
         row = {f"rank-{k}": self.rank(k) for k in (1, 5, 10)}
         row |= {"mAP": self.mAP, "mAP_trapezoid": self.mAP_trapezoid, "mINP": self.mINP}
-        return pd.DataFrame(
-            {column: 100 * value for column, value in row.items()}, index=[name or self.measure]
-        )
+        return pd.DataFrame({column: 100 * value for column, value in row.items()}, index=[name or self.measure])

@@ -48,9 +48,7 @@ class Roc:
             np.asarray(genuine, dtype=float).ravel(),
             np.asarray(impostor, dtype=float).ravel(),
         )
-        if not (
-            len(genuine) and len(impostor) and np.isfinite(genuine).all() and np.isfinite(impostor).all()
-        ):
+        if not (len(genuine) and len(impostor) and np.isfinite(genuine).all() and np.isfinite(impostor).all()):
             raise FeatureError(
                 f"A ROC needs finite scores of genuine and of impostor pairs (found {len(genuine)} and "
                 f"{len(impostor)}): check the labels and the network."
@@ -58,14 +56,10 @@ class Roc:
         sign = -1 if higher_is_nearer else 1
         genuine, impostor = np.sort(sign * genuine), np.sort(sign * impostor)
         limits = np.unique(np.concatenate([genuine, impostor]))
-        accepted = [
-            np.searchsorted(scores, limits, side="right") / len(scores) for scores in (impostor, genuine)
-        ]
+        accepted = [np.searchsorted(scores, limits, side="right") / len(scores) for scores in (impostor, genuine)]
         false_rates, true_rates = (np.concatenate([[0.0], rates]) for rates in accepted)
         strictest = sign * np.nextafter(limits[0], -np.inf)
-        return cls(
-            np.concatenate([[strictest], sign * limits]), false_rates, true_rates, measure, higher_is_nearer
-        )
+        return cls(np.concatenate([[strictest], sign * limits]), false_rates, true_rates, measure, higher_is_nearer)
 
     @property
     def eer(self) -> float:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from reid_lab.errors import FeatureError
+from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks, distances, loops
 from reid_lab.retrieval.loops import MEMORY
 
@@ -52,22 +53,24 @@ def search(
     query, gallery = checks.both_features(query_features, gallery_features, device)
     if not 1 <= k <= len(gallery):
         raise FeatureError(f"k must lie between 1 and the gallery's {len(gallery)} images (found {k}).")
-    features, count = distances.comparable(query, gallery, metric), len(query)
-    query, gallery = features[:count], features[count:]
+    with full_precision(gallery):  # whatever the caller trains in
+        features = distances.comparable(query, gallery, metric)
+        return _search(features[: len(query)], features[len(query) :], k, metric, index, memory)
+
+
+def _search(query: Tensor, gallery: Tensor, k: int, metric: str, index: str | None, memory: int) -> Found:
     measure = distances.measure(metric)
     if index is None:
         nearest, found = (part.cpu().numpy() for part in exact(query, gallery, k, metric, memory))
         return Found(nearest, measure.shown(found), measure.name, 1.0)
     nearest, found = _with_faiss(query.cpu().numpy(), gallery.cpu().numpy(), k, metric, index)
-    sample = np.random.default_rng(0).permutation(count)[:SAMPLE]
+    sample = np.random.default_rng(0).permutation(len(query))[:SAMPLE]
     truth = exact(query[sample], gallery, k, metric, memory)[0].cpu().numpy()
     hits = [len(np.intersect1d(one, other)) for one, other in zip(truth, nearest[sample], strict=True)]
     return Found(nearest, measure.shown(found), measure.name, float(np.mean(hits) / k))
 
 
-def average_query_expansion(
-    query: Tensor, gallery: Tensor, k: int, metric: str, memory: int = MEMORY
-) -> Tensor:
+def average_query_expansion(query: Tensor, gallery: Tensor, k: int, metric: str, memory: int = MEMORY) -> Tensor:
     """Mean (q, d) of each query and its `k` nearest gallery images (Chum et al.: *Total recall*, ICCV 2007).
 
     query (q, d), gallery (g, d): features that `comparable` has prepared
@@ -81,7 +84,7 @@ def average_query_expansion(
 
 def exact(query: Tensor, gallery: Tensor, k: int, metric: str, memory: int) -> tuple[Tensor, Tensor]:
     """Places (q, k) of the nearest of `comparable` features, and their distances (inside, see `Measure`)."""
-    inner = loops.choose(query.device, len(query) * len(gallery))
+    inner = loops.choose(loops.__name__, query.device, len(query) * len(gallery))
     places, found = [], []
     for _, block in distances.distance_blocks(query, gallery, metric, memory):
         places.append(inner.nearest(block, k)[0])
@@ -95,9 +98,7 @@ def _with_faiss(
     try:
         import faiss
     except ImportError as error:
-        raise FeatureError(
-            "FAISS is not installed: `pip install faiss-cpu`, or leave out `index`."
-        ) from error
+        raise FeatureError("FAISS is not installed: `pip install faiss-cpu`, or leave out `index`.") from error
     inner_product = metric == "cosine"
     try:
         index = faiss.index_factory(

@@ -45,11 +45,6 @@ class Sparse:
         """The row of each entry, (entries,)."""
         return torch.repeat_interleave(torch.arange(len(self), device=self.starts.device), self.lengths())
 
-    def transposed(self) -> Sparse:
-        """(width, rows)."""
-        codes, order = (self.columns.long() * len(self) + self.rows()).sort()
-        return Sparse.from_codes(codes, self.values[order], self.width, len(self))
-
 
 def ragged(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Runs of `lengths` (n,) from `starts` (n,), one after another: which run and which place, (total,)."""

@@ -36,9 +36,7 @@ def verification(
     Raises FeatureError if the model has no such head, NoMatchError, DataError, DeviceError.
     """
     if not hasattr(model, "verify"):
-        raise FeatureError(
-            f"{type(model).__name__} has no verification head: take paper A's, or `evaluate(...).roc`."
-        )
+        raise FeatureError(f"{type(model).__name__} has no verification head: take paper A's, or `evaluate(...).roc`.")
     split = benchmark.query, benchmark.gallery
     query, gallery = (extract(model, records, device, **extraction) for records in split)
     protocol = Protocol.of(*split)
@@ -73,9 +71,7 @@ def _head(model: MultiTask, query: Tensor, gallery: Tensor, pairs: Pairs, batch_
     with evaluating(model), torch.inference_mode():
         scores = [
             model.verify(query[rows].to(device), gallery[columns].to(device)).float().cpu()
-            for rows, columns in zip(
-                *(index.split(batch_size) for index in pairs.on(query.device)), strict=True
-            )
+            for rows, columns in zip(*(index.split(batch_size) for index in pairs.on(query.device)), strict=True)
         ]
     return torch.cat(scores)
 

@@ -76,5 +76,5 @@ def _checksum(tensors: State) -> str:
     total = 0
     for name in sorted(tensors):
         total = zlib.crc32(name.encode(), total)
-        total = zlib.crc32(tensors[name].contiguous().view(-1).view(torch.uint8).numpy(), total)
+        total = zlib.crc32(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().data, total)
     return f"{total:08x}"

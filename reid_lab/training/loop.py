@@ -18,6 +18,7 @@ import torch
 from reid_lab import data, models, retrieval
 from reid_lab.errors import CheckpointError, TrainingError
 from reid_lab.home import lock, write_text
+from reid_lab.losses import Losses
 from reid_lab.progress import bar
 from reid_lab.training import checkpoint, machine
 from reid_lab.training.recipes import MultiTaskRecipe, Recipe, ResidualPoolingRecipe
@@ -76,7 +77,7 @@ class _Training:
         self.labels = torch.from_numpy(labels).to(device)
         self.sampler = _sampler(recipe, labels, camids, seed)
         self.augment = data.Augment(recipe.crop, recipe.pad, recipe.flip, _erasing(recipe))
-        self.model = recipe.build(self.identities).to(device, memory_format=torch.channels_last)
+        self.model = recipe.build(self.identities).to(device).to(memory_format=torch.channels_last)
         self.optimiser = _optimiser(recipe, self.model)
         self.history: list[dict[str, Any]] = []
         self.minutes = 0.0
@@ -126,7 +127,7 @@ class _Training:
         speed = images_seen / (time.perf_counter() - began)
         return {"epoch": epoch + 1, "lr": lr, **means, "images_per_second": round(speed, 1)}
 
-    def _step(self, store: data.ImageStore, indices: np.ndarray, key: int) -> models.Losses:
+    def _step(self, store: data.ImageStore, indices: np.ndarray, key: int) -> Losses:
         """Batch, forward, loss, backward, update."""
         torch.manual_seed(key)  # dropout
         images = self.augment(store.batch(indices), seed=key)  # (batch, 3, height, width)

@@ -1,9 +1,8 @@
-"""Every hyper-parameter of both papers, as data, at four sizes.
+"""Recipes: every hyper-parameter of both papers, as data.
 
 A recipe is a frozen dataclass: print it, compare two of them, change a field with :meth:`Recipe.but`, write it as
-JSON. ``paper`` holds the papers' numbers to the letter; where a paper is silent or contradicts itself, the comment
-beside the field says so. ``full`` keeps the papers' networks and shortens the schedule for one GPU; ``classroom``
-and ``smoke`` use slim members of the same families on a CPU, and openly leave the papers' optimiser and lengths.
+JSON. The values at each size are in :mod:`reid_lab.training.sizes`; where a paper is silent or contradicts itself, the
+comment beside the field says so.
 
 Sources: paper A, Cao and Lee, "Improved Res2Net model for Person re-identification"; paper B, He, Liu and Zhu,
 "Person re-identification method based on multi-scale residual pooling".
@@ -16,12 +15,12 @@ import difflib
 import json
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from reid_lab import models
 from reid_lab.errors import RecipeError
-
-SIZES = ("smoke", "classroom", "full", "paper")
+from reid_lab.training import sizes
+from reid_lab.training.sizes import SIZES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +44,9 @@ class Recipe:
     erasing_area: tuple[float, float] = (0.02, 0.4)
     erasing_aspect: tuple[float, float] = (0.3, 3.33)
     erasing_attempts: int = 100
-    erasing_fill: str = "random"  # "random": uniform values per pixel; "mean": ImageNet's mean colour
+    erasing_fill: Literal["random", "mean"] = (
+        "random"  # "random": uniform values per pixel; "mean": ImageNet's mean colour
+    )
     # optimiser
     optimiser: str  # "sgd" or "adamw"
     lr: float
@@ -134,7 +135,9 @@ class MultiTaskRecipe(Recipe):
     method: ClassVar[str] = "multitask"
 
     pairs: int = 32  # pairs in a batch (silent)
-    positive: float | str = 0.5  # probability of a positive partner, or "annealed" from 1/2 towards 1/5 (silent)
+    positive: float | Literal["annealed"] = (
+        0.5  # probability of a positive partner, or "annealed" from 1/2 towards 1/5 (silent)
+    )
     cross_camera: bool = False  # draw a positive from another camera where one exists (silent)
     embed_dim: int = 4096  # descriptor f, "1x1x4096"; 0: the backbone's pooled feature itself
     identification: float = 0.5  # weight of each of the two identification losses (III.B)
@@ -195,131 +198,6 @@ class ResidualPoolingRecipe(Recipe):
         return models.ResidualPooling(identities, input_size=self.crop, **_shared(self, models.ResidualPooling))
 
 
-# Paper A, sections II.A, III.B and III.C.
-_MULTITASK_PAPER: dict[str, Any] = dict(
-    backbone="res2net50",
-    weights="imagenet",  # II.A; the warm-up paragraph says "randomly initialized"
-    last_stride=2,  # silent
-    smoothing=0.0,
-    resize=(288, 144),  # "resized to 256x128" (II.A), "randomly cropped to 256x128" (III.B)
-    crop=(256, 128),
-    pad=0,
-    flip=0.5,  # silent
-    erasing=0.5,  # III.C; Tables 2 and 3 agree with each other at 0.4
-    erasing_fill="random",
-    optimiser="sgd",
-    lr=0.05,
-    weight_decay=5e-4,  # silent
-    backbone_lr=0.1,  # silent
-    epochs=256,
-    warmup="constant",  # "a learning rate of 0.1 times for the first five epochs"
-    warmup_epochs=5,
-    warmup_factor=0.1,
-    schedule="steps",  # x 0.1 every 40 epochs
-    milestones=(40, 80, 120, 160, 200, 240),
-    evaluate_every=16,
-)
-
-# Paper B, sections 3 and 4.2.
-_RESIDUAL_POOLING_PAPER: dict[str, Any] = dict(
-    backbone="resnet50",
-    weights="imagenet",
-    last_stride=1,  # Table 4's 10.82 GFLOPs fit no other
-    smoothing=0.1,  # "label smoothing", value silent
-    resize=(288, 144),
-    crop=(288, 144),
-    pad=10,  # silent, like the flip
-    flip=0.5,
-    erasing=0.5,
-    erasing_fill="mean",  # silent
-    optimiser="sgd",
-    lr=0.03,
-    weight_decay=5e-4,
-    epochs=220,
-    warmup="linear",  # 0.003 -> 0.03 over 10 epochs; the paper contradicts itself
-    warmup_epochs=10,
-    warmup_factor=0.1,
-    schedule="steps",
-    milestones=(40, 110),  # "0.003, 0.0003, 0.0003 at 40, 110, 150"
-    evaluate_every=20,
-)
-
-_SLIM = dict(weights=None, resize=(128, 64), crop=(128, 64), optimiser="adamw", schedule="cosine", milestones=())
-
-_MULTITASK: dict[str, dict[str, Any]] = {
-    "paper": _MULTITASK_PAPER,
-    "full": _MULTITASK_PAPER | dict(weights=None, backbone_lr=1.0, epochs=60, milestones=(30, 50), evaluate_every=10),
-    "classroom": _MULTITASK_PAPER
-    | _SLIM
-    | dict(
-        backbone="res2net_slim",
-        pad=5,
-        erasing=0.0,
-        lr=3e-3,
-        backbone_lr=1.0,
-        weight_decay=0.05,
-        epochs=20,
-        warmup="linear",
-        warmup_epochs=2,
-        embed_dim=512,
-        dropout_identification=0.0,
-        dropout_verification=0.0,
-        evaluate_every=5,
-    ),
-    "smoke": _MULTITASK_PAPER
-    | _SLIM
-    | dict(
-        backbone="res2net_slim",
-        resize=(72, 36),
-        crop=(64, 32),
-        lr=2e-3,
-        backbone_lr=1.0,
-        epochs=3,
-        warmup_epochs=1,
-        embed_dim=64,
-        pairs=8,
-        evaluate_every=1,
-    ),
-}
-
-_RESIDUAL_POOLING: dict[str, dict[str, Any]] = {
-    "paper": _RESIDUAL_POOLING_PAPER,
-    "full": _RESIDUAL_POOLING_PAPER
-    | dict(weights=None, identities=16, images=8, epochs=60, milestones=(30, 50), evaluate_every=10),
-    "classroom": _RESIDUAL_POOLING_PAPER
-    | _SLIM
-    | dict(
-        backbone="resnet_slim",
-        last_stride=2,
-        pad=5,
-        erasing=0.0,
-        lr=3e-3,
-        weight_decay=0.05,
-        epochs=20,
-        warmup_epochs=2,
-        identities=16,
-        images=4,
-        dim=256,
-        evaluate_every=5,
-    ),
-    "smoke": _RESIDUAL_POOLING_PAPER
-    | _SLIM
-    | dict(
-        backbone="resnet_slim",
-        resize=(64, 32),
-        crop=(64, 32),
-        pad=4,
-        lr=2e-3,
-        epochs=3,
-        warmup_epochs=1,
-        identities=4,
-        images=4,
-        dim=32,
-        evaluate_every=1,
-    ),
-}
-
-
 def default_size() -> str:
     """``REID_LAB_SIZE``, else "full" where a GPU is there, else "classroom"."""
     import torch
@@ -336,7 +214,7 @@ def multitask(size: str | None = None, **fields: Any) -> MultiTaskRecipe:
     """
     size = _a_size(size or default_size())
     _known(MultiTaskRecipe, fields)
-    return MultiTaskRecipe(**({"size": size} | _MULTITASK[size] | fields))
+    return MultiTaskRecipe(**({"size": size} | sizes.MULTITASK[size] | fields))
 
 
 def residual_pooling(size: str | None = None, **fields: Any) -> ResidualPoolingRecipe:
@@ -347,7 +225,7 @@ def residual_pooling(size: str | None = None, **fields: Any) -> ResidualPoolingR
     """
     size = _a_size(size or default_size())
     _known(ResidualPoolingRecipe, fields)
-    return ResidualPoolingRecipe(**({"size": size} | _RESIDUAL_POOLING[size] | fields))
+    return ResidualPoolingRecipe(**({"size": size} | sizes.RESIDUAL_POOLING[size] | fields))
 
 
 METHODS = {"multitask": multitask, "residual_pooling": residual_pooling}

@@ -38,9 +38,7 @@ def changed(bench, **splits):
 
 
 def relabelled(records, pid=None, camid=None):
-    return [
-        Record(r.path, r.pid if pid is None else pid, r.camid if camid is None else camid) for r in records
-    ]
+    return [Record(r.path, r.pid if pid is None else pid, r.camid if camid is None else camid) for r in records]
 
 
 def test_a_sound_data_set_has_no_findings_and_passes(sound):
@@ -113,10 +111,7 @@ def test_one_identity_is_an_error_and_one_image_of_an_identity_a_warning(sound):
     with pytest.raises(DataError, match="show one identity"):
         changed(sound, train=sound.train[:2]).check()
     finding = only_finding(changed(sound, train=sound.train[:3]))
-    assert (
-        finding.level == "warning"
-        and "1 of 2 train identities have only one image (pids 2)" in finding.sentence
-    )
+    assert finding.level == "warning" and "1 of 2 train identities have only one image (pids 2)" in finding.sentence
 
 
 def test_duplicate_paths_are_told_by_what_they_do(sound):

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_lab import data
@@ -91,6 +91,7 @@ def test_a_folder_without_identities_is_refused(tmp_path, image):
 crops = st.lists(st.tuples(st.integers(-1, 6), st.integers(-1, 4)), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(crops, st.integers(0, 5))
 def test_an_open_split_loses_no_image_and_every_query_has_a_match(labels, seed):
     records = [Record(f"{i}.jpg", pid, camid) for i, (pid, camid) in enumerate(labels)]

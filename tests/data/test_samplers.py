@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_lab.data import PairSampler, PKSampler
@@ -18,6 +18,7 @@ def people(draw):
     return draw(st.permutations([pid * 10 for pid, count in enumerate(counts) for _ in range(count)]))
 
 
+@settings(deadline=None)
 @given(people(), st.integers(2, 3), st.integers(2, 5), st.integers(0, 3))
 def test_every_batch_holds_p_identities_with_k_images_each(pids, identities, images, epoch):
     sampler = PKSampler(pids, identities, images, seed=1)
@@ -45,6 +46,7 @@ def test_identities_and_their_images_take_turns():
 # Pairs
 
 
+@settings(deadline=None)
 @given(people(), st.integers(1, 4), st.booleans(), st.integers(0, 3))
 def test_anchors_are_all_different_and_partners_never_the_anchor(pids, pairs, cross_camera, epoch):
     pids = np.asarray(pids)
@@ -58,9 +60,7 @@ def test_anchors_are_all_different_and_partners_never_the_anchor(pids, pairs, cr
 
 
 def positives(sampler, pids, epoch=0):
-    anchors, partners = (
-        np.stack(sampler.epoch(epoch)).reshape(len(sampler), 2, -1).transpose(1, 0, 2).reshape(2, -1)
-    )
+    anchors, partners = np.stack(sampler.epoch(epoch)).reshape(len(sampler), 2, -1).transpose(1, 0, 2).reshape(2, -1)
     return anchors, partners, pids[anchors] == pids[partners]
 
 

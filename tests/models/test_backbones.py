@@ -135,6 +135,11 @@ def test_a_slim_network_is_as_narrow_as_asked(family):
     assert len(network.layer2) == 2
 
 
+def test_convolutions_start_as_he_et_al_say():
+    weight = models.resnet_slim(width=64).conv1.weight
+    assert weight.std().item() == pytest.approx((2 / (64 * 7 * 7)) ** 0.5, rel=0.05)
+
+
 def test_an_unknown_backbone_or_stride_is_refused_with_the_choices():
     with pytest.raises(RecipeError, match="'resnet51': choose one of resnet50, resnet101"):
         models.backbone("resnet51")

@@ -44,9 +44,7 @@ def test_descriptors_come_in_the_order_of_the_records_whatever_the_batch(records
     features = retrieval.extract(model, records, batch_size=4)
     assert model.seen == [4, 2]
     assert features.shape == (6, 6) and features.dtype == torch.float32 and features.device.type == "cpu"
-    torch.testing.assert_close(
-        features, torch.cat([retrieval.extract(model, [record]) for record in records])
-    )
+    torch.testing.assert_close(features, torch.cat([retrieval.extract(model, [record]) for record in records]))
 
 
 def test_the_flip_test_is_the_mean_with_the_mirror_image(records):
@@ -67,8 +65,18 @@ def test_evaluate_gives_scores_and_the_records_behind_them(records):
     assert result.query == bench.query and result.gallery == bench.gallery
     assert result.mAP == 1
     assert [bench.gallery[i].pid for i in result.matches.indices[:, 0]] == [1, 2, 3]
-    again = retrieval.evaluate(Colours(), bench, rerank=True)
-    assert again.measure == "re-ranked distance"
+    assert retrieval.evaluate(Colours(), bench, rerank=True).measure == "re-ranked distance"
+
+
+def test_evaluate_takes_the_options_of_extraction_and_of_ranking(records, tmp_path):
+    bench = Benchmark("colours", [], records[::2], records[1::2])
+    options = {"metric": "euclidean", "expand": 2, "top": 2}
+    result = retrieval.evaluate(Colours(), bench, flip=True, cache=tmp_path / "run", **options)
+    labels = [[getattr(record, name) for record in records[i::2]] for name in ("pid", "camid") for i in (0, 1)]
+    query, gallery = (retrieval.extract(Colours(), records[i::2], flip=True) for i in (0, 1))
+    expected = retrieval.rank(query, gallery, *labels, **options)
+    np.testing.assert_array_equal(result.matches.scores, expected.matches.scores)
+    assert len(list((tmp_path / "run").iterdir())) == 2
 
 
 def test_an_empty_list_and_an_absent_device_are_refused_with_a_sentence(records):

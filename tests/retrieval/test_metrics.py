@@ -19,9 +19,7 @@ def labelled(seed, queries=30, gallery=200, identities=12, cameras=3):
     query_pids, gallery_pids = rng.integers(0, identities, queries), rng.integers(-1, identities, gallery)
     query_camids, gallery_camids = rng.integers(-1, cameras, queries), rng.integers(-1, cameras, gallery)
     centres = rng.normal(size=(identities + 1, 8))
-    query, images = (
-        centres[pids] + 0.8 * rng.normal(size=(len(pids), 8)) for pids in (query_pids, gallery_pids)
-    )
+    query, images = (centres[pids] + 0.8 * rng.normal(size=(len(pids), 8)) for pids in (query_pids, gallery_pids))
     return query, images, query_pids, gallery_pids, query_camids, gallery_camids
 
 
@@ -83,9 +81,7 @@ def test_features_rank_as_their_distances_do(metric):
 
 def test_euclidean_distances_keep_their_precision_far_from_the_origin():
     query, gallery, *labels = labelled(1)
-    near, far = (
-        retrieval.rank(query + shift, gallery + shift, *labels, metric="euclidean") for shift in (0, 1000)
-    )
+    near, far = (retrieval.rank(query + shift, gallery + shift, *labels, metric="euclidean") for shift in (0, 1000))
     assert far.mAP == pytest.approx(near.mAP, abs=1e-3)
 
 
@@ -193,14 +189,10 @@ def test_matches_tell_labels_and_correctness_and_stop_where_the_gallery_ends():
     np.testing.assert_array_equal(found.scores, [[1, 0, np.nan, np.nan]] * 2)
 
 
-@pytest.mark.parametrize(
-    "to", [np.asarray, torch.from_numpy, lambda rows: torch.from_numpy(rows).half().double()]
-)
+@pytest.mark.parametrize("to", [np.asarray, torch.from_numpy, lambda rows: torch.from_numpy(rows).half().double()])
 def test_numpy_and_torch_whole_numbers_and_strided_rows_give_the_right_answer(to):
     rows = np.arange(24).reshape(4, 6) % 5
-    expected = retrieval.rank(
-        rows[:2, ::2].astype(float).copy(), rows[2:, ::2].astype(float).copy(), [1, 2], [1, 2]
-    )
+    expected = retrieval.rank(rows[:2, ::2].astype(float).copy(), rows[2:, ::2].astype(float).copy(), [1, 2], [1, 2])
     result = retrieval.rank(to(rows)[:2, ::2], to(rows)[2:, ::2], torch.tensor([1, 2]), [1.0, 2.0])
     np.testing.assert_array_equal(result.ranks, expected.ranks)
 
@@ -261,3 +253,12 @@ def test_other_bad_arguments_are_refused_with_a_sentence():
 def test_very_large_and_very_small_features_keep_their_direction():
     result = retrieval.rank(np.eye(2) * 1e30, np.eye(2) * 1e-30, [1, 2], [1, 2])
     assert result.mAP == 1
+
+
+@pytest.mark.parametrize("rerank", [False, True])
+def test_an_autocast_around_it_costs_no_precision(rerank):
+    arguments = labelled(2)
+    expected = retrieval.rank(*arguments, rerank=rerank)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = retrieval.rank(*arguments, rerank=rerank)
+    np.testing.assert_array_equal(result.matches.scores, expected.matches.scores)

@@ -61,9 +61,7 @@ def test_the_curve_of_a_ranking_is_that_of_all_its_counted_pairs(options):
     query_camids, gallery_camids = rng.integers(0, 3, 40), rng.integers(0, 3, 200)
     centres = rng.normal(size=(11, 16))
     query, gallery = (centres[pids] + rng.normal(size=(len(pids), 16)) for pids in (query_pids, gallery_pids))
-    result = retrieval.rank(
-        query, gallery, query_pids, gallery_pids, query_camids, gallery_camids, top=200, **options
-    )
+    result = retrieval.rank(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids, top=200, **options)
     found = result.matches
     counted = found.indices >= 0
     same = found.correct[counted]

@@ -9,9 +9,7 @@ from reid_lab.errors import FeatureError
 
 def features(count, seed=0):
     rng = np.random.default_rng(seed)
-    return (rng.normal(size=(20, 16))[rng.integers(0, 20, count)] + rng.normal(size=(count, 16))).astype(
-        np.float32
-    )
+    return (rng.normal(size=(20, 16))[rng.integers(0, 20, count)] + rng.normal(size=(count, 16))).astype(np.float32)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])

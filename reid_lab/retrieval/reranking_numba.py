@@ -1,0 +1,164 @@
+"""The steps of `reranking`, compiled by numba for a CPU: the same functions with the same results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from reid_lab.retrieval.loops_numba import compiled, use_torchs_threads
+from reid_lab.retrieval.sparse import Sparse
+
+
+def expanded_sets(neighbours: Tensor, k1: int) -> tuple[Tensor, Tensor]:
+    """As `reranking.expanded_sets`."""
+    count, half = len(neighbours), min(round(k1 / 2) + 1, neighbours.shape[1])
+    table = np.empty((count, min(count, neighbours.shape[1] * (half + 1))), dtype=np.int32)
+    lengths = np.empty(count, dtype=np.int64)
+    use_torchs_threads()
+    _expanded_sets(neighbours.contiguous().numpy(), half, table, lengths)
+    members = table[np.arange(table.shape[1]) < lengths[:, None]]
+    return torch.from_numpy(np.append(0, lengths.cumsum())), torch.from_numpy(members)
+
+
+def squared_pairs(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """As `reranking.squared_pairs`."""
+    out = np.empty(len(rows), dtype=np.float32)
+    use_torchs_threads()
+    _squared_pairs(features.numpy(), rows.numpy(), columns.numpy(), out)
+    return torch.from_numpy(out)
+
+
+def shared_minima(queries: Sparse, columns: Sparse) -> Tensor:
+    """As `reranking.shared_minima`."""
+    out = np.zeros((len(queries), columns.width), dtype=np.float32)
+    rows = queries.starts.numpy(), queries.columns.numpy(), queries.values.numpy()
+    use_torchs_threads()
+    _shared_minima(*rows, columns.starts.numpy(), columns.columns.numpy(), columns.values.numpy(), out)
+    return torch.from_numpy(out)
+
+
+def expand_queries(encodings: Sparse, neighbours: Tensor) -> Sparse:
+    """As `reranking.expand_queries`."""
+    longest = encodings.lengths()[neighbours].sum(1)  # before shared columns are merged
+    starts = np.append(0, longest.cumsum(0).numpy())
+    columns = np.empty(starts[-1], dtype=np.int32)
+    values = np.empty(starts[-1], dtype=np.float32)
+    lengths = np.empty(len(neighbours), dtype=np.int64)
+    use_torchs_threads()
+    rows = encodings.starts.numpy(), encodings.columns.numpy(), encodings.values.numpy()
+    _expand_queries(*rows, neighbours.contiguous().numpy(), starts, columns, values, lengths)
+    kept = np.repeat(starts[:-1] + lengths, np.diff(starts)) > np.arange(starts[-1])
+    ends = torch.from_numpy(np.append(0, lengths.cumsum()))
+    return Sparse(ends, torch.from_numpy(columns[kept]), torch.from_numpy(values[kept]), encodings.width)
+
+
+def transposed(encodings: Sparse) -> Sparse:
+    """As `reranking.transposed`."""
+    lengths = np.bincount(encodings.columns.numpy(), minlength=encodings.width)
+    starts = np.append(0, lengths.cumsum())
+    columns = np.empty(len(encodings.columns), dtype=np.int32)
+    values = np.empty(len(encodings.columns), dtype=np.float32)
+    rows = encodings.starts.numpy(), encodings.columns.numpy(), encodings.values.numpy()
+    _transpose(*rows, starts[:-1].copy(), columns, values)
+    return Sparse(torch.from_numpy(starts), torch.from_numpy(columns), torch.from_numpy(values), len(encodings))
+
+
+@compiled
+def _expanded_sets(neighbours: Any, half: int, table: Any, lengths: Any) -> None:
+    for i in numba.prange(len(neighbours)):
+        own = _reciprocal(neighbours, i, neighbours.shape[1])
+        members = table[i]
+        members[: len(own)] = own
+        count = len(own)
+        for candidate in own:
+            theirs = _reciprocal(neighbours, candidate, half)
+            inside = 0
+            for j in theirs:
+                inside += _contains(own, j)
+            if 3 * inside > 2 * len(theirs):
+                for j in theirs:
+                    if not _contains(members[:count], j):
+                        members[count] = j
+                        count += 1
+        members[:count].sort()
+        lengths[i] = count
+
+
+@numba.njit(cache=True)
+def _reciprocal(neighbours: Any, i: int, k: int) -> Any:
+    found = np.empty(k, dtype=np.int64)
+    count = 0
+    for j in neighbours[i, :k]:
+        if _contains(neighbours[j, :k], i):
+            found[count] = j
+            count += 1
+    return found[:count]
+
+
+@numba.njit(cache=True)
+def _contains(values: Any, wanted: int) -> bool:
+    for value in values:  # noqa: SIM110 - compiled as it stands
+        if value == wanted:
+            return True
+    return False
+
+
+@compiled
+def _squared_pairs(features: Any, rows: Any, columns: Any, out: Any) -> None:
+    for pair in numba.prange(len(rows)):
+        one, other = features[rows[pair]], features[columns[pair]]
+        total = np.float32(0)
+        for k in range(len(one)):
+            total += (one[k] - other[k]) ** 2
+        out[pair] = total
+
+
+@compiled
+def _expand_queries(
+    starts: Any,
+    columns: Any,
+    values: Any,
+    neighbours: Any,
+    new_starts: Any,
+    new_columns: Any,
+    new_values: Any,
+    lengths: Any,
+) -> None:
+    k2 = neighbours.shape[1]
+    for i in numba.prange(len(neighbours)):
+        size = new_starts[i + 1] - new_starts[i]
+        found, shares = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.float32)
+        count = 0
+        for j in neighbours[i]:
+            for entry in range(starts[j], starts[j + 1]):
+                found[count], shares[count] = columns[entry], values[entry] / np.float32(k2)
+                count += 1
+        place, last = new_starts[i] - 1, -1
+        for k in np.argsort(found, kind="mergesort"):  # stable: sums in the order of the neighbours
+            if found[k] != last:
+                place, last = place + 1, found[k]
+                new_columns[place], new_values[place] = last, 0
+            new_values[place] += shares[k]
+        lengths[i] = place + 1 - new_starts[i]
+
+
+@numba.njit(cache=True)
+def _transpose(starts: Any, columns: Any, values: Any, free: Any, new_columns: Any, new_values: Any) -> None:
+    for row in range(len(starts) - 1):
+        for entry in range(starts[row], starts[row + 1]):
+            place = free[columns[entry]]
+            new_columns[place], new_values[place] = row, values[entry]
+            free[columns[entry]] += 1
+
+
+@compiled
+def _shared_minima(starts: Any, columns: Any, values: Any, column_starts: Any, who: Any, theirs: Any, out: Any) -> None:
+    for i in numba.prange(len(out)):
+        for entry in range(starts[i], starts[i + 1]):
+            value, k = values[entry], columns[entry]
+            for place in range(column_starts[k], column_starts[k + 1]):
+                out[i, who[place]] += min(value, theirs[place])

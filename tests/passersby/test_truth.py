@@ -1,0 +1,103 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from reid_lab import passersby
+from reid_lab.errors import DataError
+from reid_lab.passersby import bodies, render
+from reid_lab.passersby.shots import Key, shoot
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return passersby.generate("smoke", home=tmp_path_factory.mktemp("passersby"))
+
+
+@pytest.fixture(scope="module")
+def table(folder):
+    return passersby.truth(folder)
+
+
+def dyed(key, tone, monkeypatch):
+    """The image with its main person all in one brightness."""
+    main, true_palette = shoot(0, key).main.who, bodies.palette
+
+    def palette(who):
+        found = true_palette(who)
+        if who == main:
+            found[1:] = tone
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bodies, "palette", palette)
+        return render.render(0, key)[0].astype(int)
+
+
+def test_the_mask_is_where_recolouring_the_person_changes_the_image(folder, table, monkeypatch):
+    """An oracle: draw the image twice, with a black and with a white person; the rest must not differ."""
+    for path in table.index[table["pid"] > 0][::12]:
+        key = Key.parse(path)
+        difference = np.abs(dyed(key, 400.0, monkeypatch) - dyed(key, 0.0, monkeypatch))
+        changed, mask = difference.max(2) > 95, passersby.mask(folder / path)
+        assert (mask & changed).sum() > 0.88 * (mask | changed).sum()
+
+
+def test_keypoints_that_are_seen_lie_on_the_person(folder, table):
+    seen = 0
+    for path in table.index[table["pid"] > 0][::6]:
+        mask, points = passersby.mask(folder / path), passersby.keypoints(folder / path)
+        for _, (x, y, visibility) in points.iterrows():
+            inside = 0 <= x < 64 and 0 <= y < 128
+            assert (visibility > 0) == inside
+            if visibility == 2:
+                assert mask[int(y), int(x)]
+                seen += 1
+    assert seen > 250
+
+
+def test_heads_are_above_ankles_and_left_is_right_of_right_when_somebody_faces_us(folder, table):
+    angle = table["view_angle"].replace("", np.nan).astype(float)
+    facing = table.index[(table["pid"] > 0) & ((angle < 20) | (angle > 340))]
+    assert len(facing) > 3
+    for path in facing:
+        points = passersby.keypoints(folder / path)
+        assert points.loc["head", "y"] < points.loc["neck", "y"] < points.loc["left_knee", "y"]
+        assert points.loc["left_shoulder", "x"] > points.loc["right_shoulder", "x"]
+
+
+def test_a_false_alarm_has_an_empty_mask_and_no_keypoints(folder, table):
+    alarms = table.index[table["shows"] == "background"]
+    assert len(alarms)
+    for path in alarms:
+        assert not passersby.mask(folder / path).any()
+        assert (passersby.keypoints(folder / path)["visibility"] == 0).all()
+
+
+def test_people_fill_a_plausible_share_of_their_box(folder, table):
+    shares = [passersby.mask(folder / path).mean() for path in table.index[table["pid"] > 0][::5]]
+    assert 0.15 < np.median(shares) < 0.40
+
+
+def test_hidden_people_have_smaller_masks(folder, table):
+    known = table[table["pid"] > 0]
+    hidden = [passersby.mask(folder / p).mean() for p in known.index[known["occluded"] > 0.3]]
+    free = [passersby.mask(folder / p).mean() for p in known.index[known["occluded"] == 0]]
+    assert np.mean(hidden) < 0.8 * np.mean(free)
+
+
+def test_a_record_serves_as_well_as_its_path(folder, table):
+    path = folder / table.index[0]
+    assert np.array_equal(passersby.mask(SimpleNamespace(path=path)), passersby.mask(str(path)))
+
+
+def test_an_image_of_another_data_set_has_no_truth(tmp_path):
+    with pytest.raises(DataError, match="not in a Passersby folder"):
+        passersby.mask(tmp_path / "query" / "0001_c1s1_000351_00.png")
+
+
+def test_an_image_of_another_generator_has_no_truth(tmp_path):
+    (tmp_path / "query").mkdir()
+    (tmp_path / passersby.MARKER).write_text('{"kind": "Passersby", "seed": 0, "generator": 0}')
+    with pytest.raises(DataError, match="version 0"):
+        passersby.keypoints(tmp_path / "query" / "0001_c1s1_000351_00.png")
