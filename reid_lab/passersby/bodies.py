@@ -41,21 +41,24 @@ class View:
     pitch: float  # turns; the camera's look downward
     cos: float = field(init=False)  # of the yaw
     sin: float = field(init=False)
+    rise: float = field(init=False)  # what is left of a height, cosine of the pitch
+    lower: float = field(init=False)  # how much nearer things sink, sine of the pitch
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cos", cosine(self.yaw))
         object.__setattr__(self, "sin", sine(self.yaw))
+        object.__setattr__(self, "rise", cosine(self.pitch))
+        object.__setattr__(self, "lower", sine(self.pitch))
 
     def project(self, point: Point) -> tuple[float, float, float]:
         """Image x, y in samples and nearness in metres."""
         left, up, forward = point
         right = left * self.cos + forward * self.sin
         toward = forward * self.cos - left * self.sin
-        lower, raise_ = sine(self.pitch), cosine(self.pitch)
         return (
             self.x + self.scale * right,
-            self.y - self.scale * (up * raise_ - toward * lower),
-            toward * raise_ + up * lower * 0.2,
+            self.y - self.scale * (up * self.rise - toward * self.lower),
+            toward * self.rise + up * self.lower * 0.2,
         )
 
 

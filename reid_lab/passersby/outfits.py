@@ -4,6 +4,7 @@ other.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from reid_lab.passersby import bodies as b
 from reid_lab.passersby.bodies import Body, Wrap
 from reid_lab.passersby.details import bag, head
 from reid_lab.passersby.patterns import sleeve_texture, upper_texture
-from reid_lab.passersby.tubes import Tube, f32, table
+from reid_lab.passersby.tubes import STEPS, Tube, f32, table
 
 GARMENTS = {  # height of the hem on a body of 1.75 m, width beside the body's, radius of the sleeve
     "t-shirt": (0.84, 1.02, 0.058),
@@ -34,6 +35,7 @@ LEG_RADII = {  # at hip, knee and ankle
     "long skirt": (0.072, 0.048, 0.034),
 }
 BARE = (0.076, 0.050, 0.034)  # radii of hip, knee and ankle
+SEAT = table((0, 0.9), (0.3, 1.0), (0.7, 0.98), (1, 0.7))
 CUT = table((0, 0.95), (0.3, 1.0), (0.9, 0.98), (0.95, 0.80), (1, 0.74))
 COAT_FLARE = table((0, 1.0), (0.35, 1.0), (0.6, 1.0), (0.8, 1.04), (1, 1.08))
 SKIRT_WIDTH = table((0, 0.140), (0.2, 0.166), (0.4, 0.180), (1, 0.205))
@@ -53,9 +55,8 @@ SKIRTS = ("skirt", "long skirt")
 
 def _legs(body: Body) -> list[Tube]:
     who = body.who
-    seat = table((0, 0.9), (0.3, 1.0), (0.7, 0.98), (1, 0.7))
     wide, deep = 0.168 * who.hips * who.girth, 0.118 * who.girth
-    found = [body.blob((0, 1.06, 0), (0, 0.80, 0), wide, deep, seat, b.LOWER, -0.03, folds=0.05)]
+    found = [body.blob((0, 1.06, 0), (0, 0.80, 0), wide, deep, SEAT, b.LOWER, -0.03, folds=0.05)]
     for side in ("left", "right"):
         far = body.at[side + "_hip"][2] < -0.02
         look: dict[str, Any] = {
@@ -151,8 +152,8 @@ def _trunk(body: Body) -> list[Tube]:
     hem_x, hem_y, _ = body.project(0, hem, 0)
     shape = COAT_FLARE if who.upper == "coat" else b.FITTED if who.upper in ("dress", "vest top") else b.LOOSE
     upper_part = (1.505 - 0.84) / (1.505 - hem)  # of the tube that the torso's own shape covers
-    width = _stretch(b.TORSO_WIDTH, upper_part) * f32((0.4 + 0.6 * who.shoulders) * grown)
-    depth = _stretch(b.TORSO_DEPTH, upper_part) * f32(grown)
+    width = b.TORSO_WIDTH[_stretched(upper_part)] * f32((0.4 + 0.6 * who.shoulders) * grown)
+    depth = b.TORSO_DEPTH[_stretched(upper_part)] * f32(grown)
     trunk = Tube(
         neck_x,
         neck_y,
@@ -173,8 +174,7 @@ def _trunk(body: Body) -> list[Tube]:
     return found
 
 
-def _stretch(shape: np.ndarray, part: float) -> np.ndarray:
-    """The shape squeezed into the first `part` of a tube, its last value after that."""
-    count = len(shape)
-    index = [min(int(k / part), count - 1) for k in range(count)]
-    return shape[index]
+@lru_cache(maxsize=len(GARMENTS))
+def _stretched(part: float) -> np.ndarray:
+    """Entries of a table that squeeze it into the first `part` of a tube; its last value fills the rest."""
+    return np.array([min(int(k / part), STEPS - 1) for k in range(STEPS)])

@@ -32,11 +32,11 @@ from torch import Tensor
 from reid_lab.errors import FeatureError
 from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks, loops
-from reid_lab.retrieval.distances import comparable, squared_distances, squares
+from reid_lab.retrieval.distances import comparable, product_blocks, squared_distances, squares
 from reid_lab.retrieval.loops import MEMORY, blocks, choose
 from reid_lab.retrieval.sparse import Sparse, ragged
 
-FINAL_BYTES = 24  # per final distance: what it is mixed from, float32 each
+FINAL_BYTES = 48  # per final distance: it is mixed from several blocks, small enough for their memory to be reused
 
 
 def rerank(
@@ -96,8 +96,7 @@ def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tenso
     inner = choose(loops.__name__, features.device, len(features) ** 2)
     own = squares(features)
     neighbours, furthest = [], []
-    for part in blocks(len(features), len(features) * inner.BYTES_PER_DISTANCE, memory):
-        distances = torch.addmm(own, features[part], features.T, alpha=-2)  # |b|^2 - 2ab: |a|^2 changes no order
+    for part, distances in product_blocks(features, features, memory, squared=True):  # |a|^2 changes no order
         distances.diagonal(part.start).fill_(-torch.inf)  # itself comes first, whatever rounding says
         places, largest = inner.nearest(distances, min(count, len(features)))
         neighbours.append(places)

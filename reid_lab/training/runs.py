@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 from reid_lab import models
 from reid_lab.data import Benchmark
@@ -76,7 +77,8 @@ def load(folder: Path | str) -> Run:
         raise CheckpointError(f"The run in {folder} is not finished: start its training again and it resumes.")
     recipe = from_json((folder / "recipe.json").read_text(encoding="utf-8"))
     tensors, about = checkpoint.read(folder / "weights.safetensors")
-    model = recipe.but(weights=None).build(about["identities"])
+    with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten at once
+        model = recipe.but(weights=None).build(about["identities"])
     models.load_weights(model, tensors)
     return Run(
         folder,

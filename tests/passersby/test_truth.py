@@ -19,14 +19,14 @@ def table(folder):
     return passersby.truth(folder)
 
 
-def dyed(key, tone, monkeypatch):
-    """The image with its main person all in one brightness."""
+def dyed(key, tone, monkeypatch, materials=slice(1, None)):
+    """The image with its main person, or some of their materials, all in one brightness."""
     main, true_palette = shoot(0, key).main.who, bodies.palette
 
     def palette(who):
         found = true_palette(who)
         if who == main:
-            found[1:] = tone
+            found[materials] = tone
         return found
 
     with monkeypatch.context() as patch:
@@ -54,6 +54,24 @@ def test_keypoints_that_are_seen_lie_on_the_person(folder, table):
                 assert mask[int(y), int(x)]
                 seen += 1
     assert seen > 250
+
+
+def test_the_head_keypoint_is_in_the_middle_of_the_hair(table, folder, monkeypatch):
+    """An oracle: dye the hair and see where the image changes."""
+    short = table["hair_style"].isin(["short", "crop"]) & (table["hat"] == "none")
+    apart = []
+    for path in table.index[(table["pid"] > 0) & short & (table["occluded"] == 0)][:25]:
+        key = Key.parse(path)
+        difference = dyed(key, 400.0, monkeypatch, [bodies.HAIR]) - dyed(key, 0.0, monkeypatch, [bodies.HAIR])
+        rows, columns = np.nonzero(difference.max(2) > 95)
+        x, y, visibility = passersby.keypoints(folder / path).loc["head"]
+        if visibility == 2 and y > 12:
+            apart.append((x - columns.mean(), y - rows.min()))
+    across, down = np.array(apart).T
+    assert len(across) > 10
+    assert abs(across.mean()) < 1.5
+    assert np.abs(across).max() < 5
+    assert 4 < down.mean() < 12
 
 
 def test_heads_are_above_ankles_and_left_is_right_of_right_when_somebody_faces_us(folder, table):
