@@ -20,6 +20,9 @@ lint: .venv/ready
 lab: .venv/ready
 	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=notebooks
 
+notebooks: .venv/ready
+	$(BIN)/python notebooks/run.py
+
 bench: .venv/ready
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
 

@@ -30,7 +30,7 @@ def examine() -> list[str]:
 
 
 def details() -> dict[str, str]:
-    """What a bug report should say: versions, device, precision, threads, folders."""
+    """What a bug report should say: versions, device, precision, threads."""
     device = pick_device()
     found = {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "numpy", "pandas")}
     return found | {
@@ -38,7 +38,6 @@ def details() -> dict[str, str]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
         "fast bfloat16": "yes" if fast_bf16(device) else "no",
         "threads": str(torch.get_num_threads()),
-        "cache": str(home()),
     }
 
 

@@ -1,4 +1,17 @@
-"""Ranking a gallery: descriptors of images, the field's scores, k-reciprocal re-ranking."""
+"""Ranking a gallery: descriptors of images, the field's scores, k-reciprocal re-ranking.
+
+ranking       `evaluate` a network, `rank` features, `rank_distances`: start reading here
+features      `extract` descriptors of images
+protocol      who is a match, who is junk
+distances     cosine and Euclidean, a block of queries at a time
+metrics       CMC, mAP, mINP from blocks of distances; `result`, what comes out; `roc`, thresholds
+reranking     k-reciprocal re-ranking, step by step
+verification  the same question put to paper A's verification head
+search        the nearest images without labels, also through FAISS; query expansion
+planning      what it will take
+loops         the inner loops, in torch; `loops_numba` and `reranking_numba`: the same compiled
+checks        what comes in from outside
+"""
 
 from reid_lab.retrieval.features import extract
 from reid_lab.retrieval.planning import Plan, plan
