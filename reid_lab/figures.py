@@ -107,7 +107,7 @@ def contact_sheet(benchmark: Benchmark, identities: int = 12, per_camera: int = 
     shown = [known[i] for i in np.linspace(0, len(known) - 1, min(identities, len(known))).astype(int)]
     figure = Figure(figsize=(0.62 * len(cameras) * per_camera, 1.2 * len(shown)))
     grid = figure.subplots(len(shown), len(cameras) * per_camera, squeeze=False)
-    for row, pid in zip(grid, shown, strict=True):
+    for i, (row, pid) in enumerate(zip(grid, shown, strict=True)):
         for c, camera in enumerate(cameras):
             seen = [record for record in records if record.pid == pid and record.camid == camera]
             for k in range(per_camera):
@@ -115,7 +115,7 @@ def contact_sheet(benchmark: Benchmark, identities: int = 12, per_camera: int = 
                 cell.axis("off")
                 if k < len(seen):
                     cell.imshow(_pixels(seen[k]), aspect="auto")
-                if row is grid[0] and k == 0:
+                if i == 0 and k == 0:
                     cell.set_title(f"camera {camera}", fontsize=8, loc="left", color=INK)
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
     return figure
@@ -153,8 +153,9 @@ def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None
     colour = INK if correct is None else MATCH if correct else MISS
     sign = "" if correct is None else "  ✓" if correct else "  ✗"
     axes.set_title(title + sign, fontsize=8, color=colour)
+    dashes = (0, (3, 2)) if correct is False else "solid"
     for side in axes.spines.values():
-        side.set(color=colour, linewidth=3, linestyle=(0, (2, 1.2)) if correct is False else "solid")
+        side.set(color=colour, linewidth=3, linestyle=dashes, capstyle="butt")
 
 
 def _pixels(record: Record) -> np.ndarray:

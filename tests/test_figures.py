@@ -81,6 +81,8 @@ def test_a_contact_sheet_has_a_row_per_identity_and_a_column_per_camera(smoke):
     drawn(figure)
     cameras = len({record.camid for record in smoke.train})
     assert len(figure.axes) == 3 * cameras * 2
+    titles = [cell.get_title(loc="left") for cell in figure.axes]
+    assert [title for title in titles if title] == [f"camera {camera}" for camera in range(1, cameras + 1)]
 
 
 def test_an_erasing_grid_changes_only_what_was_erased(smoke):
