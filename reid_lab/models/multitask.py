@@ -33,8 +33,9 @@ class MultiTaskOutputs:
 class MultiTask(Network):
     """Identification and verification on one descriptor (paper A, Fig. 1).
 
-    ``embed_dim`` is the size of the descriptor f (0: the backbone's own), the two dropouts stand before the
-    classifiers, and ``identification`` (for each image of a pair) and ``verification`` weigh the losses.
+    ``embed_dim`` is the size of the descriptor f (0: the backbone's own); ``embed_norm`` passes it through batch
+    normalisation, which sets the scale that both classifiers and the square layer see. The two dropouts stand before
+    the classifiers; ``identification`` (for each image of a pair) and ``verification`` weigh the losses.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class MultiTask(Network):
         identification: float = 0.5,
         verification: float = 1.0,
         smoothing: float = 0.0,
+        embed_norm: bool = False,
         last_stride: int = 2,
         input_size: tuple[int, int] = (256, 128),
         weights: str | None = None,
@@ -58,6 +60,7 @@ class MultiTask(Network):
         features = embed_dim or channels
         # After global average pooling, a 1x1 convolution is a linear layer.
         self.projection = nn.Linear(channels, embed_dim) if embed_dim else nn.Identity()
+        self.norm = nn.BatchNorm1d(features) if embed_norm else nn.Identity()
         self.dropout_identification = nn.Dropout(dropout_identification)
         self.dropout_verification = nn.Dropout(dropout_verification)
         self.identity_classifier = heads.classifier(features, num_pids, bias=True)  # theta_I
@@ -69,7 +72,7 @@ class MultiTask(Network):
         _, layer4 = self.backbone(images)  # (batch, 2048, H/32, W/32)
         with losses.full_precision(images):
             pooled = heads.average_pool(layer4, 1).flatten(1)  # (batch, 2048)
-            return self.projection(pooled)  # (batch, 4096)
+            return self.norm(self.projection(pooled))  # (batch, 4096)
 
     def forward(self, images: Tensor) -> MultiTaskOutputs:
         """Images (2B, 3, H, W): B anchors, then their B partners. Raises TrainingError for an odd batch."""

@@ -86,10 +86,10 @@ def product_blocks(rows: Tensor, features: Tensor, memory: int, squared: bool) -
     parts = list(blocks(len(rows), len(features) * inner.BYTES_PER_DISTANCE, memory))
     buffer = rows.new_empty(parts[0].stop, len(features))  # a new one each time would cost a tenth of the product
     alpha, beta = (-2, 1) if squared else (-1, 0)
-    feature_squares = squares(features)
+    plus = squares(features) if squared else features.new_zeros(len(features))
     for part in parts:
         block = buffer[: part.stop - part.start]
-        yield part, torch.addmm(feature_squares, rows[part], features.T, alpha=alpha, beta=beta, out=block)
+        yield part, torch.addmm(plus, rows[part], features.T, alpha=alpha, beta=beta, out=block)
 
 
 def bounds(query: Tensor, gallery: Tensor, metric: str) -> tuple[float, float]:
@@ -108,7 +108,7 @@ def squared_distances(rows: Tensor, features: Tensor, feature_squares: Tensor) -
 
 def squares(features: Tensor) -> Tensor:
     """|a|^2 of every row, (N,)."""
-    return torch.linalg.vector_norm(features, dim=1).square()
+    return torch.cat([rows.square().sum(1) for rows in features.split(1024)])
 
 
 def _lengths(rows: Tensor, name: str) -> Tensor:

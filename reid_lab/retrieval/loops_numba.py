@@ -95,7 +95,7 @@ def _count(
                         high = middle
                 between[low] += 1
             if top and distance < best[top - 1]:
-                _insert(best, nearest[i], distance, j)
+                insert(best, nearest[i], distance, j)
             limit = max(farthest, best[top - 1]) if top else farthest
         rank = 0
         for k in range(len(values)):
@@ -114,12 +114,12 @@ def _nearest(distances: Any, places: Any, largest: Any) -> None:
             distance = row[j]
             most = max(most, distance)
             if distance < best[count - 1]:
-                _insert(best, places[i], distance, j)
+                insert(best, places[i], distance, j)
         largest[i] = most
 
 
 @numba.njit(cache=True)
-def _insert(best: Any, places: Any, distance: Any, j: Any) -> None:
+def insert(best: Any, places: Any, distance: Any, j: Any) -> None:
     """Into ascending `best`, behind equal distances, whose images came earlier."""
     k = len(best) - 1
     while k > 0 and best[k - 1] > distance:

@@ -77,7 +77,7 @@ def reranked_blocks(
     """
     check_parameters(k1, k2, lam)
     steps = choose(__name__, features.device, len(features) ** 2)  # the functions below, or the same compiled
-    neighbours, furthest = nearest_neighbours(features, max(k1 + 1, k2), memory)
+    neighbours, furthest = steps.nearest_neighbours(features, max(k1 + 1, k2), memory)
     starts, members = steps.expanded_sets(neighbours[:, : k1 + 1], k1)
     encodings = encode(features, starts, members, furthest, steps)
     if k2 > 1:
@@ -93,17 +93,20 @@ def reranked_blocks(
 
 def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:
     """Step 1: the `count` nearest images of each, itself first, (N, count); the largest distance, (N,)."""
-    inner = choose(loops.__name__, features.device, len(features) ** 2)
     own = squares(features)
     neighbours, furthest = [], []
-    for part, distances in product_blocks(features, features, memory, squared=True):  # |a|^2 changes no order
+    for part, distances in product_blocks(features, features, memory, squared=True):
+        distances += own[part, None]
         distances.diagonal(part.start).fill_(-torch.inf)  # itself comes first, whatever rounding says
-        places, largest = inner.nearest(distances, min(count, len(features)))
+        places, largest = loops.nearest(distances, min(count, len(features)))
         neighbours.append(places)
-        furthest.append(largest + own[part])
-    largest = torch.cat(furthest)
-    alike = largest <= 1e-6 * own.amax()  # nothing but rounding: let the distances be 0, not 0 / 0
-    return torch.cat(neighbours), largest.masked_fill(alike, 1)
+        furthest.append(largest)
+    return torch.cat(neighbours), divisors(torch.cat(furthest), own)
+
+
+def divisors(largest: Tensor, squares: Tensor) -> Tensor:
+    """The largest distances (N,), or 1 where all images are alike and rounding is all there is: 0 / 1, not 0 / 0."""
+    return largest.masked_fill(largest <= 1e-6 * squares.amax(), 1)
 
 
 def expanded_sets(neighbours: Tensor, k1: int) -> tuple[Tensor, Tensor]:

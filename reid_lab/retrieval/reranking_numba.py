@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
+from math import isqrt
 from typing import Any
 
 import numba
@@ -9,8 +11,41 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.retrieval.loops_numba import compiled, use_torchs_threads
+from reid_lab.retrieval.distances import squares
+from reid_lab.retrieval.loops import blocks
+from reid_lab.retrieval.loops_numba import compiled, insert, use_torchs_threads
+from reid_lab.retrieval.reranking import divisors
 from reid_lab.retrieval.sparse import Sparse
+
+TILE = 2048  # rows and columns of distances at a time
+
+
+def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:
+    """As `reranking.nearest_neighbours`, from half the product: each tile of distances serves its rows and its columns.
+
+    A row meets its columns from left to right, as a stable sort needs them: those before its own tile as a column of
+    earlier tiles, the others as a row.
+    """
+    total, own = len(features), squares(features)
+    best = np.full((total, min(count, total)), np.inf, dtype=np.float32)
+    places = np.empty(best.shape, dtype=np.int64)
+    best[:, 0], places[:, 0] = -np.inf, np.arange(total)  # itself comes first, whatever rounding says
+    largest = np.zeros(total, dtype=np.float32)
+    side = max(1, min(TILE, total, isqrt(memory // 4)))
+    buffer = features.new_empty(side * side)
+    for rows in blocks(total, 1, side):
+        for columns in blocks(total, 1, side):
+            if columns.start >= rows.start:
+                tile = buffer[: (rows.stop - rows.start) * (columns.stop - columns.start)].view(
+                    -1, columns.stop - columns.start
+                )
+                torch.addmm(own[columns], features[rows], features[columns].T, alpha=-2, out=tile)
+                tile += own[rows, None]
+                use_torchs_threads()
+                _nearest_in_rows(tile.numpy(), rows.start, columns.start, best, places, largest)
+                if columns.start > rows.start:
+                    _nearest_in_columns(tile.numpy(), rows.start, columns.start, best, places, largest)
+    return torch.from_numpy(places), divisors(torch.from_numpy(largest), own)
 
 
 def expanded_sets(neighbours: Tensor, k1: int) -> tuple[Tensor, Tensor]:
@@ -65,6 +100,36 @@ def transposed(encodings: Sparse) -> Sparse:
     rows = encodings.starts.numpy(), encodings.columns.numpy(), encodings.values.numpy()
     _transpose(*rows, starts[:-1].copy(), columns, values)
     return Sparse(torch.from_numpy(starts), torch.from_numpy(columns), torch.from_numpy(values), len(encodings))
+
+
+@compiled
+def _nearest_in_rows(tile: Any, first_row: int, first_column: int, best: Any, places: Any, largest: Any) -> None:
+    last = best.shape[1] - 1
+    for i in numba.prange(len(tile)):
+        row = first_row + i
+        for j in range(tile.shape[1]):
+            distance = tile[i, j]
+            if first_column + j != row:
+                largest[row] = max(largest[row], distance)
+                if distance < best[row, last]:
+                    insert(best[row], places[row], distance, first_column + j)
+
+
+@compiled
+def _nearest_in_columns(tile: Any, first_row: int, first_column: int, best: Any, places: Any, largest: Any) -> None:
+    last, width = best.shape[1] - 1, 256
+    for strip in numba.prange((tile.shape[1] + width - 1) // width):
+        start, stop = strip * width, min((strip + 1) * width, tile.shape[1])
+        limits = best[first_column + start : first_column + stop, last].copy()  # side by side, for the cache
+        most = largest[first_column + start : first_column + stop]
+        for i in range(len(tile)):
+            for j in range(start, stop):
+                distance = tile[i, j]
+                most[j - start] = max(most[j - start], distance)
+                if distance < limits[j - start]:
+                    row = first_column + j
+                    insert(best[row], places[row], distance, first_row + i)
+                    limits[j - start] = best[row, last]
 
 
 @compiled

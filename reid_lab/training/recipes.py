@@ -140,6 +140,7 @@ class MultiTaskRecipe(Recipe):
     )
     cross_camera: bool = False  # draw a positive from another camera where one exists (silent)
     embed_dim: int = 4096  # descriptor f, "1x1x4096"; 0: the backbone's pooled feature itself
+    embed_norm: bool = False  # batch normalisation of f, which sets its scale (the paper names none)
     identification: float = 0.5  # weight of each of the two identification losses (III.B)
     verification: float = 1.0  # weight of the verification loss (III.B)
     dropout_identification: float = 0.5  # before the classifiers (silent)
@@ -148,6 +149,7 @@ class MultiTaskRecipe(Recipe):
     def _check(self) -> None:
         super()._check()
         self._require("pairs", _whole(self.pairs) and self.pairs >= 1, "a whole number from 1")
+        self._require("embed_norm", isinstance(self.embed_norm, bool), "true or false")
         self._require("embed_dim", _whole(self.embed_dim) and self.embed_dim >= 0, "a whole number from 0")
         for name in ("identification", "verification"):
             self._require(name, _number(getattr(self, name)) and getattr(self, name) >= 0, "a number from 0")

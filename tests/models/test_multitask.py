@@ -73,6 +73,13 @@ def test_describe_gives_f_itself_before_any_normalisation(model, images):
     assert described.norm(dim=1).std() > 1e-6
 
 
+def test_a_normalised_descriptor_has_the_scale_of_batch_normalisation(images):
+    model = models.MultiTask(5, backbone="res2net_slim", embed_dim=8, embed_norm=True, input_size=(64, 32)).train()
+    f = model(images).features
+    assert torch.allclose(f.mean(dim=0), torch.zeros(8), atol=1e-5)
+    assert torch.allclose(f.std(dim=0, correction=0), torch.ones(8), atol=1e-2)
+
+
 def test_without_a_projection_the_descriptor_is_the_backbones(images):
     model = models.MultiTask(5, "resnet_slim", embed_dim=0)
     layer4 = model.eval().backbone(images)[1]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from reid_lab import retrieval
 from reid_lab.errors import FeatureError
-from reid_lab.retrieval.reranking import expanded_sets, nearest_neighbours
+from reid_lab.retrieval.reranking import expanded_sets
 
 pytestmark = pytest.mark.usefixtures("inner")
 
@@ -69,13 +69,6 @@ def test_duplicated_images_give_distances_in_range_whatever_the_size_of_the_bloc
     blocks = retrieval.rerank(features[:5], features[5:], k1=6, k2=3, memory=1)
     assert result.isfinite().all() and result.min() >= 0 and result.max() <= 1
     np.testing.assert_allclose(result, blocks, atol=1e-5)
-
-
-def test_an_image_is_its_own_nearest_neighbour_even_behind_earlier_duplicates():
-    features = torch.from_numpy(np.repeat(clustered(0, 10), 5, axis=0))
-    neighbours, _ = nearest_neighbours(features, 3, memory=10**4)
-    assert neighbours[:, 0].tolist() == list(range(50))
-    assert neighbours[7].tolist() == [7, 5, 6]
 
 
 def test_images_that_are_all_alike_have_equal_distances():

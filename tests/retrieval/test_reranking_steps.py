@@ -27,6 +27,19 @@ def random_rows(rng, rows=20, columns=12):
     return (rng.random((rows, columns)) * (rng.random((rows, columns)) < 0.3)).astype(np.float32)
 
 
+@given(seeds, st.integers(1, 70), st.sampled_from([1, 7, 16, 100]))
+@settings(max_examples=50, deadline=None)
+def test_neighbours_compiled_and_in_torch_are_those_of_a_stable_sort_after_the_image_itself(seed, count, side):
+    rng = np.random.default_rng(seed)
+    features = rng.integers(-3, 4, (50, 3)).astype(np.float32)  # whole numbers: many ties, no rounding
+    squared = ((features[:, None] - features) ** 2).sum(2)
+    expected = np.argsort(squared - 1e9 * np.eye(50), axis=1, kind="stable")[:, :count]
+    for module, memory in ((reranking, 50 * 48 * side), (twin, 4 * side**2)):
+        neighbours, furthest = module.nearest_neighbours(torch.from_numpy(features), count, memory)
+        np.testing.assert_array_equal(neighbours, expected)
+        np.testing.assert_array_equal(furthest, squared.max(1))
+
+
 @given(seeds, st.integers(1, 9))
 @settings(max_examples=50, deadline=None)
 def test_expanded_sets_compiled_and_in_torch_are_the_same(seed, k1):

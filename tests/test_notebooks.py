@@ -1,0 +1,83 @@
+"""The guard: a notebook that regression cannot see into, or that carries what it should not, does not pass."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+LARGEST = 300_000  # bytes
+LEAST_COMPARED = 5  # code cells with output that nbval compares
+MOST_IGNORED = 0.3  # share of code cells
+
+pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def ignored(cell):
+    return "nbval-ignore-output" in cell["metadata"].get("tags", []) or "NBVAL_IGNORE" in "".join(cell["source"])
+
+
+def compared(cell):
+    """Whether nbval compares some text of this cell: pictures it cannot see."""
+    kinds = {kind for output in cell["outputs"] for kind in output.get("data", {"text/plain": 0})}
+    return not ignored(cell) and bool(kinds & {"text/plain", "text/html"}) and not kinds & {"image/png", "image/jpeg"}
+
+
+def test_was_run_from_top_to_bottom_on_a_fresh_kernel(path):
+    counts = [cell["execution_count"] for cell in code_cells(path)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_holds_no_error_and_no_warning(path):
+    outputs = [output for cell in code_cells(path) for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+
+
+def test_lets_the_regression_see_enough(path):
+    cells = code_cells(path)
+    assert sum(map(compared, cells)) >= LEAST_COMPARED
+    assert sum(map(ignored, cells)) <= MOST_IGNORED * len(cells)
+
+
+def test_stays_quick_to_clone(path):
+    assert path.stat().st_size <= LARGEST
+
+
+def test_names_no_path_of_a_machine(path):
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        texts = ["".join(cell["source"])]
+        for output in cell.get("outputs", []):
+            texts.append("".join(output.get("text", [])))
+            texts += ["".join(value) for kind, value in output.get("data", {}).items() if kind.startswith("text/")]
+        for text in texts:
+            assert not re.search(r"(/home/|/root|/tmp|/Users/|[A-Z]:\\\\Users)", text), text
+
+
+def test_shows_pictures_that_are_not_blank(path):
+    from io import BytesIO
+
+    import numpy as np
+    from PIL import Image
+
+    for cell in code_cells(path):
+        for output in cell["outputs"]:
+            for kind in ("image/png", "image/jpeg"):
+                if kind in output.get("data", {}):
+                    picture = Image.open(BytesIO(base64.b64decode(output["data"][kind]))).convert("L")
+                    assert np.asarray(picture).std() > 5
+
+
+def test_has_the_parts_of_every_lesson(path):
+    text = "\n".join("".join(c["source"]) for c in json.loads(path.read_text(encoding="utf-8"))["cells"])
+    assert len(re.findall(r"^# ", re.sub(r"```.*?```", "", text, flags=re.S), flags=re.M)) >= 1
+    for part in ("you will be able to", "**Time**", "Predict first", "## Summary", "## Exercises", "## References"):
+        assert part in text, part
