@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reid_lab.errors import DataError, RecipeError, ReidLabError
+
+if TYPE_CHECKING:
+    from reid_lab.data import Benchmark
+    from reid_lab.training import Run
 
 Arguments = argparse.Namespace
 
@@ -25,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReidLabError as error:
         print(f"reid_lab: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read what is printed (``| head``) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell says of a program that a closed pipe ended
     except KeyboardInterrupt:
         print("reid_lab: interrupted. Start the same command again and it goes on where it stopped.", file=sys.stderr)
         return 130
@@ -127,7 +136,7 @@ def _check(chosen: Arguments) -> int:
     for finding in findings:
         print(f"[{finding.level}] {finding.sentence}")
     bad = sum(finding.level == "error" for finding in findings)
-    print("Ready to use." if not bad else f"{bad} errors: mend them before training on this folder.")
+    print("Ready to use." if not bad else f"Errors: {bad}. Mend them before training on this folder.")
     return 1 if bad else 0
 
 
@@ -150,13 +159,35 @@ def _evaluate(chosen: Arguments) -> int:
 
     device = training.pick_device(chosen.device)
     run = training.load(chosen.folder)
-    _, benchmark = data.recognise(chosen.data or Path(run.environment["data_root"]))
+    benchmark = data.recognise(chosen.data)[1] if chosen.data else _data_of(run)
     result = retrieval.evaluate(run.model.to(device), benchmark, rerank=chosen.rerank, device=device)
     print(result.table().round(2).to_string(index=False))
     if chosen.gallery is not None:
         figures.save(figures.gallery(result), chosen.gallery)
         print(f"Written to {chosen.gallery}")
     return 0
+
+
+def _data_of(run: Run) -> Benchmark:
+    """What a run was trained on. Raises DataError where it is gone, or is no longer what it was."""
+    from reid_lab import data
+
+    told = run.environment
+    name, root = str(told.get("data")), Path(told.get("data_root", ""))
+    made = re.fullmatch(r"Passersby (\w+), seed (\d+)", name)
+    if made and not root.exists():  # the cache was cleared
+        return data.passersby(made[1], int(made[2]))
+    table = root / f"{name}.csv"
+    source = table if table.is_file() else root
+    if not source.exists():
+        raise DataError(f"The data of this run is no longer in {source}: put it back, or say where with --data PATH.")
+    benchmark = data.recognise(source)[1]
+    if benchmark.digest != told.get("data_digest"):
+        raise DataError(
+            f"What {source} holds is not what this run was trained on: restore it, or evaluate on it all the same "
+            f"with --data {source}."
+        )
+    return benchmark
 
 
 def _passersby(chosen: Arguments) -> int:
@@ -177,6 +208,10 @@ def _fields(assignments: Sequence[str]) -> dict[str, Any]:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise RecipeError(f"--set {assignment} is not FIELD=VALUE; for example --set pooling=avg.")
+        if name == "size":
+            raise RecipeError(
+                f"--set {assignment} would change one number of many; choose a recipe with --size {value}."
+            )
         try:
             fields[name] = json.loads(value)
         except ValueError:

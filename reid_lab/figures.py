@@ -14,11 +14,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from PIL import Image
 
 from reid_lab import data
 from reid_lab.data import Benchmark, Record
 from reid_lab.data.augment import generator, to_unit
+from reid_lab.data.images import decode
 from reid_lab.errors import DataError
 from reid_lab.home import write_whole
 from reid_lab.retrieval import Result
@@ -159,8 +159,7 @@ def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None
 
 
 def _pixels(record: Record) -> np.ndarray:
-    with Image.open(record.path) as image:
-        return np.asarray(image.convert("RGB").resize((64, 128), Image.Resampling.BILINEAR))
+    return decode(record.path, (128, 64))
 
 
 def _axes(x: str, y: str) -> tuple[Figure, Axes]:

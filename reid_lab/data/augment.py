@@ -67,9 +67,7 @@ class RandomErasing:
         _within("largest erased area", self.area[1], self.area[0], 1)
         _within("smallest erased aspect", self.aspect[0], 1e-6, self.aspect[1])
         if self.attempts < 1:
-            raise RecipeError(
-                f"Random erasing needs at least 1 attempt, not {self.attempts}: the authors use 100."
-            )
+            raise RecipeError(f"Random erasing needs at least 1 attempt, not {self.attempts}: the authors use 100.")
         if self.fill not in ("random", "mean"):
             raise RecipeError(f'Random erasing fills with "random" or "mean", not {self.fill!r}: choose one.')
 
@@ -150,9 +148,7 @@ class Augment:
                 f"the crop {self.size[0]} x {self.size[1]}: read larger images, crop less or pad more."
             )
         top, left = (
-            (torch.rand(batch, 2, generator=random, dtype=torch.float64) * (room + 1))
-            .long()[:, :, None]
-            .unbind(1)
+            (torch.rand(batch, 2, generator=random, dtype=torch.float64) * (room + 1)).long()[:, :, None].unbind(1)
         )  # (B, 1)
         flipped = torch.rand(batch, 1, generator=random) < self.flip
         rows = top + torch.arange(self.size[0])  # (B, h)
@@ -166,6 +162,4 @@ class Augment:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise RecipeError(
-            f"The {name} must lie between {low:g} and {high:g}, not {value:g}: correct the recipe."
-        )
+        raise RecipeError(f"The {name} must lie between {low:g} and {high:g}, not {value:g}: correct the recipe.")

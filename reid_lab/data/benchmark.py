@@ -88,7 +88,7 @@ class Benchmark:
                         "restore it, or load the data set again."
                     ) from error
                 line = f"{split}\t{self.relative(record)}\t{record.pid}\t{record.camid}\t{size}\n"
-                total.update(line.encode())
+                total.update(line.encode(errors="surrogateescape"))  # a name need not be UTF-8
         return total.hexdigest()
 
 

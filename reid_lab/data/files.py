@@ -14,9 +14,7 @@ def existing_folder(root: Path | str) -> Path:
     folder = Path(os.path.abspath(Path(root).expanduser()))
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
-        raise DataError(
-            f"The data folder {folder} {found}: give the folder that holds the unpacked data set."
-        )
+        raise DataError(f"The data folder {folder} {found}: give the folder that holds the unpacked data set.")
     return folder
 
 

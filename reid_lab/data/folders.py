@@ -54,9 +54,7 @@ def folder(root: Path | str, cameras: Cameras = None, train_share: float = 0.5, 
         )
     splits = found if "" not in found else open_split(found[""], train_share, seed)
     note = Finding("note", f"Identities are numbered in the order of their folders' names: {_say(pids)}.")
-    return Benchmark(
-        root.name, **{split: splits.get(split, []) for split in SPLITS}, root=root, notes=(note,)
-    )
+    return Benchmark(root.name, **{split: splits.get(split, []) for split in SPLITS}, root=root, notes=(note,))
 
 
 def _people(top: Path) -> list[Path]:
@@ -65,9 +63,7 @@ def _people(top: Path) -> list[Path]:
 
 def _number(names: Sequence[str]) -> dict[str, int]:
     people = [name for name in names if name not in NOBODY]
-    return {name: pid for pid, name in enumerate(people, 1)} | {
-        name: NOBODY[name] for name in names if name in NOBODY
-    }
+    return {name: pid for pid, name in enumerate(people, 1)} | {name: NOBODY[name] for name in names if name in NOBODY}
 
 
 def _crops(top: Path, pids: dict[str, int], cameras: Cameras) -> list[Record]:
@@ -85,9 +81,7 @@ def _camera(path: Path, name: str, cameras: Cameras) -> int:
         return cameras(path)
     match = re.search(CAMERA if cameras is None else cameras, name, re.IGNORECASE)
     if match is None and cameras is not None:
-        raise DataError(
-            f"No camera is found in {path}: the pattern {cameras!r} does not match {name!r}; correct one."
-        )
+        raise DataError(f"No camera is found in {path}: the pattern {cameras!r} does not match {name!r}; correct one.")
     return int(match[1]) if match else UNKNOWN_CAMERA
 
 
@@ -153,9 +147,7 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"The table {path} cannot be read ({error}): give a CSV with {', '.join(COLUMNS)}."
-        ) from error
+        raise DataError(f"The table {path} cannot be read ({error}): give a CSV with {', '.join(COLUMNS)}.") from error
     table = table.rename(columns=str.strip).rename(columns=str.lower)
     missing = [column for column in COLUMNS if column != "camid" and column not in table]
     if missing:

@@ -83,9 +83,7 @@ class ImageStore:
         progress: str = "reading images",
     ) -> None:
         if not records:
-            raise DataError(
-                "There are no images to read: the list of records is empty; check the data folder."
-            )
+            raise DataError("There are no images to read: the list of records is empty; check the data folder.")
         shape = (len(records), 3, *size)
         array = np.empty(shape, np.uint8) if prod(shape) <= memory_limit else _memory_mapped(shape)
         _decode_into(array, [record.path for record in records], progress)
@@ -180,9 +178,7 @@ _shared: "weakref.WeakValueDictionary[tuple, ImageStore]" = weakref.WeakValueDic
 _shared_lock = threading.Lock()
 
 
-def image_store(
-    records: Sequence[Record], size: tuple[int, int], device: torch.device | str = "cpu"
-) -> ImageStore:
+def image_store(records: Sequence[Record], size: tuple[int, int], device: torch.device | str = "cpu") -> ImageStore:
     """The store of these images, shared with whoever holds it already, so that images are decoded once."""
     key = (tuple(record.path for record in records), tuple(size), str(device))
     with _shared_lock:

@@ -84,16 +84,12 @@ def _records(folder: Path) -> list[Record]:
             f"{len(bad):,} of {len(files):,} image names in {folder} do not begin with identity and camera, "
             f"as 0002_c1s1_000451_03.jpg does (first: {', '.join(bad[:3])}): rename them or move them away."
         )
-    return [
-        Record(path, int(m[1]), int(m[2])) for path, m in zip(files, parsed, strict=True) if m is not None
-    ]
+    return [Record(path, int(m[1]), int(m[2])) for path, m in zip(files, parsed, strict=True) if m is not None]
 
 
 def _drops(junk: str) -> bool:
     if junk not in ("drop", "mask"):
-        raise DataError(
-            f'Junk images can be treated in two ways, not {junk!r}: give junk="drop" or junk="mask".'
-        )
+        raise DataError(f'Junk images can be treated in two ways, not {junk!r}: give junk="drop" or junk="mask".')
     return junk == "drop"
 
 
@@ -115,17 +111,17 @@ def _truth(root: Path, splits: Splits) -> tuple[pd.DataFrame | None, tuple[Findi
     table = root / "truth.csv"
     if not table.is_file():
         cure = "delete the folder, and it is generated again when next asked for"
-        return None, (
-            Finding("warning", f"This Passersby folder has lost its {table.name}: {cure}.", "copy"),
-        )
-    truth = pd.read_csv(table, index_col="path", keep_default_na=False, na_values=[""])  # "none" is a word
+        return None, (Finding("warning", f"This Passersby folder has lost its {table.name}: {cure}.", "copy"),)
+    try:
+        truth = pd.read_csv(table, keep_default_na=False, na_values=[""]).set_index("path")  # "none" is a word
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"The table {table} is damaged ({error}): delete the folder, and Passersby is generated again, or copy "
+            "the table again from the original."
+        ) from error
     present = {r.path.relative_to(root).as_posix() for records in splits.values() for r in records}
     absent = len(set(truth.index) - present)
     if absent:
-        sentence = (
-            f"This is a partial copy of Passersby: {absent:,} images that truth.csv lists are not there"
-        )
-        return truth, (
-            Finding("warning", f"{sentence}: copy it again, or delete it to have it generated.", "copy"),
-        )
+        sentence = f"This is a partial copy of Passersby: {absent:,} images that truth.csv lists are not there"
+        return truth, (Finding("warning", f"{sentence}: copy it again, or delete it to have it generated.", "copy"),)
     return truth, (Finding("note", f"This is a full copy of Passersby: all {len(truth):,} images.", "copy"),)

@@ -42,13 +42,16 @@ def _release(root: Path) -> tuple[str, str]:
         if all((root / name).is_dir() for name in release):
             return release
     expected = " nor ".join(" and ".join(release) for release in RELEASES)
-    raise DataError(
-        f"The MSMT17 folder {root} has its lists, but neither {expected}: unpack the archive again."
-    )
+    raise DataError(f"The MSMT17 folder {root} has its lists, but neither {expected}: unpack the archive again.")
 
 
 def _records(root: Path, list_name: str, folder: str, first_pid: int) -> list[Record]:
-    lines = (root / list_name).read_text(encoding="utf-8").splitlines()
+    try:
+        lines = (root / list_name).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"The list {root / list_name} cannot be read ({error}): restore it from the archive."
+        ) from error
     return [
         _record(line, root / folder, first_pid, f"Line {number} of {root / list_name}")
         for number, line in enumerate(lines, 1)

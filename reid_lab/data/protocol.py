@@ -77,9 +77,7 @@ def _roles(splits: Splits) -> Iterable[Finding]:
 
 
 def _overlap(splits: Splits) -> Iterable[Finding]:
-    train, query, gallery = (
-        {record.pid for record in splits[name]} for name in ("train", "query", "gallery")
-    )
+    train, query, gallery = ({record.pid for record in splits[name]} for name in ("train", "query", "gallery"))
     shared = sorted(train & (query | gallery))
     if shared:
         yield Finding(
@@ -147,6 +145,13 @@ def _few_images(splits: Splits) -> Iterable[Finding]:
             "error",
             f"All train images show one identity (pid {next(iter(counts))}), and telling people apart takes "
             "two: add people, or check that each has a sub-folder or pid of their own.",
+        )
+    tested = {record.pid for name in ("query", "gallery") for record in splits[name]} - {JUNK}
+    if len(tested) == 1 and splits["query"]:
+        yield Finding(
+            "error",
+            f"All query and gallery images show one identity (pid {next(iter(tested))}), so that every ranking is "
+            "right: add people, or check that each has a sub-folder or pid of their own.",
         )
     lonely = sorted(pid for pid, count in counts.items() if count == 1)
     if lonely:

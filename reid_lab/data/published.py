@@ -45,11 +45,7 @@ def verdict(
             "with published numbers.",
             "copy",
         )
-    less = all(
-        mine <= theirs
-        for split in expected
-        for mine, theirs in zip(found[split], expected[split], strict=True)
-    )
+    less = all(mine <= theirs for split in expected for mine, theirs in zip(found[split], expected[split], strict=True))
     kind = "a partial copy" if less else "an altered copy"
     return Finding(
         "warning",

@@ -23,13 +23,9 @@ class PKSampler:
     def __init__(self, pids: Sequence[int] | np.ndarray, identities: int, images: int, seed: int) -> None:
         people = np.unique(np.asarray(pids))
         if images < 2:
-            raise RecipeError(
-                f"K, the images per identity, is {images}, and a positive pair takes 2: set K >= 2."
-            )
+            raise RecipeError(f"K, the images per identity, is {images}, and a positive pair takes 2: set K >= 2.")
         if identities < 2:
-            raise RecipeError(
-                f"P, the identities per batch, is {identities}, and a negative takes 2: set P >= 2."
-            )
+            raise RecipeError(f"P, the identities per batch, is {identities}, and a negative takes 2: set P >= 2.")
         if len(people) < identities:
             raise DataError(
                 f"A batch needs P = {identities} identities and the train images show {len(people)}: "
@@ -49,9 +45,7 @@ class PKSampler:
         images = [_Deck(indices, random) for indices in self._of_person]
 
         def batch() -> np.ndarray:
-            return np.concatenate(
-                [images[person].draw(self.images) for person in people.draw(self.identities)]
-            )
+            return np.concatenate([images[person].draw(self.images) for person in people.draw(self.identities)])
 
         return [batch() for _ in range(self._steps)]
 

@@ -1,7 +1,7 @@
 """The networks that turn an image into feature maps: a stem and four layers of residual blocks.
 
-ResNet's block is torchvision's; Res2Net's is in ``res2net.py``. The parameters have the published names, so
-that ImageNet weights load. ``last_stride=1`` keeps layer4 at layer3's resolution, which re-identification
+ResNet's block is here; Res2Net's is in ``res2net.py``. The parameters have the published names, so that
+ImageNet weights load. ``last_stride=1`` keeps layer4 at layer3's resolution, which re-identification
 often prefers: four times as many places to look at, with the same number of parameters.
 """
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck
 
 from reid_lab.errors import RecipeError
 from reid_lab.models.res2net import Res2NetBlock
@@ -18,6 +17,33 @@ from reid_lab.models.weights import imagenet, no_weights, timm_weights, torchvis
 # A layer's first Res2Net block has no hierarchy, so a Res2Net of (1, 1, 1, 1) would have none at all. The
 # slim ResNet has the same depth, for fair comparison.
 SLIM_LAYERS = (1, 1, 2, 1)
+
+
+class Bottleneck(nn.Module):
+    """ResNet's block: 1x1 convolution, 3x3 convolution with the stride, 1x1 convolution, shortcut.
+
+    ``inplanes`` channels in, ``planes * expansion`` out; ``downsample`` fits the shortcut to the output. As in
+    torchvision, which takes two seconds to import and is left to the tests and to whoever wants its weights.
+    """
+
+    expansion = 4
+
+    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inplanes, planes, kernel_size=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, kernel_size=3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, planes * self.expansion, kernel_size=1, bias=False)
+        self.bn3 = nn.BatchNorm2d(planes * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = downsample if downsample is not None else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inplanes, h, w) -> (batch, planes * expansion, h / stride, w / stride)."""
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        return self.relu(self.bn3(self.conv3(y)) + self.downsample(x))
 
 
 class Backbone(nn.Module):

@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -96,8 +97,12 @@ def serve() -> None:
     images = plan(SIZES[size], seed)
     with suppress(KeyboardInterrupt, BrokenPipeError):  # whoever started this has ended
         for start in range(worker * CHUNK, len(images), workers * CHUNK):
-            made = _make(seed, Path(folder), images[start : start + CHUNK])
-            sys.stdout.write(json.dumps(made) + "\n")
+            answer: object
+            try:
+                answer = _make(seed, Path(folder), images[start : start + CHUNK])
+            except OSError as error:
+                answer = [error.errno, error.strerror or str(error)]
+            sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
 
 
@@ -117,8 +122,10 @@ def _made(size: str, seed: int, folder: Path, workers: int) -> Iterator[Made]:
                     f"A process that was making Passersby in {folder} ended early (out of memory or disk?). "
                     "Free some, then start again; workers=1 makes it in this process and shows the error."
                 )
-            rows, digest = json.loads(line)
-            yield rows, digest
+            first, second = json.loads(line)
+            if not isinstance(first, list):
+                raise OSError(first, second)
+            yield first, second
 
 
 def _start(stack: ExitStack, job: list[object]) -> IO[str]:
@@ -184,10 +191,12 @@ def _complete(folder: Path) -> bool:
 
 
 def _write(size: str, seed: int, final: Path, workers: int | None) -> None:
-    partial = final.with_name(f".{final.name}.partial")
-    for left_over in (partial, final):
-        if left_over.exists():
-            shutil.rmtree(left_over)
+    # A name of its own: workers of a killed generation may still be writing into theirs.
+    partial = final.with_name(f".{final.name}.{uuid.uuid4().hex}.partial")
+    for left_over in final.parent.glob(f".{final.name}.*partial"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    if final.exists():
+        shutil.rmtree(final)
     for split in (TRAIN, QUERY, GALLERY):
         (partial / split).mkdir(parents=True)
     counts, digest, sizes = {TRAIN: 0, QUERY: 0, GALLERY: 0}, hashlib.sha256(), SIZES[size]

@@ -36,7 +36,7 @@ from reid_lab.retrieval.distances import comparable, product_blocks, squared_dis
 from reid_lab.retrieval.loops import MEMORY, blocks, choose
 from reid_lab.retrieval.sparse import Sparse, ragged
 
-FINAL_BYTES = 48  # per final distance: it is mixed from several blocks, small enough for their memory to be reused
+FINAL_BYTES = 16  # per final distance: the three float32 blocks that it is mixed from, and one more
 
 
 def rerank(
@@ -65,7 +65,10 @@ def rerank(
     query, gallery = checks.both_features(query_features, gallery_features, device)
     with full_precision(gallery):  # whatever the caller trains in
         features = comparable(query, gallery, metric)
-        return torch.cat([block for _, block in reranked_blocks(features, len(query), k1, k2, lam, memory)])
+        distances = features.new_empty(len(query), len(gallery))
+        for part, block in reranked_blocks(features, len(query), k1, k2, lam, memory):
+            distances[part] = block
+    return distances
 
 
 def reranked_blocks(
@@ -86,9 +89,9 @@ def reranked_blocks(
     gallery_squares = squares(gallery)
     for part in blocks(queries, len(gallery) * FINAL_BYTES, memory):
         minima = steps.shared_minima(encodings[part], columns)
-        jaccard = 1 - minima / (2 - minima)  # rows sum to 1, so sum max = 2 - sum min
-        original = squared_distances(features[part], gallery, gallery_squares) / furthest[part, None]
-        yield part, ((1 - lam) * jaccard + lam * original).clamp_(0, 1)
+        jaccard = minima.div_(2 - minima).neg_().add_(1)  # 1 - min / max: rows sum to 1, so sum max = 2 - sum min
+        original = squared_distances(features[part], gallery, gallery_squares).div_(furthest[part, None])
+        yield part, original.mul_(lam).add_(jaccard, alpha=1 - lam).clamp_(0, 1)
 
 
 def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:

@@ -33,18 +33,15 @@ def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tenso
     largest = np.zeros(total, dtype=np.float32)
     side = max(1, min(TILE, total, isqrt(memory // 4)))
     buffer = features.new_empty(side * side)
-    for rows in blocks(total, 1, side):
-        for columns in blocks(total, 1, side):
-            if columns.start >= rows.start:
-                tile = buffer[: (rows.stop - rows.start) * (columns.stop - columns.start)].view(
-                    -1, columns.stop - columns.start
-                )
-                torch.addmm(own[columns], features[rows], features[columns].T, alpha=-2, out=tile)
-                tile += own[rows, None]
-                use_torchs_threads()
-                _nearest_in_rows(tile.numpy(), rows.start, columns.start, best, places, largest)
-                if columns.start > rows.start:
-                    _nearest_in_columns(tile.numpy(), rows.start, columns.start, best, places, largest)
+    for rows, columns in combinations_with_replacement(blocks(total, 1, side), 2):
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        tile = buffer[: height * width].view(height, width)
+        torch.addmm(own[columns], features[rows], features[columns].T, alpha=-2, out=tile)  # |b|^2 - 2ab
+        use_torchs_threads()
+        arguments = tile.numpy(), own[rows].numpy(), rows.start, columns.start, best, places, largest
+        _nearest_in_rows(*arguments)
+        if columns != rows:
+            _nearest_in_columns(*arguments)
     return torch.from_numpy(places), divisors(torch.from_numpy(largest), own)
 
 
@@ -103,33 +100,46 @@ def transposed(encodings: Sparse) -> Sparse:
 
 
 @compiled
-def _nearest_in_rows(tile: Any, first_row: int, first_column: int, best: Any, places: Any, largest: Any) -> None:
+def _nearest_in_rows(
+    tile: Any, own: Any, first_row: int, first_column: int, best: Any, places: Any, largest: Any
+) -> None:
     last = best.shape[1] - 1
     for i in numba.prange(len(tile)):
-        row = first_row + i
-        for j in range(tile.shape[1]):
-            distance = tile[i, j]
-            if first_column + j != row:
-                largest[row] = max(largest[row], distance)
-                if distance < best[row, last]:
-                    insert(best[row], places[row], distance, first_column + j)
+        row, values = first_row + i, tile[i]
+        itself = row - first_column  # where it stands in this tile, if it does
+        limit, most = best[row, last], largest[row]
+        for j in range(len(values)):
+            distance = values[j] + own[i]
+            most = max(most, distance)
+            if distance < limit and j != itself:
+                insert(best[row], places[row], distance, first_column + j)
+                limit = best[row, last]
+        largest[row] = most
 
 
 @compiled
-def _nearest_in_columns(tile: Any, first_row: int, first_column: int, best: Any, places: Any, largest: Any) -> None:
+def _nearest_in_columns(
+    tile: Any, own: Any, first_row: int, first_column: int, best: Any, places: Any, largest: Any
+) -> None:
     last, width = best.shape[1] - 1, 256
     for strip in numba.prange((tile.shape[1] + width - 1) // width):
-        start, stop = strip * width, min((strip + 1) * width, tile.shape[1])
-        limits = best[first_column + start : first_column + stop, last].copy()  # side by side, for the cache
-        most = largest[first_column + start : first_column + stop]
-        for i in range(len(tile)):
-            for j in range(start, stop):
-                distance = tile[i, j]
-                most[j - start] = max(most[j - start], distance)
-                if distance < limits[j - start]:
-                    row = first_column + j
-                    insert(best[row], places[row], distance, first_row + i)
-                    limits[j - start] = best[row, last]
+        start = first_column + strip * width
+        values = tile[:, strip * width : (strip + 1) * width]
+        limits = best[start : start + values.shape[1], last].copy()  # side by side, for the cache
+        most = largest[start : start + values.shape[1]].copy()
+        for i in range(len(values)):
+            nearer = 0
+            for j in range(values.shape[1]):
+                distance = values[i, j] + own[i]
+                most[j] = max(most[j], distance)
+                nearer += distance < limits[j]
+            if nearer:
+                for j in range(values.shape[1]):
+                    distance = values[i, j] + own[i]
+                    if distance < limits[j]:
+                        insert(best[start + j], places[start + j], distance, first_row + i)
+                        limits[j] = best[start + j, last]
+        largest[start : start + values.shape[1]] = most
 
 
 @compiled

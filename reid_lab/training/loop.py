@@ -6,7 +6,9 @@ checkpoint to the same weights, bit for bit, on the same CPU with the same numbe
 
 from __future__ import annotations
 
+import contextlib
 import json
+import operator
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pandas as pd
 import torch
 
 from reid_lab import data, models, retrieval
-from reid_lab.errors import CheckpointError, TrainingError
+from reid_lab.errors import CheckpointError, RecipeError, TrainingError
 from reid_lab.home import lock, write_text
 from reid_lab.losses import Losses
 from reid_lab.progress import bar
@@ -51,6 +53,9 @@ def fit(
         TrainingError: a loss is no longer finite.
     """
     device = machine.pick_device(device)
+    seed = operator.index(seed)
+    if not 0 <= seed < 2**63:
+        raise RecipeError(f"The seed of training is {seed}; it must be a whole number from 0 to 2**63 - 1.")
     benchmark.check(read_images=False)
     folder = run_folder(recipe, benchmark, seed, runs)
     with lock(folder):
@@ -58,6 +63,8 @@ def fit(
             with machine.reproducible(seed, device, deterministic):
                 _Training(recipe, benchmark, seed, device, folder).run()
         run = load(folder)
+    if run.recipe != recipe:
+        raise CheckpointError(f"{folder} holds a run of another recipe. Move that folder away and start again.")
     run.model.to(device)
     return run
 
@@ -166,12 +173,17 @@ class _Training:
         if not path.is_file():
             return
         tensors, about = checkpoint.read(path)
-        if about["recipe"] != json.loads(self.recipe.to_json()):
+        if about.get("recipe") != json.loads(self.recipe.to_json()):
             raise CheckpointError(f"{path} belongs to another recipe. Move that folder away and start again.")
         models.load_weights(self.model, _part(tensors, "model."))
         checkpoint.restore_optimiser(self.optimiser, _part(tensors, "optimiser."))
         # a row may have been written just before the kill, its checkpoint not
         self.history = read_history(self.folder).iloc[: about["epochs"]].to_dict("records")
+        if len(self.history) < about["epochs"]:
+            raise CheckpointError(
+                f"{self.folder / 'history.csv'} has lost epochs that {path.name} has seen. "
+                "Put it back, or move that folder away and start again."
+            )
         self.minutes = about["minutes"]
 
     def _save(self) -> None:
@@ -189,11 +201,15 @@ class _Training:
             "data_root": str(self.benchmark.root),
             "data_digest": self.benchmark.digest,
         }
+        for left_over in self.folder.glob(".*.part"):  # of a save that was killed
+            with contextlib.suppress(OSError):
+                left_over.unlink()
         write_text(self.folder / "recipe.json", self.recipe.to_json())
         write_text(self.folder / "environment.json", json.dumps(environment, indent=1))
 
     def _finish(self) -> None:
-        checkpoint.write(self.folder / "weights.safetensors", self.model.state_dict(), {"identities": self.identities})
+        about = {"recipe": json.loads(self.recipe.to_json()), "identities": self.identities}
+        checkpoint.write(self.folder / "weights.safetensors", self.model.state_dict(), about)
         last = self.history[-1]
         result = {name: last[name] for name in METRICS} | {"minutes": round(self.minutes, 3)}
         write_text(self.folder / "result.json", json.dumps(result, indent=1))

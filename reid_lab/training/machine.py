@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib.metadata
 import platform
 from collections.abc import Iterator
 from typing import Any
 
 import numpy
 import torch
-import torchvision
 
 import reid_lab
 from reid_lab.errors import DeviceError
@@ -28,6 +28,10 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise DeviceError(f"There is no device called {name!r}; use 'cpu', 'cuda' or 'cuda:1'.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise DeviceError(
+            f"The device {name!r} is of a kind that reid_lab does not use; use 'cpu', 'cuda' or 'cuda:1'."
+        )
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
             f"The device {name!r} was asked for, but PyTorch sees {torch.cuda.device_count()} GPUs here. "
@@ -71,7 +75,7 @@ def describe(device: torch.device) -> dict[str, Any]:
         "reid_lab": reid_lab.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": importlib.metadata.version("torchvision"),
         "numpy": numpy.__version__,
         "device": gpu or f"{platform.machine()} CPU ({torch.backends.cpu.get_cpu_capability()})",
         "threads": torch.get_num_threads(),

@@ -13,7 +13,9 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 import os
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -85,15 +87,17 @@ class Recipe:
         self._require("weight_decay", _number(self.weight_decay) and self.weight_decay >= 0, "a number from 0")
         for name in ("resize", "crop"):
             value = getattr(self, name)
-            self._require(name, _pair(value) and min(value) >= 16, "(height, width) of at least 16 pixels each")
+            whole = _pair(value) and all(map(_whole, value))
+            self._require(name, whole and min(value) >= 16, "(height, width) of at least 16 pixels each")
         for name in ("erasing_area", "erasing_aspect"):
             low, high = getattr(self, name) if _pair(getattr(self, name)) else (0, 0)
             self._require(name, 0 < low <= high, "(smallest, largest), both above 0")
         self._require("erasing_area", self.erasing_area[1] <= 1, "shares of the image, at most 1")
         room = min(r + 2 * self.pad - c for r, c in zip(self.resize, self.crop, strict=True))
         self._require("crop", room >= 0, f"at most resize + 2 x pad = {self.resize} + 2 x {self.pad}")
-        ascending = all(a < b for a, b in zip(self.milestones, self.milestones[1:], strict=False))
-        self._require("milestones", ascending, "epochs in ascending order")
+        epochs = self.milestones if isinstance(self.milestones, tuple) and all(map(_whole, self.milestones)) else (0, 0)
+        ascending = all(a < b for a, b in zip(epochs, epochs[1:], strict=False))
+        self._require("milestones", ascending, "a list of epochs in ascending order, such as [40, 110]")
         self._choice("size", SIZES)
         self._choice("backbone", tuple(models.BACKBONES))
         self._choice("weights", (None, "imagenet"))
@@ -149,7 +153,8 @@ class MultiTaskRecipe(Recipe):
     def _check(self) -> None:
         super()._check()
         self._require("pairs", _whole(self.pairs) and self.pairs >= 1, "a whole number from 1")
-        self._require("embed_norm", isinstance(self.embed_norm, bool), "true or false")
+        for name in ("embed_norm", "cross_camera"):
+            self._require(name, isinstance(getattr(self, name), bool), "true or false")
         self._require("embed_dim", _whole(self.embed_dim) and self.embed_dim >= 0, "a whole number from 0")
         for name in ("identification", "verification"):
             self._require(name, _number(getattr(self, name)) and getattr(self, name) >= 0, "a number from 0")
@@ -192,7 +197,10 @@ class ResidualPoolingRecipe(Recipe):
         self._choice("pooling", tuple(models.POOLINGS))
         self._choice("sign", ("avg-max", "max-avg"))
         self._choice("third", ("map", "flatten"))
+        self._require("classifiers", _whole(self.classifiers), "1 or 3")
         self._choice("classifiers", (1, 3))
+        for name in ("shared_convolutions", "nonlinear"):
+            self._require(name, isinstance(getattr(self, name), bool), "true or false")
         self._choice("fusion", ("concat", "sum"))
 
     def build(self, identities: int) -> models.ResidualPooling:
@@ -204,8 +212,10 @@ def default_size() -> str:
     """``REID_LAB_SIZE``, else "full" where a GPU is there, else "classroom"."""
     import torch
 
-    size = os.environ.get("REID_LAB_SIZE") or ("full" if torch.cuda.is_available() else "classroom")
-    return _a_size(size)
+    size = os.environ.get("REID_LAB_SIZE")
+    if size and size not in SIZES:
+        raise RecipeError(f"The environment variable REID_LAB_SIZE is {size!r}; set it to one of {', '.join(SIZES)}.")
+    return size or ("full" if torch.cuda.is_available() else "classroom")
 
 
 def multitask(size: str | None = None, **fields: Any) -> MultiTaskRecipe:
@@ -251,7 +261,8 @@ def from_json(text: str) -> Recipe:
     try:
         return _CLASSES[method](**fields)
     except TypeError as error:
-        raise RecipeError(f"The recipe is incomplete: {str(error).split(') ')[-1]}. Add what is missing.") from error
+        missing = ", ".join(re.findall(r"'(\w+)'", str(error)))
+        raise RecipeError(f"The recipe lacks {missing}; add what is missing.") from error
 
 
 def _known(recipe: type[Recipe], fields: dict[str, Any]) -> None:
@@ -282,7 +293,7 @@ def _whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _pair(value: Any) -> bool:

@@ -18,7 +18,7 @@ import torch
 
 from reid_lab import models
 from reid_lab.data import Benchmark
-from reid_lab.errors import CheckpointError
+from reid_lab.errors import CheckpointError, RecipeError
 from reid_lab.home import runs_folder
 from reid_lab.training import checkpoint
 from reid_lab.training.recipes import Recipe, from_json
@@ -68,15 +68,23 @@ def load(folder: Path | str) -> Run:
     """Load a finished run.
 
     Raises:
-        CheckpointError: not a run's folder, not finished, or damaged.
+        CheckpointError: not a run's folder, not finished, damaged, or its recipe was changed after the training.
+        WeightsError: the weights belong to another architecture.
     """
     folder = Path(folder)
     if not (folder / "recipe.json").is_file():
         raise CheckpointError(f"{folder} is not a run's folder: it has no recipe.json. Give a folder made by training.")
     if not finished(folder):
         raise CheckpointError(f"The run in {folder} is not finished: start its training again and it resumes.")
-    recipe = from_json((folder / "recipe.json").read_text(encoding="utf-8"))
+    recipe = _read_recipe(folder / "recipe.json")
     tensors, about = checkpoint.read(folder / "weights.safetensors")
+    if "identities" not in about:
+        raise CheckpointError(f"{folder / 'weights.safetensors'} is not a run's weights. Delete it and train again.")
+    if from_json(json.dumps(about.get("recipe", json.loads(recipe.to_json())))) != recipe:
+        raise CheckpointError(
+            f"{folder / 'recipe.json'} is not the recipe that the weights beside it were trained with. "
+            "Put the original back; to train another recipe, give it to training.fit, which makes a folder for it."
+        )
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten at once
         model = recipe.but(weights=None).build(about["identities"])
     models.load_weights(model, tensors)
@@ -90,17 +98,38 @@ def load(folder: Path | str) -> Run:
     )
 
 
+def _read_recipe(path: Path) -> Recipe:
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecipeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or was changed: {error} Put the original back, or delete the run's folder and train "
+            "again."
+        ) from error
+
+
 def read_history(folder: Path) -> pd.DataFrame:
-    """The run's ``history.csv`` so far; an empty table where there is none."""
+    """The run's ``history.csv`` so far; an empty table where there is none.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
     path = folder / "history.csv"
-    return pd.read_csv(io.StringIO(path.read_text(encoding="utf-8"))) if path.is_file() else pd.DataFrame()
+    if not path.is_file():
+        return pd.DataFrame()
+    try:
+        return pd.read_csv(io.StringIO(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a run. Raises CheckpointError where it is missing or damaged."""
+    """A JSON file of a run, an object. Raises CheckpointError where it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is missing or damaged ({error}). Delete the run's folder and train again."
-        ) from error
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path} is missing or damaged ({error}). Delete the run's folder and train again.")
