@@ -27,7 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal without UTF-8 prints a question mark, not a traceback
     chosen = _parser().parse_args(arguments)
     try:
-        return chosen.run(chosen)
+        status = chosen.run(chosen)
+        sys.stdout.flush()
+        return status
     except ReidLabError as error:
         print(f"reid_lab: {error}", file=sys.stderr)
         return 2
@@ -173,14 +175,16 @@ def _data_of(run: Run) -> Benchmark:
     from reid_lab import data
 
     told = run.environment
-    name, root = str(told.get("data")), Path(told.get("data_root", ""))
+    name, root = str(told.get("data")), Path(str(told.get("data_root")))
     made = re.fullmatch(r"Passersby (\w+), seed (\d+)", name)
     if made and not root.exists():  # the cache was cleared
         return data.passersby(made[1], int(made[2]))
     table = root / f"{name}.csv"
     source = table if table.is_file() else root
     if not source.exists():
-        raise DataError(f"The data of this run is no longer in {source}: put it back, or say where with --data PATH.")
+        raise DataError(
+            f"The data of the run {run.folder} is not in {source}: put it back, or say where with --data PATH."
+        )
     benchmark = data.recognise(source)[1]
     if benchmark.digest != told.get("data_digest"):
         raise DataError(

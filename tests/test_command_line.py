@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,8 +29,6 @@ def test_check_of_a_good_folder_ends_with_status_0(smoke, capsys):
 
 
 def test_check_of_a_broken_folder_ends_with_status_1(smoke, tmp_path, capsys):
-    import shutil
-
     copy = shutil.copytree(smoke.root, tmp_path / "copy")
     culprit = next((copy / "query").glob("*.png"))
     culprit.write_bytes(b"")
@@ -103,3 +103,74 @@ def test_an_interruption_is_told_how_to_go_on(monkeypatch, capsys):
     monkeypatch.setattr("reid_lab.demo.demo", interrupted)
     assert main(["demo", "--size", "smoke"]) == 130
     assert "goes on where it stopped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [("milestones=abc", "milestones"), ("resize=[64.5,32]", "resize"), ("size=full", "--size full"), ("=3", "''")],
+)
+def test_a_setting_of_the_wrong_kind_is_answered_with_a_sentence(setting, named, capsys):
+    assert main(["train", "residual_pooling", "--size", "smoke", "--set", setting]) == 2
+    said = capsys.readouterr().err
+    assert named in said and said.count("\n") == 1
+
+
+def relative_csv(smoke, folder):
+    """A table beside copies of the images."""
+    shutil.copytree(smoke.root, folder / "images")
+    lines = ["path,pid,camid,split"]
+    for split, records in smoke.splits.items():
+        lines += [f"images/{smoke.relative(r)},{r.pid},{r.camid},{split}" for r in records]
+    (folder / "my people.csv").write_text("\n".join(lines))
+
+
+def test_a_run_on_ones_own_table_is_evaluated_from_anywhere_until_the_data_goes(smoke, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    relative_csv(smoke, tmp_path)
+    train = ["train", "multitask", "--size", "smoke", "--set", "epochs=1", "--data", "my people.csv"]
+    assert main([*train, "--runs", "é runs", "--device", "cpu"]) == 0
+    folder = tmp_path / capsys.readouterr().out.strip().splitlines()[-1]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 0
+
+    table = tmp_path / "my people.csv"
+    table.write_text(table.read_text().rsplit("\n", 1)[0])  # one image less
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 2
+    assert "is not what this run was trained on" in capsys.readouterr().err
+    assert main(["evaluate", str(folder), "--device", "cpu", "--data", str(table)]) == 0
+
+
+def test_a_run_whose_data_is_gone_says_where_it_was(smoke, smoke_run, tmp_path, capsys):
+    folder = shutil.copytree(smoke_run.folder, tmp_path / "run")
+    told = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps(told | {"data": "mine", "data_root": str(tmp_path / "gone")}))
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path / "gone") in said and "--data PATH" in said
+
+
+def test_passersby_is_made_again_for_a_run_when_the_cache_was_cleared(smoke, smoke_run, tmp_path, monkeypatch, capsys):
+    folder = shutil.copytree(smoke_run.folder, tmp_path / "run")
+    told = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps(told | {"data_root": str(tmp_path / "cleared")}))
+    monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "home"))
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 0
+    score = capsys.readouterr().out.splitlines()[1].split()
+    assert float(score[0]) == pytest.approx(100 * smoke_run.result["rank-1"], abs=0.01)
+
+
+def test_a_reader_that_closes_the_pipe_gets_no_traceback(smoke):
+    code = "import sys; from reid_lab.__main__ import main; input(); sys.exit(main(sys.argv[1:]))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "check", str(smoke.root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+        text=True,
+    ) as run:
+        run.stdout.close()  # before it prints
+        run.stdin.write("\n")
+        run.stdin.close()
+        assert run.stderr.read() == ""

@@ -62,3 +62,10 @@ def test_importing_the_package_imports_no_optional_library(statement):
 
 def test_importing_the_bare_package_imports_nothing_else():
     assert not imported_by("import reid_lab") & {"torch", "numpy", "pandas"}
+
+
+@pytest.mark.parametrize("slow", ["torchvision", "torch._dynamo"])
+def test_importing_the_rooms_leaves_out_what_takes_seconds(slow):
+    code = f"import sys; from reid_lab import data, figures, retrieval, training; print({slow!r} in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout.strip() == "False"

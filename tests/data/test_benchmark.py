@@ -1,10 +1,13 @@
 """The Benchmark and its protocol check."""
 
 import dataclasses
+import os
 import shutil
+import sys
 
 import pytest
 
+from reid_lab import data
 from reid_lab.data import Benchmark, Record
 from reid_lab.errors import DataError, NoMatchError
 
@@ -172,3 +175,18 @@ def test_a_digest_of_missing_files_is_refused(sound):
     sound.query[0].path.unlink()
     with pytest.raises(DataError, match=r"query image .* cannot be found"):
         _ = sound.digest
+
+
+def test_a_test_side_of_one_identity_is_an_error(tmp_path, image):
+    for camera in (1, 2):
+        image(tmp_path / "anna" / f"c{camera}_0.jpg")
+        image(tmp_path / "anna" / f"c{camera}_1.jpg")
+    found = data.folder(tmp_path, train_share=0).findings()
+    assert [f.level for f in found if "show one identity" in f.sentence] == ["error"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has names that are not text")
+def test_a_name_that_is_not_utf8_has_a_digest(tmp_path):
+    path = tmp_path / os.fsdecode(b"0001_c1_\xff.png")
+    path.write_bytes(b"x")
+    assert len(data.Benchmark("odd", [data.Record(path, 1, 1)], [], []).digest) == 64

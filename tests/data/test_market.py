@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,11 @@ def test_the_verdict_tells_full_partial_and_altered_copies_apart(splits, level, 
 
 def test_a_small_copy_is_reported_as_partial(market):
     assert "partial copy of Market-1501" in str(data.market1501(market()).findings()[0])
+
+
+@pytest.mark.parametrize("damage", [b"", b"x\n1\n", b'x,y\n"1', b"\xff\xfe\x00"])
+def test_a_damaged_truth_table_is_named(smoke, tmp_path, damage):
+    copy = shutil.copytree(smoke.root, tmp_path / "copy")
+    (copy / "truth.csv").write_bytes(damage)
+    with pytest.raises(DataError, match="truth.csv is damaged"):
+        data.market1501(copy)

@@ -33,9 +33,10 @@ def test_both_releases_are_read_from_their_lists_with_cameras_from_the_names(msm
 
 def test_identity_0_of_train_and_test_are_two_people_and_no_distractor(msmt):
     assert [finding.level for finding in data.msmt17(msmt).findings()] == [
-        "warning",
-        "warning",
-    ]  # partial, lonely
+        "error",  # one test identity
+        "warning",  # partial
+        "warning",  # lonely
+    ]
     assert "partial copy of MSMT17" in str(data.msmt17(msmt).notes[0])
 
 

@@ -165,3 +165,18 @@ def test_pixels_on_the_disk_are_those_that_the_digest_is_of(folder):
         pixels = [np.asarray(Image.open(folder / path)).tobytes() for path in paths[start : start + step]]
         whole.update(hashlib.sha256(b"".join(pixels)).hexdigest().encode())
     assert whole.hexdigest() == marker["digest"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a limit on file sizes")
+def test_a_worker_that_may_not_write_says_why_without_a_traceback(tmp_path):
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "from reid_lab import errors, passersby\n"
+        "try: passersby.generate('smoke', home=sys.argv[1], workers=2)\n"
+        "except errors.DataError as error: print(error)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(passersby.__file__).parents[2])}
+    run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, env=environment)
+    assert "could not be written" in run.stdout and "File too large" in run.stdout
+    assert "Traceback" not in run.stderr
+    assert not [path for path in (tmp_path / "passersby").iterdir() if path.is_dir()]

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from reid_lab import data, training
-from reid_lab.errors import CheckpointError, DataError, DeviceError, ReidLabError, TrainingError
+from reid_lab.errors import CheckpointError, DataError, DeviceError, RecipeError, ReidLabError, TrainingError
 from reid_lab.training import checkpoint, loop, recipes, runs
 
 QUICK = dict(epochs=2, evaluate_every=0)
@@ -246,3 +246,78 @@ def test_the_backbone_learns_at_its_own_rate(smoke, tmp_path):
     backbone = [moved[name] for name in moved if name.startswith("backbone.")]
     head = [moved[name] for name in moved if not name.startswith("backbone.")]
     assert backbone and max(backbone) < 1e-6 < np.median(head)
+
+
+def test_a_recipe_changed_by_hand_after_training_is_refused(smoke, smoke_run, tmp_path):
+    folder = copy_of(smoke_run, tmp_path)
+    (folder / "recipe.json").write_text(smoke_run.recipe.but(lr=0.5).to_json())
+    with pytest.raises(CheckpointError, match="recipe.json is not the recipe that the weights"):
+        training.load(folder)
+    with pytest.raises(CheckpointError, match="recipe.json is not the recipe that the weights"):
+        training.fit(smoke_run.recipe, smoke, device="cpu", runs=tmp_path)
+
+
+def test_a_run_of_another_recipe_in_the_folder_is_refused(smoke, smoke_run, tmp_path):
+    recipe = recipes.multitask("smoke")
+    shutil.copytree(smoke_run.folder, runs.run_folder(recipe, smoke, 0, tmp_path))
+    with pytest.raises(CheckpointError, match="holds a run of another recipe"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("recipe.json", b"{"),
+        ("recipe.json", b"\xff\xfe"),
+        ("recipe.json", b'{"method": "multitask"}'),
+        ("history.csv", b""),
+        ("history.csv", b"\x00\xff"),
+        ("environment.json", b"[1]"),
+        ("result.json", b"{"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named(smoke_run, tmp_path, name, content):
+    folder = copy_of(smoke_run, tmp_path)
+    (folder / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{name} is (missing or )?damaged"):
+        training.load(folder)
+
+
+def test_other_tensors_in_the_place_of_the_weights_are_refused(smoke_run, tmp_path):
+    folder = copy_of(smoke_run, tmp_path)
+    checkpoint.write(folder / "weights.safetensors", {"x": torch.zeros(1)}, {})
+    with pytest.raises(CheckpointError, match="weights.safetensors is not a run's weights"):
+        training.load(folder)
+
+
+def test_a_resumed_run_that_has_lost_its_history_is_refused(smoke, tmp_path, monkeypatch):
+    recipe = recipes.multitask("smoke", **QUICK)
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(loop._Training, "_finish", lambda self: (_ for _ in ()).throw(StopError))
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    (folder / "history.csv").unlink()
+    with pytest.raises(CheckpointError, match="history.csv has lost epochs"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    assert (folder / "checkpoint.safetensors").is_file()
+
+
+def test_what_a_killed_save_left_is_cleared_away(smoke, tmp_path):
+    recipe = recipes.multitask("smoke", **QUICK)
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    folder.mkdir()
+    (folder / ".checkpoint.safetensors.0123.part").write_bytes(b"half a checkp")
+    training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range_is_refused(smoke, tmp_path, seed):
+    with pytest.raises(RecipeError, match=f"seed of training is {seed}"):
+        training.fit(recipes.multitask("smoke"), smoke, seed, device="cpu", runs=tmp_path)
+
+
+@pytest.mark.parametrize("device", ["mps", "meta"])
+def test_a_kind_of_device_that_training_does_not_use_is_refused(device):
+    with pytest.raises(DeviceError, match=f"'{device}' is of a kind"):
+        training.pick_device(device)

@@ -109,3 +109,39 @@ def test_every_field_of_a_recipe_reaches_what_it_governs():
         arguments = inspect.signature(model).parameters
         for field in dataclasses.fields(recipe):
             assert field.name in arguments or f"recipe.{field.name}" in engine or field.name == "size", field.name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"milestones": "abc"},
+        {"milestones": 5},
+        {"milestones": ["a"]},
+        {"milestones": [1.5]},
+        {"milestones": [3, 2]},
+        {"lr": float("inf")},
+        {"lr": float("nan")},
+        {"resize": [64.5, 32]},
+        {"crop": None},
+        {"classifiers": True},
+        {"nonlinear": 2},
+        {"shared_convolutions": "maybe"},
+        {"identities": 1},
+        {"images": 1},
+    ],
+    ids=str,
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_field(wrong):
+    with pytest.raises(RecipeError, match=f"field {next(iter(wrong))} is"):
+        recipes.residual_pooling("smoke", **wrong)
+
+
+def test_a_wrong_size_in_the_environment_is_traced_to_its_variable(monkeypatch):
+    monkeypatch.setenv("REID_LAB_SIZE", "big")
+    with pytest.raises(RecipeError, match="REID_LAB_SIZE is 'big'"):
+        recipes.multitask()
+
+
+def test_the_fields_that_a_recipe_lacks_are_named():
+    with pytest.raises(RecipeError, match="lacks .*lr"):
+        recipes.from_json('{"method": "multitask"}')
