@@ -7,6 +7,7 @@ checkpoint to the same weights, bit for bit, on the same CPU with the same numbe
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import operator
 import time
@@ -88,12 +89,14 @@ class _Training:
         self.optimiser = _optimiser(recipe, self.model)
         self.history: list[dict[str, Any]] = []
         self.minutes = 0.0
+        self.threads: int | None = None
         self._resume()
 
     def run(self) -> None:
         """Train the epochs that are left, then write the weights and the result."""
-        self._write_about()
         store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)
+        self._settle_threads(store)
+        self._write_about()
         kept = [
             data.image_store(split, self.recipe.crop, self.device)
             for split in (self.benchmark.query, self.benchmark.gallery)
@@ -113,6 +116,17 @@ class _Training:
                 self._save()
         del kept
         self._finish()
+
+    def _settle_threads(self, store: data.ImageStore) -> None:
+        """On a CPU, take the faster number of threads; a resumed run keeps its own, so that its bits stay the same."""
+        if self.device.type != "cpu":
+            return
+        if self.threads is None:
+            copy_of_model, indices = copy.deepcopy(self.model), self.sampler.epoch(0)[0]
+            self.threads = machine.fastest_threads(
+                lambda: self._losses(copy_of_model, store, indices, 0).total.backward()
+            )
+        torch.set_num_threads(self.threads)
 
     def _epoch(self, epoch: int, store: data.ImageStore, progress: Any) -> dict[str, Any]:
         """One epoch of steps; the loss terms are added up on the device and read rarely, so that it never waits."""
@@ -135,17 +149,21 @@ class _Training:
         return {"epoch": epoch + 1, "lr": lr, **means, "images_per_second": round(speed, 1)}
 
     def _step(self, store: data.ImageStore, indices: np.ndarray, key: int) -> Losses:
-        """Batch, forward, loss, backward, update."""
-        torch.manual_seed(key)  # dropout
-        images = self.augment(store.batch(indices), seed=key)  # (batch, 3, height, width)
-        images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            outputs = self.model(images)
-        losses = self.model.loss(outputs, self.labels[torch.from_numpy(indices).to(self.device)])
+        """Losses, their gradients, an update of the weights."""
+        losses = self._losses(self.model, store, indices, key)
         self.optimiser.zero_grad(set_to_none=True)
         losses.total.backward()
         self.optimiser.step()
         return losses
+
+    def _losses(self, model: models.Network, store: data.ImageStore, indices: np.ndarray, key: int) -> Losses:
+        """A batch through augmentation, network and loss; ``key`` decides everything random in it."""
+        torch.manual_seed(key)  # dropout
+        images = self.augment(store.batch(indices), seed=key)  # (batch, 3, height, width)
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            outputs = model(images)
+        return model.loss(outputs, self.labels[torch.from_numpy(indices).to(self.device)])
 
     def _set_lr(self, progress: float) -> float:
         lr = learning_rate(self.recipe, progress)
@@ -184,13 +202,18 @@ class _Training:
                 f"{self.folder / 'history.csv'} has lost epochs that {path.name} has seen. "
                 "Put it back, or move that folder away and start again."
             )
-        self.minutes = about["minutes"]
+        self.minutes, self.threads = about["minutes"], about["threads"]
 
     def _save(self) -> None:
         write_text(self.folder / "history.csv", pd.DataFrame(self.history).to_csv(index=False))
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"optimiser.{name}": t for name, t in checkpoint.optimiser_tensors(self.optimiser).items()}
-        about = {"recipe": json.loads(self.recipe.to_json()), "epochs": len(self.history), "minutes": self.minutes}
+        about = {
+            "recipe": json.loads(self.recipe.to_json()),
+            "epochs": len(self.history),
+            "minutes": self.minutes,
+            "threads": self.threads,
+        }
         checkpoint.write(self.folder / "checkpoint.safetensors", tensors, about)
 
     def _write_about(self) -> None:

@@ -6,7 +6,8 @@ import contextlib
 import datetime
 import importlib.metadata
 import platform
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy
@@ -57,8 +58,8 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 @contextlib.contextmanager
 def reproducible(seed: int, device: torch.device, deterministic: bool) -> Iterator[None]:
-    """Seed torch inside, and leave the caller's generators and settings as they were."""
-    before = torch.are_deterministic_algorithms_enabled()
+    """Seed torch inside, and leave the caller's generators, settings and number of threads as they were."""
+    before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(deterministic or before)
@@ -66,6 +67,35 @@ def reproducible(seed: int, device: torch.device, deterministic: bool) -> Iterat
             yield
         finally:
             torch.use_deterministic_algorithms(before)
+            torch.set_num_threads(threads)
+
+
+def fastest_threads(work: Callable[[], object], patience: float = 2.0) -> int:
+    """How many threads do ``work`` fastest on the CPU: one, or as many as torch would use.
+
+    Small networks gain little from threads, and lose many times over when another program wants one of the cores:
+    every layer then waits for the thread that lost its turn. So both are timed, three times after a warm-up. Work that
+    takes one thread more than ``patience`` seconds is large enough for all of them, and is not timed further.
+    """
+    most = torch.get_num_threads()
+    if most == 1:
+        return 1
+    try:
+        torch.set_num_threads(1)
+        if _seconds(work) > patience:
+            return most
+        one = sum(_seconds(work) for _ in range(3))
+        torch.set_num_threads(most)
+        work()
+        return most if sum(_seconds(work) for _ in range(3)) < one else 1
+    finally:
+        torch.set_num_threads(most)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 def describe(device: torch.device) -> dict[str, Any]:

@@ -78,9 +78,9 @@ def load(folder: Path | str) -> Run:
         raise CheckpointError(f"The run in {folder} is not finished: start its training again and it resumes.")
     recipe = _read_recipe(folder / "recipe.json")
     tensors, about = checkpoint.read(folder / "weights.safetensors")
-    if "identities" not in about:
+    if not {"identities", "recipe"} <= about.keys():
         raise CheckpointError(f"{folder / 'weights.safetensors'} is not a run's weights. Delete it and train again.")
-    if from_json(json.dumps(about.get("recipe", json.loads(recipe.to_json())))) != recipe:
+    if about["recipe"] != json.loads(recipe.to_json()):
         raise CheckpointError(
             f"{folder / 'recipe.json'} is not the recipe that the weights beside it were trained with. "
             "Put the original back; to train another recipe, give it to training.fit, which makes a folder for it."

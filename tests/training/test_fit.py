@@ -189,7 +189,7 @@ def test_weights_of_another_architecture_are_refused(smoke_run, tmp_path):
 def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
     recipe = recipes.multitask("smoke")
     folder = runs.run_folder(recipe, smoke, 0, tmp_path)
-    about = {"recipe": json.loads(recipe.but(lr=0.5).to_json()), "epochs": 1, "minutes": 0.0}
+    about = {"recipe": json.loads(recipe.but(lr=0.5).to_json()), "epochs": 1, "minutes": 0.0, "threads": 1}
     checkpoint.write(folder / "checkpoint.safetensors", {"model.x": torch.zeros(1)}, about)
     with pytest.raises(CheckpointError, match="belongs to another recipe"):
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)
@@ -321,3 +321,21 @@ def test_a_seed_out_of_range_is_refused(smoke, tmp_path, seed):
 def test_a_kind_of_device_that_training_does_not_use_is_refused(device):
     with pytest.raises(DeviceError, match=f"'{device}' is of a kind"):
         training.pick_device(device)
+
+
+def test_the_faster_number_of_threads_is_taken_and_large_work_is_left_alone(monkeypatch):
+    from reid_lab.training import machine
+
+    def takes(seconds):  # by number of threads
+        monkeypatch.setattr(machine, "_seconds", lambda work: seconds[torch.get_num_threads()])
+        return machine.fastest_threads(lambda: None)
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert takes({1: 0.2, 2: 0.1}) == 2
+        assert takes({1: 0.2, 2: 1.5}) == 1
+        assert takes({1: 9.0, 2: 20.0}) == 2  # not even tried
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
