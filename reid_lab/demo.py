@@ -74,14 +74,18 @@ def _methods(size: str) -> dict[str, Recipe]:
 def _rankings(
     benchmark: data.Benchmark, trained: dict[str, training.Run], seed: int, device: str | None
 ) -> dict[str, Result]:
+    """An untrained network, both trained ones, and the second again after re-ranking."""
     where = training.pick_device(device)
-    a, b = trained.values()
+    title, last = list(trained.items())[-1]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        untrained = b.recipe.but(weights=None).build(2).to(where).eval()
-    plain = {"untrained network": untrained} | {title: run.model for title, run in trained.items()}
-    results = {name: retrieval.evaluate(model, benchmark, device=where) for name, model in plain.items()}
-    results[f"{list(trained)[1]}, re-ranked"] = retrieval.evaluate(b.model, benchmark, device=where, rerank=True)
+        untrained = last.recipe.but(weights=None).build(2)
+    results = {"untrained network": retrieval.evaluate(untrained, benchmark, device=where)}
+    for name, run in trained.items():
+        results[name] = retrieval.evaluate(run.model, benchmark, device=where, cache=run.folder)
+    results[f"{title}, re-ranked"] = retrieval.evaluate(
+        last.model, benchmark, device=where, cache=last.folder, rerank=True
+    )
     return results
 
 

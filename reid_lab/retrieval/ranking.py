@@ -30,7 +30,7 @@ def evaluate(
     benchmark: Benchmark,
     rerank: bool = False,
     device: torch.device | str | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     flip: bool = False,
     autocast: bool = False,
     cache: Path | None = None,
@@ -139,7 +139,7 @@ def rank_distances(
         )
     inner = loops.choose(loops.__name__, given.device, given.numel())
     rows = blocks(len(given), given.shape[1] * inner.BYTES_PER_DISTANCE, memory)
-    return score(((part, given[part]) for part in rows), protocol, distances.GIVEN, (low, high), top)
+    return score(((part, given[part].contiguous()) for part in rows), protocol, distances.GIVEN, (low, high), top)
 
 
 def _protocol(queries: int, images: int, *labels: Any) -> Protocol:

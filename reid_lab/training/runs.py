@@ -88,6 +88,7 @@ def load(folder: Path | str) -> Run:
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten at once
         model = recipe.but(weights=None).build(about["identities"])
     models.load_weights(model, tensors)
+    model = model.to(memory_format=torch.channels_last)
     return Run(
         folder,
         recipe,

@@ -97,3 +97,11 @@ def test_cached_descriptors_are_read_again_only_for_the_same_weights_images_and_
         model.scale.fill_(2)
     torch.testing.assert_close(retrieval.extract(model, records, cache=folder), 2 * features)
     assert len(retrieval.extract(model, records[:2], cache=folder)) == 2
+
+
+def test_a_damaged_cache_is_made_again(records, tmp_path):
+    model, folder = Colours(), tmp_path / "run"
+    features = retrieval.extract(model, records, cache=folder)
+    next(folder.iterdir()).write_bytes(b"half a file")
+    torch.testing.assert_close(retrieval.extract(model, records, cache=folder), features)
+    assert next(folder.iterdir()).stat().st_size > 100

@@ -41,6 +41,7 @@ def test_the_operating_point_keeps_its_promise_on_the_scores(rate, sign):
 
 def test_the_equal_error_rate_is_where_both_errors_meet():
     assert Roc.from_scores([1, 2, 3, 4], [0, 1.5, -1, -2], "score").eer == pytest.approx(0.25)
+    assert Roc.from_scores([1, 3, 4], [0, 2], "score").eer == pytest.approx(1 / 3)  # between two thresholds
     assert Roc.from_scores([3, 4], [1, 2], "score").eer == 0
     assert Roc.from_scores([1, 2], [3, 4], "score").eer == 1
 

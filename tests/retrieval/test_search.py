@@ -60,3 +60,10 @@ def test_a_multi_query_is_the_mean_with_the_gallery_images_of_its_identity_and_c
     result = retrieval.rank(query, gallery, *arguments, multi_query=True, top=3)
     assert result.matches.indices.tolist() == [[1, 2, -1], [2, 0, 1]]
     np.testing.assert_allclose(result.matches.scores[0, :2], [0.5**0.5, 0], atol=1e-6)
+
+
+def test_a_multi_query_under_euclidean_distance_is_the_mean_too():
+    result = retrieval.rank(
+        [[0.0, 0.0]], [[2.0, 0.0], [1.0, 0.0]], [7], [7, 7], [1], [1, 2], metric="euclidean", multi_query=True, top=1
+    )
+    np.testing.assert_allclose(result.matches.scores, [[0.0]], atol=1e-6)
