@@ -157,11 +157,19 @@ def _train(chosen: Arguments) -> int:
 
 
 def _evaluate(chosen: Arguments) -> int:
+    import torch
+
     from reid_lab import data, figures, retrieval, training
 
     device = training.pick_device(chosen.device)
     run = training.load(chosen.folder)
     benchmark = data.recognise(chosen.data)[1] if chosen.data else _data_of(run)
+    if chosen.rerank:
+        with torch.inference_mode():
+            dimension = run.model.describe(torch.zeros(1, 3, *run.model.input_size)).shape[1]
+        print(
+            f"Re-ranking takes {retrieval.plan(len(benchmark.query), len(benchmark.gallery), dimension, rerank=True)}."
+        )
     result = retrieval.evaluate(run.model.to(device), benchmark, rerank=chosen.rerank, device=device)
     print(result.table().round(2).to_string(index=False))
     if chosen.gallery is not None:

@@ -21,7 +21,7 @@ from reid_lab.data.augment import generator, to_unit
 from reid_lab.data.images import decode
 from reid_lab.errors import DataError
 from reid_lab.home import write_whole
-from reid_lab.retrieval import Result
+from reid_lab.retrieval import Result, Roc
 from reid_lab.training import Run
 
 MATCH, MISS, INK = "#009E73", "#D55E00", "#222222"  # Okabe and Ito's colour-blind safe green and vermilion
@@ -73,6 +73,30 @@ def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
         )
     axes.set_ylim(0, 102)
     axes.legend(loc="lower right")
+    return figure
+
+
+def thresholds(rocs: Mapping[str, Roc], false_match_rate: float = 0.01) -> Figure:
+    """Above which score is it the same person? Receiver operating characteristics on one figure.
+
+    Args:
+        rocs: by name, from ``result.roc``, or from ``retrieval.verification`` (paper A's verification head, eq. 4,
+            beside the cosine similarity of the same pairs).
+        false_match_rate: share of impostor pairs that may be accepted; the threshold for it is marked and named.
+    """
+    figure, axes = _axes("impostor pairs accepted, %", "genuine pairs accepted, %")
+    for i, (name, roc) in enumerate(rocs.items()):
+        point, sign = roc.at(false_match_rate), "≥" if roc.higher_is_nearer else "≤"
+        label = f"{name}: EER {100 * roc.eer:.1f} %, threshold {sign} {point.threshold:.3g} marked"
+        colour = COLOURS[i % len(COLOURS)]
+        shown = roc.false_match_rates > 0
+        x, y = 100 * roc.false_match_rates[shown], 100 * roc.true_match_rates[shown]
+        axes.plot(x, y, color=colour, linestyle=LINES[i % len(LINES)], label=label)
+        axes.plot(100 * point.false_match_rate, 100 * point.true_match_rate, "o", color=colour)
+    axes.set_xscale("log")
+    axes.set_ylim(0, 102)
+    axes.axvline(100 * false_match_rate, color=INK, linewidth=0.8, linestyle=":")
+    axes.legend(loc="lower right", fontsize=8)
     return figure
 
 

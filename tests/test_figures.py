@@ -95,3 +95,12 @@ def test_an_erasing_grid_changes_only_what_was_erased(smoke):
         rows, columns = np.where(changed)
         box = (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
         assert changed.sum() > 0.98 * box  # one rectangle
+
+
+def test_thresholds_mark_the_false_match_rate_that_was_asked_for(result):
+    figure = figures.thresholds({"cosine": result.roc}, false_match_rate=0.05)
+    drawn(figure)
+    curve, point = figure.axes[0].lines[:2]
+    assert (np.diff(curve.get_ydata()) >= 0).all()
+    assert point.get_xdata()[0] <= 5
+    assert point.get_ydata()[0] == pytest.approx(100 * result.roc.at(0.05).true_match_rate)
