@@ -75,7 +75,7 @@ MULTITASK: dict[str, dict[str, Any]] = {
         lr=8e-3,
         backbone_lr=1.0,
         weight_decay=0.05,
-        epochs=7,
+        epochs=8,
         warmup="linear",
         warmup_epochs=2,
         embed_dim=512,
@@ -114,12 +114,12 @@ RESIDUAL_POOLING: dict[str, dict[str, Any]] = {
         erasing=0.0,  # at this length it slows learning more than it helps
         lr=1.2e-2,
         weight_decay=0.05,
-        epochs=14,
+        epochs=18,
         warmup_epochs=2,
         identities=16,
         images=4,
         dim=256,
-        evaluate_every=2,
+        evaluate_every=3,
     ),
     "smoke": _RESIDUAL_POOLING_PAPER
     | _SLIM
