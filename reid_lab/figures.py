@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 from reid_lab import data
 from reid_lab.data import Benchmark, Record
@@ -119,6 +120,7 @@ def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
                 markersize=3,
             )
         axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend()
     return figure
 
