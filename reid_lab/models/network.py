@@ -1,5 +1,6 @@
 """What the rest of the package may ask of either paper's network."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A backbone and the paper's head on it.
 
     ``input_size`` is the (height, width) of the images it was made for; ``num_pids`` the number of training
@@ -26,13 +27,13 @@ class Network(nn.Module):
         self.num_pids = num_pids
         self.input_size = (int(input_size[0]), int(input_size[1]))
 
+    @abstractmethod
     def descriptor(self, images: Tensor) -> Tensor:
         """The vector (batch, d) that retrieval compares."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, outputs: Any, pids: Tensor) -> Losses:
         """The paper's loss of what ``forward`` returned, for identities ``pids`` counted from 0."""
-        raise NotImplementedError
 
     def describe(self, images: Tensor) -> Tensor:
         """The descriptors (batch, d) of images (batch, 3, H, W): float32, computed in evaluation mode.
