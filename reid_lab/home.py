@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import uuid
@@ -70,10 +71,11 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 @contextlib.contextmanager
-def lock(folder: Path | str, seconds: float = -1) -> Iterator[None]:
+def lock(folder: Path | str, seconds: float = -1, waiting: str = "") -> Iterator[None]:
     """Hold ``folder`` for this process; a second process waits (``seconds`` at most, forever by default).
 
-    The lock is a file beside the folder and is released by the system when its holder dies.
+    ``waiting`` says what the other process does, and a second one logs that it waits for that. The lock is a file
+    beside the folder, released by the system when its holder dies.
 
     Raises:
         CheckpointError: another process still holds the folder after ``seconds``, or it cannot be made.
@@ -82,7 +84,7 @@ def lock(folder: Path | str, seconds: float = -1) -> Iterator[None]:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(folder.parent / f".{folder.name}.lock", timeout=seconds)
-        held.acquire()
+        _acquire(held, waiting)
     except Timeout as error:
         raise CheckpointError(
             f"Another process is working on {folder}. Wait until it has finished, or stop it, then start again."
@@ -95,3 +97,12 @@ def lock(folder: Path | str, seconds: float = -1) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def _acquire(held: FileLock, waiting: str) -> None:
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        if waiting and held.timeout:
+            logging.getLogger("reid_lab").warning("Another process is %s: waiting until it has finished.", waiting)
+        held.acquire()

@@ -17,12 +17,21 @@ class Losses:
     """What ``model.loss(outputs, pids)`` returns.
 
     ``total`` is what to minimise (scalar, carries gradients); ``terms`` are its parts by name, unweighted and
-    detached, for the history; ``accuracy`` is the share of images whose identity was classified rightly.
+    detached, for the history; ``accuracy`` is the share of images whose identity was classified rightly;
+    ``spread`` and ``length`` are those of the descriptors (see :func:`spread`).
     """
 
     total: Tensor
     terms: dict[str, Tensor]
     accuracy: Tensor
+    spread: Tensor
+    length: Tensor
+
+    def report(self) -> dict[str, Tensor]:
+        """Everything that the history keeps, by name: scalars without gradient."""
+        told = {"loss": self.total, **self.terms, "accuracy": self.accuracy}
+        told |= {"spread": self.spread, "length": self.length}
+        return {name: value.detach() for name, value in told.items()}
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
@@ -96,3 +105,15 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 def accuracy(logits: Tensor, pids: Tensor) -> Tensor:
     """The share of the batch whose largest logit is its own identity (a scalar without gradient)."""
     return (logits.detach().argmax(dim=1) == pids).float().mean()
+
+
+@torch.no_grad()
+def spread(features: Tensor) -> tuple[Tensor, Tensor]:
+    """How far apart the descriptors of a batch lie, and how long they are: two scalars, root mean squares.
+
+    ``features`` (batch, d) or any map. Where the first is a tiny part of the second, or of a triplet's margin, all
+    distances are alike: the embedding has collapsed.
+    """
+    x = features.flatten(1).float()  # (batch, d)
+    centred = x - x.mean(dim=0)
+    return (2 * centred.square().sum(dim=1).mean()).sqrt(), x.square().sum(dim=1).mean().sqrt()

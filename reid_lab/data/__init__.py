@@ -1,6 +1,6 @@
 """Data: what a re-ID data set is, how it is read and checked, and how batches are made of it."""
 
-from reid_lab.data.augment import Augment, RandomErasing, normalise
+from reid_lab.data.augment import Augment, Part, RandomErasing, normalise, to_device
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.folders import csv, folder, recognise
 from reid_lab.data.images import ImageStore, image_store
@@ -19,6 +19,7 @@ __all__ = [
     "Finding",
     "ImageStore",
     "PKSampler",
+    "Part",
     "PairSampler",
     "RandomErasing",
     "Record",
@@ -31,4 +32,5 @@ __all__ = [
     "normalise",
     "passersby",
     "recognise",
+    "to_device",
 ]

@@ -32,17 +32,32 @@ def to_unit(images: Tensor) -> Tensor:
 
 def _normalise_(unit: Tensor) -> Tensor:
     """In place: on a CPU, a fresh batch of this size costs more than the arithmetic."""
-    return unit.sub_(_per_channel(IMAGENET_MEAN, unit)).div_(_per_channel(IMAGENET_STD, unit))
-
-
-def _per_channel(values: tuple[float, float, float], like: Tensor) -> Tensor:
-    return torch.tensor(values, device=like.device).view(1, 3, 1, 1)
+    for channel, mean, std in zip(unit.unbind(1), IMAGENET_MEAN, IMAGENET_STD, strict=True):
+        channel.sub_(mean).div_(std)
+    return unit
 
 
 def generator(seed: int, device: torch.device | str = "cpu") -> Generator:
     """A generator for any non-negative ``seed``, however large: torch alone reads only its lowest 32 bits."""
     mixed = np.random.SeedSequence(seed).generate_state(1, np.uint32)[0]
     return Generator(device).manual_seed(int(mixed))
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A CPU tensor on ``device``; to a GPU it is copied while the program goes on."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which images of a larger batch these are: one process's share, where several train one network."""
+
+    places: Tensor  # int64 (B,)
+    batch: int
+
+    def of(self, whole: Tensor) -> Tensor:
+        """The rows (B, ...) of what was decided for the whole batch (batch, ...)."""
+        return whole[self.places]
 
 
 @dataclass(frozen=True)
@@ -71,18 +86,22 @@ class RandomErasing:
         if self.fill not in ("random", "mean"):
             raise RecipeError(f'Random erasing fills with "random" or "mean", not {self.fill!r}: choose one.')
 
-    def __call__(self, images: Tensor, random: Generator) -> Tensor:
+    def __call__(self, images: Tensor, random: Generator, part: Part | None = None) -> Tensor:
         """Erase in float images in [0, 1], (B, 3, H, W), in place; ``random`` is a generator on the CPU."""
-        batch, _, height, width = images.shape
-        boxes = self.boxes(batch, (height, width), random)
-        erased = int((boxes[:, 2] * boxes[:, 3]).sum())  # known on the CPU: a GPU need not be waited for
-        mask = _inside(boxes.to(images.device), (height, width))
+        size = (images.shape[2], images.shape[3])
+        whole = self.boxes(part.batch if part else len(images), size, random)
+        boxes = part.of(whole) if part else whole
+        mask = _inside(to_device(boxes, images.device), size)
         if self.fill == "mean":
             for channel, mean in zip(images.unbind(1), IMAGENET_MEAN, strict=True):
                 channel.masked_fill_(mask[:, 0], mean)
             return images
+        pixels = 3 * whole[:, 2] * whole[:, 3]  # known on the CPU: a GPU need not be waited for
         device_seed = int(torch.randint(2**32, (), generator=random))
-        noise = torch.rand(3 * erased, device=images.device, generator=generator(device_seed, images.device))
+        noise = torch.rand(int(pixels.sum()), device=images.device, generator=generator(device_seed, images.device))
+        if part:
+            of_each = noise.split(pixels.tolist())
+            noise = torch.cat([of_each[place] for place in part.places.tolist()])
         return images.masked_scatter_(mask.expand_as(images), noise)
 
     def boxes(self, batch: int, size: tuple[int, int], random: Generator) -> Tensor:
@@ -129,17 +148,20 @@ class Augment:
         _within("padding", self.pad, 0, min(self.size))
         _within("flip probability", self.flip, 0, 1)
 
-    def __call__(self, images: Tensor, seed: int) -> Tensor:
-        """Uint8 (B, 3, H, W) -> normalised float32 (B, 3, *size), decided by ``seed`` alone."""
+    def __call__(self, images: Tensor, seed: int, part: Part | None = None) -> Tensor:
+        """Uint8 (B, 3, H, W) -> normalised float32 (B, 3, *size), decided by ``seed`` alone.
+
+        Where ``images`` are ``part`` of a batch, they become what they would within the whole of it.
+        """
         random = generator(seed)
-        unit = to_unit(self.crop_and_flip(images, random))
+        unit = to_unit(self.crop_and_flip(images, random, part))
         if self.erasing is not None:
-            unit = self.erasing(unit, random)
+            unit = self.erasing(unit, random, part)
         return _normalise_(unit)
 
-    def crop_and_flip(self, images: Tensor, random: Generator) -> Tensor:
+    def crop_and_flip(self, images: Tensor, random: Generator, part: Part | None = None) -> Tensor:
         """Uint8 (B, 3, H, W) -> uint8 (B, 3, *size): one gather for the whole batch."""
-        batch = len(images)
+        whole = part.batch if part else len(images)
         padded = F.pad(images, (self.pad,) * 4)
         room = torch.tensor(padded.shape[2:]) - torch.tensor(self.size)
         if (room < 0).any():
@@ -147,17 +169,18 @@ class Augment:
                 f"Images of {images.shape[2]} x {images.shape[3]} with padding {self.pad} are smaller than "
                 f"the crop {self.size[0]} x {self.size[1]}: read larger images, crop less or pad more."
             )
-        top, left = (
-            (torch.rand(batch, 2, generator=random, dtype=torch.float64) * (room + 1)).long()[:, :, None].unbind(1)
-        )  # (B, 1)
-        flipped = torch.rand(batch, 1, generator=random) < self.flip
+        corners = (torch.rand(whole, 2, generator=random, dtype=torch.float64) * (room + 1)).long()
+        flipped = torch.rand(whole, 1, generator=random) < self.flip
+        if part:
+            corners, flipped = part.of(corners), part.of(flipped)
+        top, left = corners[:, :, None].unbind(1)  # (B, 1)
         rows = top + torch.arange(self.size[0])  # (B, h)
         columns = torch.arange(self.size[1])
         columns = left + torch.where(flipped, columns.flip(0), columns)  # (B, w)
-        rows, columns = rows.to(images.device), columns.to(images.device)
+        rows, columns = to_device(rows, images.device), to_device(columns, images.device)
         taken = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # (B, h, w), places in a flat image
-        flat = taken.view(batch, 1, -1).expand(-1, 3, -1)
-        return padded.flatten(2).gather(2, flat).view(batch, 3, *self.size)
+        flat = taken.view(len(images), 1, -1).expand(-1, 3, -1)
+        return padded.flatten(2).gather(2, flat).view(len(images), 3, *self.size)
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

@@ -18,7 +18,7 @@ from reid_lab import losses
 from reid_lab.errors import RecipeError, TrainingError
 from reid_lab.models import heads
 from reid_lab.models.backbones import backbone as make_backbone
-from reid_lab.models.network import Network, evaluating
+from reid_lab.models.network import Gather, Network, alone, evaluating
 
 
 @dataclass
@@ -92,14 +92,18 @@ class MultiTask(Network):
         f_s = losses.square_layer(f1, f2)  # eq. 3
         return self.pair_classifier(self.dropout_verification(f_s))  # (B, 2), eq. 4: theta_s o f_s
 
-    def loss(self, outputs: MultiTaskOutputs, pids: Tensor) -> losses.Losses:
-        """0.5 Identify(f1) + 0.5 Identify(f2) + 1 Verify(f1, f2): section III.B, with eqs. 2 and 5."""
+    def loss(self, outputs: MultiTaskOutputs, pids: Tensor, gather: Gather = alone) -> losses.Losses:
+        """0.5 Identify(f1) + 0.5 Identify(f2) + 1 Verify(f1, f2): section III.B, with eqs. 2 and 5.
+
+        Every term is a mean over single pairs, so nothing needs to be gathered.
+        """
         pids1, pids2 = pids.chunk(2)  # (B,) each
         logits1, logits2 = outputs.identity_logits.chunk(2)  # (B, identities) each
         identify1 = losses.identification(logits1, pids1, self.smoothing)  # eq. 2
         identify2 = losses.identification(logits2, pids2, self.smoothing)  # eq. 2
         verify = losses.verification(outputs.pair_logits, pids1 == pids2)  # eq. 5
         total = self.identification * identify1 + self.identification * identify2 + self.verification * verify
+        spread, length = losses.spread(outputs.features)
         return losses.Losses(
             total=total,
             terms={
@@ -108,6 +112,8 @@ class MultiTask(Network):
                 "verification": verify.detach(),
             },
             accuracy=losses.accuracy(outputs.identity_logits, pids),
+            spread=spread,
+            length=length,
         )
 
     def verify(self, features1: Tensor, features2: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """What the rest of the package may ask of either paper's network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,13 @@ from torch import Tensor, nn
 from reid_lab.errors import RecipeError
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
+
+Gather = Callable[[Tensor], Tensor]
+
+
+def alone(tensor: Tensor) -> Tensor:
+    """The rows of all processes, where there is only one."""
+    return tensor
 
 
 class Network(nn.Module, ABC):
@@ -32,8 +39,12 @@ class Network(nn.Module, ABC):
         """The vector (batch, d) that retrieval compares."""
 
     @abstractmethod
-    def loss(self, outputs: Any, pids: Tensor) -> Losses:
-        """The paper's loss of what ``forward`` returned, for identities ``pids`` counted from 0."""
+    def loss(self, outputs: Any, pids: Tensor, gather: Gather = alone) -> Losses:
+        """The paper's loss of what ``forward`` returned, for identities ``pids`` counted from 0.
+
+        Where several processes share a batch, ``gather`` puts the rows of all of them together, for a loss that
+        compares every image with every other; the mean over the processes is then the loss of the whole batch.
+        """
 
     def describe(self, images: Tensor) -> Tensor:
         """The descriptors (batch, d) of images (batch, 3, H, W): float32, computed in evaluation mode.

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from reid_lab import losses
 from reid_lab.models import heads
 from reid_lab.models.backbones import backbone as make_backbone
-from reid_lab.models.network import Network, must_be_one_of
+from reid_lab.models.network import Gather, Network, alone, must_be_one_of
 
 # Which pooled features a variant uses; each of them gets a triplet loss.
 POOLINGS = {
@@ -170,18 +170,22 @@ class ResidualPooling(Network):
         fused = torch.cat(necks, dim=1) if self.fusion == "concat" else torch.stack(necks).sum(dim=0)
         return F.normalize(fused, dim=1)
 
-    def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor) -> losses.Losses:
+    def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = alone) -> losses.Losses:
         """Eq. 2: (1/6) sum of 6 triplet losses + (1/3) sum of 3 cross-entropies.
 
         A variant that uses three (one) of the six basic features weighs its triplet losses 1/3 (1).
         """
         basic = [outputs.pooled[name] for name in POOLINGS[self.pooling]]
-        triplets = [losses.batch_hard_triplet(feature, pids, self.margin) for feature in basic]
+        everyone = gather(pids)  # a triplet's hardest images are those of the whole batch
+        triplets = [losses.batch_hard_triplet(gather(feature), everyone, self.margin) for feature in basic]
         entropies = [losses.identification(logits, pids, self.smoothing) for logits in outputs.logits]
         triplet = torch.stack(triplets).mean()  # eq. 2: 1/6 sum_i L_Triplet^i
         identification = torch.stack(entropies).mean()  # eq. 2: 1/3 sum_j L_CE^j
+        spread, length = losses.spread(basic[-1])  # of layer4, where a collapse shows
         return losses.Losses(
             total=triplet + identification,
             terms={"triplet": triplet.detach(), "identification": identification.detach()},
             accuracy=losses.accuracy(torch.stack(outputs.logits).sum(dim=0), pids),
+            spread=spread,
+            length=length,
         )

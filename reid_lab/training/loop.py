@@ -7,7 +7,6 @@ checkpoint to the same weights, bit for bit, on the same CPU with the same numbe
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import operator
 import time
@@ -17,16 +16,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from reid_lab import data, models, retrieval
-from reid_lab.errors import CheckpointError, RecipeError, TrainingError
+from reid_lab.errors import CheckpointError, RecipeError
 from reid_lab.home import lock, write_text
-from reid_lab.losses import Losses
 from reid_lab.progress import bar
-from reid_lab.training import checkpoint, machine
+from reid_lab.training import checkpoint, health, machine
+from reid_lab.training.engine import Engine
+from reid_lab.training.interruption import Interruption
 from reid_lab.training.recipes import MultiTaskRecipe, Recipe, ResidualPoolingRecipe
-from reid_lab.training.runs import METRICS, Run, finished, load, read_history, run_folder
+from reid_lab.training.runs import METRICS, Run, finished, load, run_folder, write_tensorboard
 from reid_lab.training.schedule import learning_rate
+from reid_lab.training.team import Team, assemble
+
+READ_EVERY = 20  # steps between two looks at the loss: each look makes a GPU wait
 
 
 def fit(
@@ -37,8 +41,13 @@ def fit(
     device: str | torch.device | None = None,
     runs: Path | str | None = None,
     deterministic: bool = False,
+    compile: bool = False,
+    tensorboard: bool = False,
+    checkpoint_seconds: float = 60.0,
 ) -> Run:
     """Train ``recipe`` on ``benchmark``; load it if it was trained before, resume it if it was interrupted.
+
+    Started by ``accelerate launch`` or ``torchrun``, the processes share every batch (see :mod:`.team`).
 
     Args:
         recipe: from :mod:`reid_lab.training.recipes`.
@@ -47,179 +56,220 @@ def fit(
         device: "cpu", "cuda", ...; default the GPU where there is one.
         runs: folder that holds the runs' folders; default ``runs`` in the checkout.
         deterministic: on a GPU, use slower algorithms that give the same bits each time (a CPU always does).
+        compile: use torch.compile: a minute or more of warm-up, then faster steps on a GPU, and other bits.
+        tensorboard: also write the history for TensorBoard, to the run's folder.
+        checkpoint_seconds: between two checkpoints, which is what a kill may cost.
 
     Raises:
         DataError, RecipeError, DeviceError: what was asked for cannot be trained.
         CheckpointError: the run's folder is damaged or cannot be written; the last good checkpoint stays.
-        TrainingError: a loss is no longer finite.
+        TrainingError: a loss is no longer finite, the embedding has collapsed, or the GPU's memory is too small.
     """
-    device = machine.pick_device(device)
     seed = operator.index(seed)
     if not 0 <= seed < 2**63:
         raise RecipeError(f"The seed of training is {seed}; it must be a whole number from 0 to 2**63 - 1.")
+    team = assemble(device)
     benchmark.check(read_images=False)
     folder = run_folder(recipe, benchmark, seed, runs)
-    with lock(folder):
-        if not finished(folder):
-            with machine.reproducible(seed, device, deterministic):
-                _Training(recipe, benchmark, seed, device, folder).run()
+    with lock(folder, waiting=f"training {folder.name}") if team.main else contextlib.nullcontext():
+        if not team.told(finished(folder)):
+            with machine.reproducible(seed, team.device, deterministic), health.memory_told(recipe, folder):
+                training = _Training(recipe, benchmark, seed, team, folder, checkpoint_seconds, tensorboard)
+                training.run(compile)
         run = load(folder)
     if run.recipe != recipe:
         raise CheckpointError(f"{folder} holds a run of another recipe. Move that folder away and start again.")
-    run.model.to(device)
+    run.model.to(team.device)
     return run
 
 
 class _Training:
-    """One run in progress: network, optimiser, data, and how far it has come."""
+    """One run in progress: the engine, the data, and how far it has come.
+
+    ``history`` has a row for each finished epoch, ``step`` counts the steps of the present one, and ``sums`` adds up
+    their losses on the device.
+    """
 
     def __init__(
-        self, recipe: Recipe, benchmark: data.Benchmark, seed: int, device: torch.device, folder: Path
+        self,
+        recipe: Recipe,
+        benchmark: data.Benchmark,
+        seed: int,
+        team: Team,
+        folder: Path,
+        checkpoint_seconds: float = 60.0,
+        tensorboard: bool = False,
     ) -> None:
-        self.recipe, self.benchmark, self.seed, self.device, self.folder = recipe, benchmark, seed, device, folder
-        self.precision = machine.resolve_precision(recipe.precision, device)
+        self.recipe, self.benchmark, self.seed, self.team, self.folder = recipe, benchmark, seed, team, folder
+        self.device, self.checkpoint_seconds, self.tensorboard = team.device, checkpoint_seconds, tensorboard
         pids = np.array([record.pid for record in benchmark.train])
         camids = np.array([record.camid for record in benchmark.train])
         known, labels = np.unique(pids, return_inverse=True)  # classifiers count identities from 0
         self.identities = len(known)
-        self.labels = torch.from_numpy(labels).to(device)
+        self.labels = torch.from_numpy(labels).to(self.device)
         self.sampler = _sampler(recipe, labels, camids, seed)
-        self.augment = data.Augment(recipe.crop, recipe.pad, recipe.flip, _erasing(recipe))
-        self.model = recipe.build(self.identities).to(device).to(memory_format=torch.channels_last)
-        self.optimiser = _optimiser(recipe, self.model)
+        self.engine = Engine(recipe, self.identities, team)
         self.history: list[dict[str, Any]] = []
-        self.minutes = 0.0
+        self.step, self.sums = 0, dict[str, Tensor]()
         self.threads: int | None = None
+        self.minutes, self.began, self.saved = 0.0, time.monotonic(), time.monotonic()
         self._resume()
 
-    def run(self) -> None:
+    def run(self, compile: bool = False) -> None:
         """Train the epochs that are left, then write the weights and the result."""
         store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)
-        self._settle_threads(store)
-        self._write_about()
-        kept = [
-            data.image_store(split, self.recipe.crop, self.device)
-            for split in (self.benchmark.query, self.benchmark.gallery)
-        ]
-        steps = len(self.sampler)
-        first = len(self.history)
-        with bar(total=self.recipe.epochs * steps, description=self.folder.name, unit="step") as progress:
-            progress.update(first * steps)
-            for epoch in range(first, self.recipe.epochs):
-                began = time.perf_counter()
-                row = self._epoch(epoch, store, progress)
-                last = epoch + 1 == self.recipe.epochs
-                if last or (self.recipe.evaluate_every and (epoch + 1) % self.recipe.evaluate_every == 0):
-                    row |= self._evaluate()
-                self.minutes += (time.perf_counter() - began) / 60
-                self.history.append(row)
-                self._save()
+        warm_up = self._warm_up(store, compile)
+        self._write_about({"compile_seconds": warm_up} if compile else {})
+        steps, first = len(self.sampler), len(self.history)
+        with (
+            Interruption(active=self.team.size == 1) as interruption,
+            bar(total=self.recipe.epochs * steps, description=self.folder.name, unit="step") as shown,
+        ):
+            shown.update(first * steps + self.step)
+            try:
+                kept = self._kept_images()
+                self.began = self.saved = time.monotonic()
+                for epoch in range(first, self.recipe.epochs):
+                    self._epoch(epoch, store, shown, interruption)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(self._after_interruption()) from None
         del kept
         self._finish()
 
-    def _settle_threads(self, store: data.ImageStore) -> None:
-        """On a CPU, take the faster number of threads; a resumed run keeps its own, so that its bits stay the same."""
-        if self.device.type != "cpu":
-            return
-        if self.threads is None:
-            copy_of_model, indices = copy.deepcopy(self.model), self.sampler.epoch(0)[0]
-            self.threads = machine.fastest_threads(
-                lambda: self._losses(copy_of_model, store, indices, 0).total.backward()
-            )
-        torch.set_num_threads(self.threads)
+    def _epoch(self, epoch: int, store: data.ImageStore, shown: Any, interruption: Interruption) -> None:
+        """The steps of an epoch that are left, what they amounted to, and the evaluation where one is due."""
+        self.engine.model.train()
+        batches = torch.from_numpy(np.stack(self.sampler.epoch(epoch)))[:, self.engine.places]
+        batches = data.to_device(batches, self.device)  # (steps, batch)
+        first, began = self.step, time.perf_counter()
+        while self.step < len(batches):
+            with interruption.held():
+                lr = self._step(store, batches[self.step], epoch)
+            shown.update()
+            if self.step % READ_EVERY == 1:
+                self._look(epoch, lr, shown)
+            if time.monotonic() - self.saved > self.checkpoint_seconds:
+                self._save()
+        last = learning_rate(self.recipe, epoch + 1 - 1 / len(batches))
+        row = {"epoch": epoch + 1, "lr": last} | self._means()
+        health.check_finite(row, epoch + 1, self.folder)
+        health.check_spread(row, self.recipe, epoch + 1, self.folder)
+        speed = (self.step - first) * self.recipe.batch / (time.perf_counter() - began)
+        row["images_per_second"] = round(speed, 1)
+        if self._evaluation_is_due(epoch + 1):
+            row |= self.team.told(self._evaluate() if self.team.main else None)
+        with interruption.held():
+            self.history.append(row)
+            self.step, self.sums = 0, {}
+        self._write_history()
+        if self.tensorboard and self.team.main:
+            write_tensorboard(self.folder / "tensorboard", row)
 
-    def _epoch(self, epoch: int, store: data.ImageStore, progress: Any) -> dict[str, Any]:
-        """One epoch of steps; the loss terms are added up on the device and read rarely, so that it never waits."""
-        self.model.train()
-        batches = self.sampler.epoch(epoch)
-        sums: dict[str, torch.Tensor] = {}
-        images_seen, began = 0, time.perf_counter()
-        for step, indices in enumerate(batches):
-            lr = self._set_lr(epoch + step / len(batches))
-            losses = self._step(store, indices, _key(self.seed, epoch, step))
-            for name, value in {"loss": losses.total, **losses.terms, "accuracy": losses.accuracy}.items():
-                sums[name] = sums.get(name, 0.0) + value.detach()
-            images_seen += len(indices)
-            progress.update()
-            if step % 20 == 0:
-                progress.set_postfix(epoch=epoch + 1, loss=f"{losses.total.item():.3f}", lr=f"{lr:.1e}")
-        means = {name: float(total) / len(batches) for name, total in sums.items()}
-        self._still_finite(means, epoch)
-        speed = images_seen / (time.perf_counter() - began)
-        return {"epoch": epoch + 1, "lr": lr, **means, "images_per_second": round(speed, 1)}
-
-    def _step(self, store: data.ImageStore, indices: np.ndarray, key: int) -> Losses:
-        """Losses, their gradients, an update of the weights."""
-        losses = self._losses(self.model, store, indices, key)
-        self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()
-        self.optimiser.step()
-        return losses
-
-    def _losses(self, model: models.Network, store: data.ImageStore, indices: np.ndarray, key: int) -> Losses:
-        """A batch through augmentation, network and loss; ``key`` decides everything random in it."""
-        torch.manual_seed(key)  # dropout
-        images = self.augment(store.batch(indices), seed=key)  # (batch, 3, height, width)
-        images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            outputs = model(images)
-        return model.loss(outputs, self.labels[torch.from_numpy(indices).to(self.device)])
-
-    def _set_lr(self, progress: float) -> float:
-        lr = learning_rate(self.recipe, progress)
-        for group in self.optimiser.param_groups:
-            group["lr"] = lr * group["factor"]
+    def _step(self, store: data.ImageStore, indices: Tensor, epoch: int) -> float:
+        """One step, added to the sums; returns its learning rate."""
+        lr = self.engine.set_lr(epoch + self.step / len(self.sampler))
+        images, pids = store.batch(indices), self.labels[indices]
+        losses = self.engine.step(images, pids, _key(self.seed, epoch, self.step))
+        for name, value in losses.report().items():
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+        self.step += 1
         return lr
 
-    def _still_finite(self, means: dict[str, float], epoch: int) -> None:
-        bad = [name for name, value in means.items() if not np.isfinite(value)]
-        if bad:
-            raise TrainingError(
-                f"The {bad[0]} became {means[bad[0]]} in epoch {epoch + 1} of {self.folder}. Usual cures: a lower lr, "
-                "a longer warm-up, precision='float32'; the last good checkpoint is kept."
-            )
+    def _look(self, epoch: int, lr: float, shown: Any) -> None:
+        """Read the mean losses of this epoch so far: shown, and refused where they are no longer numbers."""
+        means = self._means()
+        shown.set_postfix(epoch=epoch + 1, loss=f"{means['loss']:.3f}", lr=f"{lr:.1e}")
+        health.check_finite(means, epoch + 1, self.folder)
+
+    def _means(self) -> dict[str, float]:
+        """The epoch's mean losses until now, over all processes."""
+        total = self.team.mean(torch.stack(list(self.sums.values())) / self.step)
+        return dict(zip(self.sums, total.tolist(), strict=True))
+
+    def _evaluation_is_due(self, epochs: int) -> bool:
+        every = self.recipe.evaluate_every
+        return epochs == self.recipe.epochs or bool(every and epochs % every == 0)
 
     def _evaluate(self) -> dict[str, float]:
-        result = retrieval.evaluate(self.model, self.benchmark, device=self.device)
+        result = retrieval.evaluate(self.engine.model, self.benchmark, device=self.device)
         return {name: result.table()[name].item() / 100 for name in METRICS}
+
+    def _kept_images(self) -> list[data.ImageStore]:
+        """Query and gallery, decoded once for all evaluations."""
+        if not self.team.main:
+            return []
+        splits = (self.benchmark.query, self.benchmark.gallery)
+        return [data.image_store(split, self.recipe.crop, self.device) for split in splits]
+
+    def _warm_up(self, store: data.ImageStore, compile: bool) -> float:
+        """Before the first step: take the faster number of threads on a CPU, or compile. Returns the seconds."""
+        began = time.perf_counter()
+        indices = torch.from_numpy(self.sampler.epoch(0)[0])[self.engine.places]
+        pids, images = self.labels[indices.to(self.device)], self.engine.prepare(store.batch(indices), 0)
+        if self.device.type == "cpu":  # a resumed run keeps its own number, so that its bits stay the same
+            if self.threads is None and self.team.size == 1:
+                self.threads = self.engine.fastest_threads(images, pids)
+            self.threads = self.threads or torch.get_num_threads()
+            torch.set_num_threads(self.threads)
+        if compile:
+            self.engine.compile(images, pids)
+        return round(time.perf_counter() - began, 1)
 
     # the run's folder
 
     def _resume(self) -> None:
         """Take up the last checkpoint, if there is one."""
         path = self.folder / "checkpoint.safetensors"
-        if not path.is_file():
+        if not self.team.told(path.is_file()):
             return
         tensors, about = checkpoint.read(path)
         if about.get("recipe") != json.loads(self.recipe.to_json()):
             raise CheckpointError(f"{path} belongs to another recipe. Move that folder away and start again.")
-        models.load_weights(self.model, _part(tensors, "model."))
-        checkpoint.restore_optimiser(self.optimiser, _part(tensors, "optimiser."))
-        # a row may have been written just before the kill, its checkpoint not
-        self.history = read_history(self.folder).iloc[: about["epochs"]].to_dict("records")
-        if len(self.history) < about["epochs"]:
-            raise CheckpointError(
-                f"{self.folder / 'history.csv'} has lost epochs that {path.name} has seen. "
-                "Put it back, or move that folder away and start again."
-            )
+        models.load_weights(self.engine.model, _part(tensors, "model."))
+        checkpoint.restore_optimiser(self.engine.optimiser, _part(tensors, "optimiser."))
+        self.history, self.step = about["history"], about["step"]
+        self.sums = {name: value.to(self.device) for name, value in _part(tensors, "sum.").items()}
         self.minutes, self.threads = about["minutes"], about["threads"]
 
     def _save(self) -> None:
-        write_text(self.folder / "history.csv", pd.DataFrame(self.history).to_csv(index=False))
-        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        tensors |= {f"optimiser.{name}": t for name, t in checkpoint.optimiser_tensors(self.optimiser).items()}
+        """Write a checkpoint: all that a killed run needs to go on as if nothing had happened."""
+        self.saved = time.monotonic()
+        if not self.team.main:
+            return
+        sums = {name: total.item() for name, total in self.sums.items()}
+        health.check_finite(sums, len(self.history) + 1, self.folder)  # the last good one stays
+        tensors = {f"model.{name}": tensor for name, tensor in self.engine.model.state_dict().items()}
+        buffers = checkpoint.optimiser_tensors(self.engine.optimiser)
+        tensors |= {f"optimiser.{name}": tensor for name, tensor in buffers.items()}
+        tensors |= {f"sum.{name}": total for name, total in self.sums.items()}
         about = {
             "recipe": json.loads(self.recipe.to_json()),
-            "epochs": len(self.history),
-            "minutes": self.minutes,
+            "history": self.history,
+            "step": self.step,
+            "minutes": self._minutes(),
             "threads": self.threads,
         }
         checkpoint.write(self.folder / "checkpoint.safetensors", tensors, about)
 
-    def _write_about(self) -> None:
+    def _minutes(self) -> float:
+        return self.minutes + (time.monotonic() - self.began) / 60
+
+    def _after_interruption(self) -> str:
+        """Save what there is; a sentence for whoever interrupted."""
+        where = f"epoch {len(self.history) + 1} of {self.recipe.epochs}, after {self.step} of {len(self.sampler)} steps"
+        if self.team.size > 1:  # each process was interrupted at another place
+            return f"Interrupted in {where}. Start the same training again: it goes on from its last checkpoint."
+        if self.history or self.step:
+            self._save()
+        return f"Interrupted in {where}. All is kept in {self.folder}: start the same training again, and it goes on."
+
+    def _write_about(self, more: dict[str, Any]) -> None:
+        if not self.team.main:
+            return
         environment = machine.describe(self.device) | {
             "seed": self.seed,
-            "precision": self.precision,
+            "precision": self.engine.precision,
+            "processes": self.team.size,
             "data": self.benchmark.name,
             "data_root": str(self.benchmark.root),
             "data_digest": self.benchmark.digest,
@@ -228,15 +278,22 @@ class _Training:
             with contextlib.suppress(OSError):
                 left_over.unlink()
         write_text(self.folder / "recipe.json", self.recipe.to_json())
-        write_text(self.folder / "environment.json", json.dumps(environment, indent=1))
+        write_text(self.folder / "environment.json", json.dumps(environment | more, indent=1))
+
+    def _write_history(self) -> None:
+        if self.team.main:
+            write_text(self.folder / "history.csv", pd.DataFrame(self.history).to_csv(index=False))
 
     def _finish(self) -> None:
-        about = {"recipe": json.loads(self.recipe.to_json()), "identities": self.identities}
-        checkpoint.write(self.folder / "weights.safetensors", self.model.state_dict(), about)
-        last = self.history[-1]
-        result = {name: last[name] for name in METRICS} | {"minutes": round(self.minutes, 3)}
-        write_text(self.folder / "result.json", json.dumps(result, indent=1))
-        (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        if self.team.main:
+            about = {"recipe": json.loads(self.recipe.to_json()), "identities": self.identities}
+            checkpoint.write(self.folder / "weights.safetensors", self.engine.model.state_dict(), about)
+            last = self.history[-1]
+            result = {name: last[name] for name in METRICS} | {"minutes": round(self._minutes(), 3)}
+            self._write_history()
+            write_text(self.folder / "result.json", json.dumps(result, indent=1))
+            (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        self.team.told(None)  # the others may look only now
 
 
 def _sampler(recipe: Recipe, labels: np.ndarray, camids: np.ndarray, seed: int) -> data.PairSampler | data.PKSampler:
@@ -246,29 +303,9 @@ def _sampler(recipe: Recipe, labels: np.ndarray, camids: np.ndarray, seed: int) 
     return data.PKSampler(labels, recipe.identities, recipe.images, seed)
 
 
-def _erasing(recipe: Recipe) -> data.RandomErasing | None:
-    if recipe.erasing == 0:
-        return None
-    return data.RandomErasing(
-        recipe.erasing, recipe.erasing_area, recipe.erasing_aspect, recipe.erasing_attempts, recipe.erasing_fill
-    )
-
-
-def _optimiser(recipe: Recipe, model: models.MultiTask | models.ResidualPooling) -> torch.optim.Optimizer:
-    groups = [
-        {"params": list(model.backbone_parameters()), "factor": recipe.backbone_lr},
-        {"params": list(model.head_parameters()), "factor": 1.0},
-    ]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(
-            groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
-        )
-    return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-
-
 def _key(seed: int, epoch: int, step: int) -> int:
-    """One number per (seed, epoch, step), spread over 63 bits."""
-    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0] >> 1)
+    """One number per (seed, epoch, step), spread over 62 bits."""
+    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0] >> 2)
 
 
 def _part(tensors: checkpoint.State, prefix: str) -> checkpoint.State:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import importlib.metadata
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -60,13 +61,18 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 def reproducible(seed: int, device: torch.device, deterministic: bool) -> Iterator[None]:
     """Seed torch inside, and leave the caller's generators, settings and number of threads as they were."""
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    tried = torch.backends.cudnn.benchmark
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first use
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(deterministic or before)
+        torch.backends.cudnn.benchmark = not deterministic  # try each convolution's algorithms, keep the fastest
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(before)
+            torch.backends.cudnn.benchmark = tried
             torch.set_num_threads(threads)
 
 

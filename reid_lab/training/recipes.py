@@ -127,9 +127,19 @@ class Recipe:
         """The recipe as JSON text, which :func:`from_json` reads back to an equal recipe."""
         return json.dumps({"method": self.method, **dataclasses.asdict(self)}, indent=1)
 
+    @property
+    def batch(self) -> int:
+        """Images in a batch, which falls into :attr:`groups` of equal size: anchors and partners, or one."""
+        raise RecipeError(_BARE)
+
+    groups: ClassVar[int] = 1
+
     def build(self, identities: int) -> models.MultiTask | models.ResidualPooling:
         """The network for ``identities`` training identities, its weights drawn from torch's generator."""
-        raise RecipeError("A bare Recipe has no network: use recipes.multitask or recipes.residual_pooling.")
+        raise RecipeError(_BARE)
+
+
+_BARE = "A bare Recipe is no method: use recipes.multitask or recipes.residual_pooling."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +147,7 @@ class MultiTaskRecipe(Recipe):
     """Paper A: identification and verification of a pair of images through shared weights."""
 
     method: ClassVar[str] = "multitask"
+    groups: ClassVar[int] = 2
 
     pairs: int = 32  # pairs in a batch (silent)
     positive: float | Literal["annealed"] = (
@@ -162,6 +173,11 @@ class MultiTaskRecipe(Recipe):
             self._require(name, _number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "from 0 to below 1")
         probable = self.positive == "annealed" or (_number(self.positive) and 0 <= float(self.positive) <= 1)
         self._require("positive", probable, "a probability or 'annealed'")
+
+    @property
+    def batch(self) -> int:
+        """Images in a batch: the anchors, then their partners."""
+        return 2 * self.pairs
 
     def build(self, identities: int) -> models.MultiTask:
         """Paper A's network (see :class:`reid_lab.models.MultiTask`)."""
@@ -202,6 +218,11 @@ class ResidualPoolingRecipe(Recipe):
         for name in ("shared_convolutions", "nonlinear"):
             self._require(name, isinstance(getattr(self, name), bool), "true or false")
         self._choice("fusion", ("concat", "sum"))
+
+    @property
+    def batch(self) -> int:
+        """Images in a batch: P identities x K images."""
+        return self.identities * self.images
 
     def build(self, identities: int) -> models.ResidualPooling:
         """Paper B's network (see :class:`reid_lab.models.ResidualPooling`)."""

@@ -18,13 +18,13 @@ import torch
 
 from reid_lab import models
 from reid_lab.data import Benchmark
-from reid_lab.errors import CheckpointError, RecipeError
+from reid_lab.errors import CheckpointError, DeviceError, RecipeError
 from reid_lab.home import runs_folder
 from reid_lab.training import checkpoint
 from reid_lab.training.recipes import Recipe, from_json
 
 METRICS = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP")
-FORMAT = 1  # raise it when training the same recipe gives another result, so that old runs are not taken for new
+FORMAT = 2  # raise it when training the same recipe gives another result, so that old runs are not taken for new
 
 
 @dataclass
@@ -134,3 +134,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(f"{path} is missing or damaged ({error}). Delete the run's folder and train again.")
+
+
+def write_tensorboard(folder: Path, row: dict[str, Any]) -> None:
+    """One epoch's numbers for TensorBoard. Raises DeviceError where it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise DeviceError("Logs for TensorBoard need its package: pip install tensorboard.") from error
+    with SummaryWriter(folder, purge_step=row["epoch"]) as writer:
+        for name, value in row.items():
+            writer.add_scalar(name, value, row["epoch"])

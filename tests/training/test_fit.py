@@ -1,10 +1,4 @@
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -12,7 +6,7 @@ import pytest
 import torch
 
 from reid_lab import data, training
-from reid_lab.errors import CheckpointError, DataError, DeviceError, RecipeError, ReidLabError, TrainingError
+from reid_lab.errors import CheckpointError, DataError, DeviceError, RecipeError, ReidLabError
 from reid_lab.training import checkpoint, loop, recipes, runs
 
 QUICK = dict(epochs=2, evaluate_every=0)
@@ -75,79 +69,6 @@ def test_training_leaves_the_callers_random_numbers_alone(smoke, tmp_path):
     assert torch.equal(torch.rand(3), expected)
 
 
-class StopError(Exception):
-    pass
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_an_interrupted_run_ends_in_the_same_bits(smoke, tmp_path, monkeypatch, method, optimiser):
-    recipe = method("smoke", optimiser=optimiser, lr=0.002, epochs=3, evaluate_every=0)
-    whole = training.fit(recipe, smoke, seed=1, device="cpu", runs=tmp_path / "whole")
-
-    save = loop._Training._save
-
-    def save_then_stop(self):
-        save(self)
-        if len(self.history) == 2:
-            raise StopError
-
-    with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(loop._Training, "_save", save_then_stop)
-        training.fit(recipe, smoke, seed=1, device="cpu", runs=tmp_path / "broken")
-    resumed = training.fit(recipe, smoke, seed=1, device="cpu", runs=tmp_path / "broken")
-    assert same_weights(whole, resumed)
-    columns = ["epoch", "lr", "loss", "accuracy"]
-    pd.testing.assert_frame_equal(whole.history[columns], resumed.history[columns], check_exact=True)
-
-
-CHILD = """
-import sys, torch
-torch.set_num_threads(1)
-from reid_lab import data, training
-training.fit(training.recipes.residual_pooling("smoke", epochs=4, evaluate_every=0), data.passersby("smoke"),
-             seed=2, device="cpu", runs=sys.argv[1])
-"""
-
-
-def test_a_killed_process_resumes_to_the_same_bits(smoke, tmp_path):
-    recipe = recipes.residual_pooling("smoke", epochs=4, evaluate_every=0)
-    folder = runs.run_folder(recipe, smoke, 2, tmp_path / "killed")
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path / "killed")])
-    limit = time.monotonic() + 120
-    while not (folder / "checkpoint.safetensors").is_file() and child.poll() is None and time.monotonic() < limit:
-        time.sleep(0.01)
-    child.kill()
-    child.wait()
-    assert not runs.finished(folder), "the child finished before it could be killed"
-    assert child.returncode == -signal.SIGKILL if os.name == "posix" else child.returncode != 0
-    resumed = training.fit(recipe, smoke, seed=2, device="cpu", runs=tmp_path / "killed")
-    whole = training.fit(recipe, smoke, seed=2, device="cpu", runs=tmp_path / "whole")
-    assert same_weights(whole, resumed)
-
-
-def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(smoke, tmp_path, monkeypatch):
-    recipe = recipes.residual_pooling("smoke", epochs=3, evaluate_every=0)
-    written = []
-
-    def full_disk(tensors, metadata):
-        if written:
-            raise OSError(28, "No space left on device")
-        written.append(1)
-        return from_torch(tensors, metadata)
-
-    from_torch = checkpoint.save
-    monkeypatch.setattr(checkpoint, "save", full_disk)
-    with pytest.raises(CheckpointError, match="Could not write .*checkpoint.safetensors: No space left"):
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
-    _, about = checkpoint.read(folder / "checkpoint.safetensors")
-    assert about["epochs"] == 1
-    assert not list(folder.glob(".*part"))
-    monkeypatch.setattr(checkpoint, "save", from_torch)
-    assert len(training.fit(recipe, smoke, device="cpu", runs=tmp_path).history) == 3
-
-
 def test_a_runs_folder_that_cannot_be_made_is_named(smoke, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match="file"):
@@ -170,29 +91,11 @@ def test_damaged_weights_are_refused(smoke_run, tmp_path, damage):
         training.load(folder)
 
 
-def test_a_damaged_checkpoint_is_refused_when_resuming(smoke, tmp_path):
-    recipe = recipes.multitask("smoke")
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
-    folder.mkdir()
-    (folder / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
-    with pytest.raises(CheckpointError, match="checkpoint.safetensors is damaged"):
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
-
-
 def test_weights_of_another_architecture_are_refused(smoke_run, tmp_path):
     folder = copy_of(smoke_run, tmp_path)
     (folder / "recipe.json").write_text(recipes.multitask("smoke").to_json())
     with pytest.raises(ReidLabError, match="(?s)weights|architecture"):
         training.load(folder)
-
-
-def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
-    recipe = recipes.multitask("smoke")
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
-    about = {"recipe": json.loads(recipe.but(lr=0.5).to_json()), "epochs": 1, "minutes": 0.0, "threads": 1}
-    checkpoint.write(folder / "checkpoint.safetensors", {"model.x": torch.zeros(1)}, about)
-    with pytest.raises(CheckpointError, match="belongs to another recipe"):
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
@@ -205,12 +108,6 @@ def test_an_unfinished_run_is_not_loaded(smoke_run, tmp_path):
     (folder / "result.json").unlink()
     with pytest.raises(CheckpointError, match="not finished"):
         training.load(folder)
-
-
-def test_a_loss_that_is_not_finite_stops_the_run_with_a_sentence(smoke, tmp_path):
-    recipe = recipes.residual_pooling("smoke", optimiser="sgd", lr=1e12, warmup="none", precision="float32")
-    with pytest.raises(TrainingError, match=r"became (nan|inf) in epoch 1 .* lower lr"):
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
 
 
 def test_a_gpu_that_is_not_there_is_named(smoke, tmp_path):
@@ -288,27 +185,6 @@ def test_other_tensors_in_the_place_of_the_weights_are_refused(smoke_run, tmp_pa
     checkpoint.write(folder / "weights.safetensors", {"x": torch.zeros(1)}, {})
     with pytest.raises(CheckpointError, match="weights.safetensors is not a run's weights"):
         training.load(folder)
-
-
-def test_a_resumed_run_that_has_lost_its_history_is_refused(smoke, tmp_path, monkeypatch):
-    recipe = recipes.multitask("smoke", **QUICK)
-    with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(loop._Training, "_finish", lambda self: (_ for _ in ()).throw(StopError))
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
-    (folder / "history.csv").unlink()
-    with pytest.raises(CheckpointError, match="history.csv has lost epochs"):
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
-    assert (folder / "checkpoint.safetensors").is_file()
-
-
-def test_what_a_killed_save_left_is_cleared_away(smoke, tmp_path):
-    recipe = recipes.multitask("smoke", **QUICK)
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
-    folder.mkdir()
-    (folder / ".checkpoint.safetensors.0123.part").write_bytes(b"half a checkp")
-    training.fit(recipe, smoke, device="cpu", runs=tmp_path)
-    assert not list(folder.glob(".*"))
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63])

@@ -101,7 +101,7 @@ def test_every_field_of_a_recipe_reaches_what_it_governs():
     from reid_lab import models, training
 
     folder = Path(inspect.getfile(training)).parent
-    engine = "".join((folder / name).read_text(encoding="utf-8") for name in ("loop.py", "schedule.py"))
+    engine = "".join((folder / name).read_text(encoding="utf-8") for name in ("loop.py", "engine.py", "schedule.py"))
     for recipe, model in (
         (recipes.MultiTaskRecipe, models.MultiTask),
         (recipes.ResidualPoolingRecipe, models.ResidualPooling),

@@ -1,0 +1,112 @@
+"""One training step: a batch of images through augmentation, network, losses and optimiser."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from reid_lab import data, models
+from reid_lab.errors import DeviceError
+from reid_lab.losses import Losses
+from reid_lab.training import machine
+from reid_lab.training.recipes import Recipe
+from reid_lab.training.schedule import learning_rate
+from reid_lab.training.team import Team
+
+
+class Engine:
+    """A recipe's network with all that trains it, on one device or shared by a team of processes.
+
+    ``places`` are this process's images within a batch. Nothing here waits for a GPU: what a step needs is decided on
+    the CPU beforehand, and what it gives stays on the device until somebody reads it.
+    """
+
+    def __init__(self, recipe: Recipe, identities: int, team: Team) -> None:
+        self.recipe, self.team, self.device = recipe, team, team.device
+        self.precision = machine.resolve_precision(recipe.precision, team.device)
+        self.places = team.places(recipe.batch, recipe.groups)
+        self.part = data.Part(self.places, recipe.batch) if team.size > 1 else None
+        self.augment = data.Augment(recipe.crop, recipe.pad, recipe.flip, _erasing(recipe))
+        self.model = recipe.build(identities).to(team.device).to(memory_format=torch.channels_last)
+        self.network = team.spread(self.model)  # what is called in training; shares its weights with ``model``
+        self.optimiser = _optimiser(recipe, self.model)
+
+    def step(self, images: Tensor, pids: Tensor, key: int) -> Losses:
+        """Train on uint8 images (batch, 3, H, W) of identities ``pids``; ``key`` decides everything random."""
+        return self.update(self.prepare(images, key), pids)
+
+    def prepare(self, images: Tensor, key: int) -> Tensor:
+        """Augmented, normalised, float32, channels last; dropout is seeded, too."""
+        torch.manual_seed(key + self.team.rank)
+        return self.augment(images, key, self.part).contiguous(memory_format=torch.channels_last)
+
+    def update(self, images: Tensor, pids: Tensor) -> Losses:
+        """Losses of prepared images, their gradients, and an update of the weights."""
+        losses = self.losses(images, pids)
+        self.optimiser.zero_grad(set_to_none=True)
+        losses.total.backward()
+        self.optimiser.step()
+        return losses
+
+    def losses(self, images: Tensor, pids: Tensor) -> Losses:
+        """Prepared images through network and loss. Distances and logits are float32, whatever the autocast."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            outputs = self.network(images)
+        return self.model.loss(outputs, pids, self.team.gather)
+
+    def set_lr(self, progress: float) -> float:
+        """Set the learning rate after ``progress`` epochs, and return it (the head's)."""
+        lr = learning_rate(self.recipe, progress)
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr * group["factor"]
+        return lr
+
+    def compile(self, images: Tensor, pids: Tensor) -> float:
+        """Compile the network with torch.compile and try it on a prepared batch; returns the seconds it took.
+
+        Raises DeviceError where torch.compile does not work here.
+        """
+        began, before = time.perf_counter(), copy.deepcopy(self.model.state_dict())
+        try:
+            self.network = cast(nn.Module, torch.compile(self.network))
+            self.losses(images, pids).total.backward()
+        except Exception as error:  # a missing compiler, an unsupported operation: many libraries take part
+            raise DeviceError(
+                f"torch.compile does not work here ({type(error).__name__}: {str(error).strip().splitlines()[0]}); "
+                "train without it."
+            ) from error
+        self.optimiser.zero_grad(set_to_none=True)
+        self.model.load_state_dict(before)  # the trial has moved the batch norms' statistics
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - began
+
+    def fastest_threads(self, images: Tensor, pids: Tensor) -> int:
+        """The faster number of CPU threads for a step on these prepared images, tried on a copy of the network."""
+        trial = copy.copy(self)
+        trial.network = trial.model = copy.deepcopy(self.model)
+        return machine.fastest_threads(lambda: trial.losses(images, pids).total.backward())
+
+
+def _erasing(recipe: Recipe) -> data.RandomErasing | None:
+    if recipe.erasing == 0:
+        return None
+    return data.RandomErasing(
+        recipe.erasing, recipe.erasing_area, recipe.erasing_aspect, recipe.erasing_attempts, recipe.erasing_fill
+    )
+
+
+def _optimiser(recipe: Recipe, model: models.Network) -> torch.optim.Optimizer:
+    groups = [
+        {"params": list(model.backbone_parameters()), "factor": recipe.backbone_lr},
+        {"params": list(model.head_parameters()), "factor": 1.0},
+    ]
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(
+            groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
+        )
+    return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)

@@ -1,0 +1,62 @@
+"""One process of a team, for test_team.py: a step of each method, and a whole smoke run; batch norms are frozen.
+
+python -m torch.distributed.run --nproc-per-node 2 team_member.py FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+torch.set_num_threads(1)
+
+from reid_lab import data, training  # noqa: E402
+from reid_lab.training import recipes  # noqa: E402
+from reid_lab.training.engine import Engine  # noqa: E402
+from reid_lab.training.loop import _sampler  # noqa: E402
+from reid_lab.training.team import assemble  # noqa: E402
+
+RECIPES = {
+    "multitask": recipes.multitask("smoke", precision="float32", dropout_identification=0.0, dropout_verification=0.0),
+    "residual_pooling": recipes.residual_pooling("smoke", precision="float32", erasing_fill="random"),
+}
+
+
+def freeze(module, mode=True):
+    """PyTorch synchronises batch statistics on GPUs only; frozen, they are the same on any number of processes."""
+    return nn.Module.train(module, False)
+
+
+def one_step(recipe, bench, team):
+    """The loss of a batch, and every gradient."""
+    torch.manual_seed(0)
+    pids = torch.tensor([record.pid for record in bench.train]).unique(return_inverse=True)[1]
+    engine = Engine(recipe, int(pids.max()) + 1, team)
+    store = data.image_store(bench.train, recipe.resize)
+    camids = [record.camid for record in bench.train]
+    batch = torch.from_numpy(_sampler(recipe, pids.numpy(), camids, 0).epoch(0)[0])[engine.places]
+    engine.model.train()
+    losses = engine.losses(engine.prepare(store.batch(batch), 7), pids[batch])
+    losses.total.backward()
+    gradients = {name: p.grad for name, p in engine.model.named_parameters() if p.grad is not None}
+    return team.mean(losses.total.detach()), gradients
+
+
+def main(folder):
+    nn.modules.batchnorm._BatchNorm.train = freeze
+    team = assemble("cpu")
+    bench = data.passersby("smoke")
+    for name, recipe in RECIPES.items():
+        loss, gradients = one_step(recipe, bench, team)
+        if team.main:
+            torch.save({"loss": loss} | gradients, folder / f"{name}.pt")
+    recipe = RECIPES["residual_pooling"].but(epochs=2, optimiser="sgd", lr=3e-4)
+    run = training.fit(recipe, bench, device="cpu", runs=folder / "runs")
+    assert run.environment["processes"] == team.size
+    assert run.history["loss"].iloc[1] < run.history["loss"].iloc[0]
+    torch.save(run.model.state_dict(), folder / f"weights{team.rank}.pt")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

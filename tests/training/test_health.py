@@ -1,0 +1,103 @@
+"""A training that cannot come to anything stops, with a sentence that says which loss, when, and what helps."""
+
+import pytest
+import torch
+
+from reid_lab import models, training
+from reid_lab.errors import DeviceError, TrainingError
+from reid_lab.losses import spread
+from reid_lab.training import checkpoint, health, recipes, runs
+from reid_lab.training.engine import Engine
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_a_sentence(smoke, tmp_path):
+    recipe = recipes.residual_pooling("smoke", optimiser="sgd", lr=1e12, warmup="none", precision="float32")
+    with pytest.raises(TrainingError, match=r"The \w+ loss became (nan|inf) in epoch 1 .* lower lr"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+
+
+def test_the_term_that_spoilt_the_sum_is_named():
+    with pytest.raises(TrainingError, match="The triplet loss became nan in epoch 3 of here"):
+        health.check_finite({"loss": float("nan"), "identification": 2.0, "triplet": float("nan")}, 3, "here")
+    health.check_finite({"loss": 1.0, "triplet": 0.5}, 3, "here")
+
+
+def test_a_loss_that_is_lost_never_reaches_the_checkpoint(smoke, tmp_path, monkeypatch):
+    """The last good checkpoint is kept."""
+    recipe = recipes.residual_pooling("smoke", epochs=3, evaluate_every=0)
+    update, steps = Engine.update, []
+
+    def poisoned(self, images, pids):
+        steps.append(1)
+        return update(self, images * float("nan") if len(steps) > 10 else images, pids)
+
+    monkeypatch.setattr(Engine, "update", poisoned)
+    with pytest.raises(TrainingError, match="became nan"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path, checkpoint_seconds=0)
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    tensors, about = checkpoint.read(folder / "checkpoint.safetensors")
+    assert all(value.isfinite().all() for value in tensors.values() if value.is_floating_point())
+    assert (len(about["history"]), about["step"]) == divmod(10, len(smoke.train) // 16)
+
+
+def test_an_embedding_that_has_collapsed_stops_the_run(smoke, tmp_path, monkeypatch):
+    """All descriptors alike: the triplet loss stands at its margin, and would for ever."""
+    pool = models.ResidualPooling._pool
+
+    def all_alike(self, layer3, layer4):
+        return {name: 1 + 0 * value for name, value in pool(self, layer3, layer4).items()}
+
+    monkeypatch.setattr(models.ResidualPooling, "_pool", all_alike)
+    sentence = r"collapsed in epoch 1 of .*triplet loss stands at 0\.300, its margin 0\.3.*Usual cures: a lower lr"
+    with pytest.raises(TrainingError, match=sentence):
+        training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path)
+
+
+def test_a_collapse_of_paper_a_stops_the_run_too(smoke, tmp_path, monkeypatch):
+    descriptor = models.MultiTask.descriptor
+    monkeypatch.setattr(models.MultiTask, "descriptor", lambda self, x: 1 + 1e-5 * descriptor(self, x).tanh())
+    with pytest.raises(TrainingError, match="embedding collapsed in epoch 1"):
+        training.fit(recipes.multitask("smoke"), smoke, device="cpu", runs=tmp_path)
+
+
+def test_a_healthy_run_stays_far_from_what_is_called_a_collapse(smoke_run):
+    history, margin = smoke_run.history, smoke_run.recipe.margin
+    assert (history["spread"] > 10 * health.ALIKE * history["length"]).all()
+    assert (history["spread"] > 10 * health.SMALL * margin).all()
+
+
+def test_spread_is_the_root_mean_square_distance_of_all_pairs():
+    features = torch.randn(7, 3, 2, 2)
+    expected = torch.cdist(features.flatten(1), features.flatten(1)).square().mean().sqrt()
+    distance, length = spread(features)
+    assert torch.allclose(distance, expected)
+    assert torch.allclose(length, features.flatten(1).norm(dim=1).square().mean().sqrt())
+
+
+def test_a_gpu_that_is_too_small_is_a_sentence(smoke, tmp_path, monkeypatch):
+    def too_much(self, images, pids):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(Engine, "update", too_much)
+    with pytest.raises(TrainingError, match=r"memory is too small .* 16 images of 64 x 32 .* smaller batch"):
+        training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path)
+
+
+def test_compiling_that_fails_is_a_sentence(smoke, tmp_path, monkeypatch):
+    def no_compiler(network):
+        raise RuntimeError("Failed to find C compiler.")
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    with pytest.raises(DeviceError, match=r"torch.compile does not work here .*C compiler.*train without it"):
+        training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path, compile=True)
+
+
+def test_the_warm_up_of_a_compiled_network_changes_nothing(smoke, tmp_path, monkeypatch):
+    """Compilation itself may change bits; its trial step must not. Here it compiles nothing."""
+    recipe = recipes.residual_pooling("smoke", epochs=1)
+    plain = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "plain")
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    compiled = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "compiled", compile=True)
+    theirs = plain.model.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in compiled.model.state_dict().items())
+    assert compiled.environment["compile_seconds"] >= 0 and "compile_seconds" not in plain.environment

@@ -1,0 +1,261 @@
+"""A run that is killed, wherever and however, ends in the weights of one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pandas as pd
+import pytest
+import torch
+
+from reid_lab import training
+from reid_lab.errors import CheckpointError
+from reid_lab.training import checkpoint, loop, recipes, runs
+from reid_lab.training.engine import Engine
+
+ALWAYS = dict(device="cpu", checkpoint_seconds=0)  # a checkpoint after every step
+
+
+def same_weights(one, other):
+    one, other = one.model.state_dict(), other.model.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+class StopError(Exception):
+    pass
+
+
+def stop_after(monkeypatch, steps):
+    """The step after so many never happens."""
+    done, update = [], Engine.update
+
+    def counted(self, *batch):
+        if len(done) == steps:
+            raise StopError
+        done.append(1)
+        return update(self, *batch)
+
+    monkeypatch.setattr(Engine, "update", counted)
+
+
+@pytest.mark.parametrize(
+    ("method", "optimiser", "epochs"),
+    [
+        (recipes.multitask, "adamw", 0.5),
+        (recipes.multitask, "sgd", 1.0),  # between an epoch's last step and its end
+        (recipes.residual_pooling, "adamw", 1.0),
+        (recipes.residual_pooling, "sgd", 1.5),
+    ],
+)
+def test_an_interrupted_run_ends_in_the_same_bits(smoke, tmp_path, monkeypatch, method, optimiser, epochs):
+    recipe = method("smoke", optimiser=optimiser, lr=0.002, epochs=2, evaluate_every=0)
+    whole = training.fit(recipe, smoke, seed=1, device="cpu", runs=tmp_path / "whole")
+    steps = len(smoke.train) // (recipe.batch // recipe.groups)
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        stop_after(patch, int(epochs * steps))
+        training.fit(recipe, smoke, seed=1, runs=tmp_path / "broken", **ALWAYS)
+    resumed = training.fit(recipe, smoke, seed=1, runs=tmp_path / "broken", **ALWAYS)
+    assert same_weights(whole, resumed)
+    columns = [name for name in whole.history.columns if name != "images_per_second"]
+    pd.testing.assert_frame_equal(whole.history[columns], resumed.history[columns], check_exact=True)
+
+
+CHILD = """
+import sys, torch
+torch.set_num_threads(1)
+from reid_lab import data, training
+training.fit(training.recipes.residual_pooling("smoke", epochs=4, evaluate_every=2), data.passersby("smoke"),
+             seed=2, device="cpu", runs=sys.argv[1], checkpoint_seconds=0)
+"""
+RECIPE = dict(epochs=4, evaluate_every=2)  # the child's
+
+
+def start(runs_folder):
+    return subprocess.Popen([sys.executable, "-c", CHILD, str(runs_folder)], stderr=subprocess.PIPE)
+
+
+def wait_for(happened, child, seconds=120):
+    limit = time.monotonic() + seconds
+    while not happened():
+        assert child.poll() is None, "the child ended before it could be killed"
+        assert time.monotonic() < limit
+        time.sleep(0.002)
+
+
+def test_a_process_killed_at_several_points_also_while_saving_ends_in_the_same_bits(smoke, tmp_path):
+    """Killed early in an epoch, later, while a checkpoint is being written, and again: always resumed."""
+    recipe = recipes.residual_pooling("smoke", **RECIPE)
+    folder = runs.run_folder(recipe, smoke, 2, tmp_path / "killed")
+
+    def step():
+        try:
+            return checkpoint.read(folder / "checkpoint.safetensors")[1]
+        except CheckpointError:
+            return {"history": [], "step": 0}
+
+    def saving():
+        return list(folder.glob(".checkpoint.safetensors.*.part"))
+
+    points = [
+        lambda: step()["step"] >= 2,
+        saving,
+        lambda: len(step()["history"]) >= 2,
+        saving,
+    ]
+    seen = []
+    for point in points:
+        child = start(tmp_path / "killed")
+        wait_for(point, child)
+        child.kill()
+        child.communicate()
+        assert not runs.finished(folder)
+        assert child.returncode == -signal.SIGKILL if os.name == "posix" else child.returncode != 0
+        about = step()
+        seen.append((len(about["history"]), about["step"]))
+    assert seen == sorted(seen) and seen[0] >= (0, 2) and seen[-1] >= (2, 0)
+    resumed = training.fit(recipe, smoke, seed=2, runs=tmp_path / "killed", device="cpu")
+    whole = training.fit(recipe, smoke, seed=2, runs=tmp_path / "whole", device="cpu")
+    assert same_weights(whole, resumed)
+    assert not list(folder.glob(".*")), "what killed saves left is cleared away"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no polite kill")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_process_says_so_and_loses_nothing(smoke, tmp_path, number):
+    """Ctrl-C, or the kill of a scheduler, which may come in the middle of a step."""
+    recipe = recipes.residual_pooling("smoke", **RECIPE)
+    folder = runs.run_folder(recipe, smoke, 2, tmp_path / "stopped")
+    child = start(tmp_path / "stopped")
+    wait_for((folder / "checkpoint.safetensors").is_file, child)
+    child.send_signal(number)
+    _, errors = child.communicate(timeout=60)
+    assert "start the same training again, and it goes on" in errors.decode()
+    assert same_weights(
+        training.fit(recipe, smoke, seed=2, runs=tmp_path / "stopped", device="cpu"),
+        training.fit(recipe, smoke, seed=2, runs=tmp_path / "whole", device="cpu"),
+    )
+
+
+def test_an_interruption_within_a_step_waits_for_its_end(smoke, tmp_path, monkeypatch):
+    update, done = Engine.update, []
+
+    def interrupted(self, *batch):
+        if len(done) == 3:
+            signal.raise_signal(signal.SIGINT)  # as Ctrl-C would, before the weights are updated
+        done.append(1)
+        return update(self, *batch)
+
+    recipe = recipes.residual_pooling("smoke", epochs=2, evaluate_every=0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="epoch 1 of 2, after 4 of"):
+        patch.setattr(Engine, "update", interrupted)
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    assert len(done) == 4
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    assert checkpoint.read(folder / "checkpoint.safetensors")[1]["step"] == 4
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_training_in_a_thread_leaves_signals_alone(smoke, tmp_path):
+    recipe, handler = recipes.multitask("smoke", epochs=1), signal.getsignal(signal.SIGTERM)
+    done = []
+    thread = threading.Thread(
+        target=lambda: done.append(training.fit(recipe, smoke, device="cpu", runs=tmp_path)), daemon=True
+    )
+    thread.start()
+    thread.join(60)
+    assert done and signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(smoke, tmp_path, monkeypatch):
+    recipe = recipes.residual_pooling("smoke", epochs=2, evaluate_every=0)
+    written = []
+
+    def full_disk(tensors, metadata):
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(1)
+        return from_torch(tensors, metadata)
+
+    from_torch = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", full_disk)
+    with pytest.raises(CheckpointError, match="Could not write .*checkpoint.safetensors: No space left"):
+        training.fit(recipe, smoke, runs=tmp_path, **ALWAYS)
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    _, about = checkpoint.read(folder / "checkpoint.safetensors")
+    assert about["step"] == 1
+    assert not list(folder.glob(".*part"))
+    monkeypatch.setattr(checkpoint, "save", from_torch)
+    assert len(training.fit(recipe, smoke, device="cpu", runs=tmp_path).history) == 2
+
+
+def unfinished(recipe, smoke, runs_folder, monkeypatch):
+    """The folder of a run that stopped after its last epoch, before its end."""
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        patch.setattr(loop._Training, "_finish", lambda self: (_ for _ in ()).throw(StopError))
+        training.fit(recipe, smoke, runs=runs_folder, **ALWAYS)
+    return runs.run_folder(recipe, smoke, 0, runs_folder)
+
+
+def test_a_resumed_run_writes_a_lost_history_again(smoke, tmp_path, monkeypatch):
+    recipe = recipes.multitask("smoke", epochs=2, evaluate_every=0)
+    folder = unfinished(recipe, smoke, tmp_path, monkeypatch)
+    before = pd.read_csv(folder / "history.csv")
+    (folder / "history.csv").unlink()
+    run = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    assert len(before) == len(run.history) == 2
+    same = ["epoch", "lr", "loss", "accuracy"]
+    pd.testing.assert_frame_equal(run.history[same], before[same], check_exact=True)
+
+
+def test_a_resumed_run_keeps_its_number_of_threads(smoke, tmp_path, monkeypatch):
+    """Another number would sum in another order, and end in other bits."""
+    recipe = recipes.multitask("smoke", epochs=2, evaluate_every=0)
+    folder = unfinished(recipe, smoke, tmp_path, monkeypatch)
+    tensors, about = checkpoint.read(folder / "checkpoint.safetensors")
+    assert about["threads"] == torch.get_num_threads() == 1
+    checkpoint.write(folder / "checkpoint.safetensors", tensors, about | {"threads": 2})
+    run = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    assert run.environment["threads"] == 2
+    assert torch.get_num_threads() == 1, "the caller's own number comes back"
+
+
+def test_what_a_killed_save_left_is_cleared_away(smoke, tmp_path):
+    recipe = recipes.multitask("smoke", epochs=2, evaluate_every=0)
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    folder.mkdir()
+    (folder / ".checkpoint.safetensors.0123.part").write_bytes(b"half a checkp")
+    training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    assert not list(folder.glob(".*"))
+
+
+def test_a_damaged_checkpoint_is_refused_when_resuming(smoke, tmp_path):
+    recipe = recipes.multitask("smoke")
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    folder.mkdir()
+    (folder / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match="checkpoint.safetensors is damaged"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
+    recipe = recipes.multitask("smoke")
+    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    about = {"recipe": json.loads(recipe.but(lr=0.5).to_json())}
+    checkpoint.write(folder / "checkpoint.safetensors", {"model.x": torch.zeros(1)}, about)
+    with pytest.raises(CheckpointError, match="belongs to another recipe"):
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+
+
+def test_a_second_process_waits_for_the_first_and_says_so(smoke, tmp_path, caplog):
+    recipe = recipes.residual_pooling("smoke", **RECIPE)
+    folder = runs.run_folder(recipe, smoke, 2, tmp_path)
+    child = start(tmp_path)
+    wait_for((folder / "checkpoint.safetensors").is_file, child)
+    run = training.fit(recipe, smoke, seed=2, device="cpu", runs=tmp_path)
+    assert child.wait(10) == 0, "the first process trained it, undisturbed"
+    assert f"Another process is training {folder.name}: waiting" in caplog.text
+    assert len(run.history) == 4
