@@ -2,16 +2,23 @@
 
     python benchmarks/passersby.py [--size classroom]
 
-The plain reference is one process; the ratio says what the others add. Both write the same bytes.
+The plain reference is one process; the ratio says what the others add. Both write the same bytes. Printed, and
+written to `benchmarks/results/passersby.csv`.
 """
 
 import argparse
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
 
-from reid_lab.passersby import SIZES, generate
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from _provenance import keep, show  # noqa: E402
+
+from reid_lab.passersby import SIZES, generate  # noqa: E402
 
 
 def rate(size: str, workers: int) -> float:
@@ -28,11 +35,13 @@ def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     reader.add_argument("--size", default="classroom", choices=SIZES)
     size = reader.parse_args().size
-    alone = rate(size, 1)
-    print(f"{'processes':>9}  {'images/s':>8}  {'ratio':>5}")
+    rows, alone = [], rate(size, 1)
     for workers in sorted({1, 2, os.cpu_count() or 1}):
         speed = alone if workers == 1 else rate(size, workers)
-        print(f"{workers:>9}  {speed:>8.0f}  {speed / alone:>5.2f}")
+        rows.append(
+            {"size": size, "processes": workers, "images_per_s": round(speed), "ratio": round(speed / alone, 2)}
+        )
+    show(keep("passersby", rows))
 
 
 if __name__ == "__main__":

@@ -3,32 +3,29 @@
 Every row runs in a process of its own, so that its peak memory is its own, and measures its reference
 beside it. Features are clustered like a trained network's: identities, cameras, distractors, junk. The table
 is printed and written to `benchmarks/results/retrieval.csv`, some 15 minutes on 2 cores. `--only NAME` runs
-some rows, `--scale 0.1` takes a tenth of the images; neither writes the file.
+some rows; `--scale 0.1` takes a tenth of the images and does not write the file.
 """
 
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
-from datetime import date
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "retrieval")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "retrieval"), str(ROOT / "benchmarks")]
 
 import transcriptions  # noqa: E402
+from _provenance import keep, show  # noqa: E402
 
 from reid_lab import retrieval  # noqa: E402
 from reid_lab.retrieval import loops  # noqa: E402
 
-RESULTS = ROOT / "benchmarks" / "results" / "retrieval.csv"
 GIB = 2**30
 LATENT, CAMERA, NOISE, WHITE = (
     64,
@@ -258,19 +255,6 @@ WORK = {
 }
 
 
-def machine():
-    """What the figures depend on."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return {
-        "machine": f"{cpu}, {torch.get_num_threads()} threads"
-        + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
-        "versions": f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}",
-        "date": date.today().isoformat(),
-    }
-
-
 def main():
     """Run the rows, each in its own process, print the table, write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -287,12 +271,13 @@ def main():
         command = [sys.executable, __file__, "--child", name, "--scale", str(chosen.scale)]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         rows += json.loads(output.splitlines()[-1])
-        print(pd.DataFrame(rows[-1:]).to_string(header=False, index=False), file=sys.stderr, flush=True)
-    table = pd.DataFrame(rows).assign(**machine())
-    print(table.drop(columns=["machine", "versions", "date"]).to_string(index=False, na_rep=""))
-    if chosen.scale == 1 and not chosen.only:
-        RESULTS.parent.mkdir(exist_ok=True)
-        table.to_csv(RESULTS, index=False)
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    show(rows)
+    if chosen.scale == 1:
+        on_gpu = [row for row in rows if row["work"].endswith("on a GPU")]
+        for some, device in ((on_gpu, "cuda"), ([row for row in rows if row not in on_gpu], "cpu")):
+            if some:
+                keep("retrieval", some, device)
 
 
 if __name__ == "__main__":

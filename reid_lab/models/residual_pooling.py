@@ -29,6 +29,8 @@ POOLINGS = {
     "avg+avg": ("Pavg1", "Pavg2", "Pavg3"),  # and three of residual's size, to compare it with
     "max+max": ("Pmax1", "Pmax2", "Pmax3"),
     "max+avg": ("Pavg1", "Pmax1", "Pavg2", "Pmax2", "Pavg3", "Pmax3"),
+    "raw avg": ("Pavg1", "Pavg2", "Pavg3"),  # and two without convolutions, of another size
+    "raw max": ("Pmax1", "Pmax2", "Pmax3"),
 }
 SIGNS = {"avg-max": 1, "max-avg": -1}  # eq. 1's, and that of section 3.2's words
 
@@ -37,7 +39,7 @@ SIGNS = {"avg-max": 1, "max-avg": -1}  # eq. 1's, and that of section 3.2's word
 class ResidualPoolingOutputs:
     """The nine features of Fig. 1 by the paper's names, and what becomes of them.
 
-    The baseline has only Pavg2, and no ``contrast``.
+    The baseline has only Pavg2, which is its one ``contrast``, too.
     """
 
     pooled: dict[str, Tensor]  # Pavg1 .. Pmax3: (batch, c, 1, 1), the third ones (batch, c, 2, 2)
@@ -93,7 +95,8 @@ class ResidualPooling(Network):
     ``nonlinear`` and ``sign`` are those of ResidualPool. ``third``: the 2x2 features pass the convolutions as
     a "map" that is averaged afterwards, or "flatten"-ed to one vector of four times the channels.
     ``classifiers``: 1 for the three branches, or 3. ``fusion`` of the three into the descriptor: "concat" or
-    "sum".
+    "sum". ``triplet_scales``: triplet losses at all 3 places, at 1 (layer4 as a whole), or at 0. The "raw" poolings
+    classify and compare the pooled features as they are, each branch with its own classifier.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class ResidualPooling(Network):
         third: str = "map",
         classifiers: int = 1,
         fusion: str = "concat",
+        triplet_scales: int = 3,
         smoothing: float = 0.1,
         margin: float = 0.3,
         last_stride: int = 1,
@@ -118,17 +122,23 @@ class ResidualPooling(Network):
         must_be_one_of("sign", sign, SIGNS)
         must_be_one_of("third", third, ("map", "flatten"))
         must_be_one_of("classifiers", classifiers, (1, 3))
-        must_be_one_of("fusion", fusion, ("concat", "sum"))
+        must_be_one_of("fusion", fusion, ("concat",) if pooling.startswith("raw") else ("concat", "sum"))
+        must_be_one_of("triplet_scales", triplet_scales, (0, 1, 3))
         super().__init__(make_backbone(backbone, last_stride, weights), num_pids, input_size)
         self.pooling, self.third, self.fusion = pooling, third, fusion
         self.smoothing, self.margin = smoothing, margin
         c3, c4 = self.backbone.channels  # 1024 and 2048
-        inputs = [c3, c4, c4 * 4 if third == "flatten" else c4]
-        if pooling == "baseline":  # no eq. 1: its one BNNeck takes layer4's average as it is
-            inputs, dim, classifiers = [], c4, 1
-        self.pools = nn.ModuleList(ResidualPool(c, dim, pooling, sign, shared_convolutions, nonlinear) for c in inputs)
-        self.necks = nn.ModuleList(heads.BNNeck(dim) for _ in inputs or [c4])
-        self.classifiers = nn.ModuleList(heads.classifier(dim, num_pids, bias=False) for _ in range(classifiers))
+        places = [c4] if pooling == "baseline" else [c3, c4, c4 * 4 if third == "flatten" else c4]
+        plain = pooling == "baseline" or pooling.startswith("raw")  # no eq. 1: what was pooled goes on as it is
+        dims = places if plain else [dim] * 3
+        self.pools = nn.ModuleList(
+            [] if plain else [ResidualPool(c, dim, pooling, sign, shared_convolutions, nonlinear) for c in places]
+        )
+        self.necks = nn.ModuleList(heads.BNNeck(size) for size in dims)
+        own = dims if classifiers == 3 or plain else dims[:1]
+        self.classifiers = nn.ModuleList(heads.classifier(size, num_pids, bias=False) for size in own)
+        used = POOLINGS[pooling] if triplet_scales else ()
+        self.triplet_features = [name for name in used if triplet_scales == 3 or name.endswith("2")]
 
     def forward(self, images: Tensor) -> ResidualPoolingOutputs:
         """Images (batch, 3, H, W) to the nine features, and the logits of the last three."""
@@ -136,8 +146,7 @@ class ResidualPooling(Network):
         with losses.full_precision(images):
             pooled = self._pool(layer3, layer4)
             contrast = self._contrast(pooled)  # 3 x (batch, 640)
-            vectors = list(contrast.values()) or [pooled["Pavg2"].flatten(1)]
-            necks = [neck(vector) for neck, vector in zip(self.necks, vectors, strict=True)]
+            necks = [neck(vector) for neck, vector in zip(self.necks, contrast.values(), strict=True)]
             logits = [self.classifiers[j % len(self.classifiers)](neck) for j, neck in enumerate(necks)]
         return ResidualPoolingOutputs(pooled, contrast, necks, logits)
 
@@ -156,13 +165,15 @@ class ResidualPooling(Network):
 
     def _contrast(self, pooled: dict[str, Tensor]) -> dict[str, Tensor]:
         """Pcont1 .. Pcont3, (batch, dim) each: eq. 1 at the three places, brought to one size."""
-        contrast = {}
-        for i, pool in enumerate(self.pools, start=1):
-            p_avg, p_max = pooled[f"Pavg{i}"], pooled[f"Pmax{i}"]
-            if self.third == "flatten":
-                p_avg, p_max = p_avg.flatten(1)[..., None, None], p_max.flatten(1)[..., None, None]
-            contrast[f"Pcont{i}"] = pool(p_avg, p_max).mean(dim=(2, 3))  # (batch, 640)
-        return contrast
+        if self.third == "flatten":
+            pooled = {name: feature.flatten(1)[..., None, None] for name, feature in pooled.items()}
+        if not self.pools:
+            used = [pooled[name] for name in POOLINGS[self.pooling]]
+            return {f"Pcont{i}": feature.mean(dim=(2, 3)) for i, feature in enumerate(used, start=1)}
+        return {
+            f"Pcont{i}": pool(pooled[f"Pavg{i}"], pooled[f"Pmax{i}"]).mean(dim=(2, 3))  # (batch, 640)
+            for i, pool in enumerate(self.pools, start=1)
+        }
 
     def descriptor(self, images: Tensor) -> Tensor:
         """The fused BNNeck features, of length 1: (batch, 3 x 640), or (batch, 640) with ``fusion="sum"``."""
@@ -173,15 +184,17 @@ class ResidualPooling(Network):
     def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = alone) -> losses.Losses:
         """Eq. 2: (1/6) sum of 6 triplet losses + (1/3) sum of 3 cross-entropies.
 
-        A variant that uses three (one) of the six basic features weighs its triplet losses 1/3 (1).
+        A variant that uses fewer of the six basic features weighs its triplet losses 1 over their number.
         """
-        basic = [outputs.pooled[name] for name in POOLINGS[self.pooling]]
+        basic = [outputs.pooled[name] for name in self.triplet_features]
         everyone = gather(pids)  # a triplet's hardest images are those of the whole batch
         triplets = [losses.batch_hard_triplet(gather(feature), everyone, self.margin) for feature in basic]
         entropies = [losses.identification(logits, pids, self.smoothing) for logits in outputs.logits]
-        triplet = torch.stack(triplets).mean()  # eq. 2: 1/6 sum_i L_Triplet^i
+        triplet = torch.stack(
+            triplets or [pids.new_zeros((), dtype=torch.float32)]
+        ).mean()  # eq. 2: 1/6 sum_i L_Triplet^i
         identification = torch.stack(entropies).mean()  # eq. 2: 1/3 sum_j L_CE^j
-        spread, length = losses.spread(basic[-1])  # of layer4, where a collapse shows
+        spread, length = losses.spread(outputs.pooled[POOLINGS[self.pooling][-1]])  # of layer4, where a collapse shows
         return losses.Losses(
             total=triplet + identification,
             terms={"triplet": triplet.detach(), "identification": identification.detach()},

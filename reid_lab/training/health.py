@@ -33,7 +33,7 @@ def check_spread(means: Mapping[str, float], recipe: Recipe, epoch: int, where: 
     ``spread`` is the mean distance between two descriptors of a batch and ``length`` their mean length (see
     :func:`reid_lab.losses.spread`). A triplet loss of collapsed descriptors stands still at its margin.
     """
-    margin = getattr(recipe, "margin", 0.0)
+    margin = getattr(recipe, "margin", 0.0) if getattr(recipe, "triplet_scales", 0) else 0.0
     if means["spread"] >= max(ALIKE * means["length"], SMALL * margin):
         return
     stuck = f"; the triplet loss stands at {means['triplet']:.3f}, its margin {margin}" if "triplet" in means else ""

@@ -200,6 +200,7 @@ class ResidualPoolingRecipe(Recipe):
     third: str = "map"  # the 2x2 features: convolved as a map and averaged, or "flatten"
     classifiers: int = 1  # one shared by the three branches, or 3
     fusion: str = "concat"
+    triplet_scales: int = 3  # places with triplet losses: 3 (eq. 2), 1 (layer4 as a whole) or 0
     margin: float = 0.3  # of the triplet loss (silent)
 
     def _check(self) -> None:
@@ -217,7 +218,9 @@ class ResidualPoolingRecipe(Recipe):
         self._choice("classifiers", (1, 3))
         for name in ("shared_convolutions", "nonlinear"):
             self._require(name, isinstance(getattr(self, name), bool), "true or false")
-        self._choice("fusion", ("concat", "sum"))
+        self._choice("fusion", ("concat",) if self.pooling.startswith("raw") else ("concat", "sum"))
+        self._require("triplet_scales", _whole(self.triplet_scales), "0, 1 or 3")
+        self._choice("triplet_scales", (0, 1, 3))
 
     @property
     def batch(self) -> int:

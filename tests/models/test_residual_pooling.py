@@ -159,7 +159,8 @@ def test_the_descriptor_is_the_necks_side_by_side_or_summed_and_has_length_1(ima
 def test_the_baseline_is_layer4s_average_through_one_bnneck(images):
     model = small("baseline").eval()
     outputs = model(images)
-    assert list(outputs.pooled) == ["Pavg2"] and outputs.contrast == {}
+    assert list(outputs.pooled) == ["Pavg2"] and list(outputs.contrast) == ["Pcont1"]
+    assert torch.equal(outputs.contrast["Pcont1"], outputs.pooled["Pavg2"].flatten(1))
     (neck,) = outputs.necks
     torch.testing.assert_close(neck, model.necks[0](model.backbone(images)[1].mean((2, 3))))
     torch.testing.assert_close(outputs.logits[0], model.classifiers[0](neck))
@@ -213,3 +214,28 @@ def test_every_trainable_parameter_learns(images, pooling):
     model = small(pooling)
     model.loss(model(images), PIDS).total.backward()
     assert all(p.grad.abs().max() > 0 for p in model.backbone_parameters() + model.head_parameters())
+
+
+@pytest.mark.parametrize("third", ["map", "flatten"])
+def test_raw_pooling_goes_on_as_it_is(images, third):
+    model = small("raw max", third=third).eval()
+    outputs = model(images)
+    c3, c4 = model.backbone.channels
+    sizes = [c3, c4, 4 * c4 if third == "flatten" else c4]
+    assert [neck.shape[1] for neck in outputs.necks] == sizes
+    assert torch.equal(outputs.contrast["Pcont1"], outputs.pooled["Pmax1"].flatten(1))
+    assert len(model.classifiers) == 3 and model.describe(images).shape[1] == sum(sizes)
+    assert not model.pools
+    with pytest.raises(RecipeError, match="fusion"):
+        small("raw max", fusion="sum")
+
+
+@pytest.mark.parametrize(("scales", "names"), [(3, NINE[:6]), (1, ["Pavg2", "Pmax2"]), (0, [])])
+def test_triplet_losses_stand_at_the_places_asked_for(images, scales, names):
+    model = small(triplet_scales=scales)
+    outputs = model(images)
+    found = model.loss(outputs, PIDS)
+    basic = [losses.batch_hard_triplet(outputs.pooled[name], PIDS, model.margin) for name in names]
+    expected = torch.stack(basic).mean() if basic else torch.zeros(())
+    assert torch.allclose(found.terms["triplet"], expected, atol=1e-6)
+    assert torch.allclose(found.total, expected + found.terms["identification"])
