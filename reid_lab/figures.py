@@ -13,19 +13,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from reid_lab import data
+from reid_lab import data, explain
 from reid_lab.data import Benchmark, Record
 from reid_lab.data.augment import generator, to_unit
 from reid_lab.data.images import decode
 from reid_lab.errors import DataError
 from reid_lab.home import write_whole
-from reid_lab.retrieval import Result, Roc
+from reid_lab.retrieval import Found, Result, Roc
 from reid_lab.training import Run
 
 MATCH, MISS, INK = "#009E73", "#D55E00", "#222222"  # Okabe and Ito's colour-blind safe green and vermilion
+NEUTRAL = "#777777"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
@@ -58,9 +60,36 @@ def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> 
     return figure
 
 
+def found(found: Found, query: Sequence[Record], gallery: Sequence[Record], queries: int = 20) -> Figure:
+    """Each query and the gallery images that a search found, nearest first, with their scores and file names.
+
+    All frames are alike, because nobody knows who is right: there is always a first image, also for a person of whom
+    the gallery has none.
+
+    Args:
+        found: from ``retrieval.search``, (q, k).
+        query: the q images that were looked for.
+        gallery: the images that were searched.
+        queries: how many of them are drawn at most, the first ones.
+    """
+    count, top = min(queries, len(found.indices)), found.indices.shape[1]
+    figure = Figure(figsize=(1.05 * (top + 1), 2.35 * count + 0.3), layout="constrained")
+    grid = figure.subplots(count, top + 1, squeeze=False)
+    for axes, record, places, scores in zip(grid, query, found.indices, found.scores, strict=False):
+        _picture(axes[0], record, "query")
+        _caption(axes[0], record)
+        for rank, (cell, place, score) in enumerate(zip(axes[1:], places, scores, strict=True), 1):
+            _picture(cell, gallery[place], f"{rank}   {score:.2f}")
+            _caption(cell, gallery[place])
+            for side in cell.spines.values():
+                side.set(color=NEUTRAL, linewidth=1.5)
+    figure.suptitle(f"rank and {found.measure}", fontsize=8, color=INK)
+    return figure
+
+
 def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
     """Cumulative matching characteristic of several results (paper A, eq. 7): share of queries matched by rank k."""
-    figure, axes = _axes("rank k", "queries with a match among the first k, %")
+    figure, axes = axes_of("rank k", "queries with a match among the first k, %")
     for i, (name, result) in enumerate(results.items()):
         shown = min(ranks, len(result.cmc))
         axes.plot(
@@ -85,7 +114,7 @@ def thresholds(rocs: Mapping[str, Roc], false_match_rate: float = 0.01) -> Figur
             beside the cosine similarity of the same pairs).
         false_match_rate: share of impostor pairs that may be accepted; the threshold for it is marked and named.
     """
-    figure, axes = _axes("impostor pairs accepted, %", "genuine pairs accepted, %")
+    figure, axes = axes_of("impostor pairs accepted, %", "genuine pairs accepted, %")
     for i, (name, roc) in enumerate(rocs.items()):
         point, sign = roc.at(false_match_rate), "≥" if roc.higher_is_nearer else "≤"
         label = f"{name}: EER {100 * roc.eer:.1f} %, threshold {sign} {point.threshold:.3g} marked"
@@ -107,7 +136,7 @@ def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
     panels = figure.subplots(1, 3)
     columns = (("loss", "loss", 1), ("accuracy", "training accuracy, %", 100), ("mAP", "mAP on the test set, %", 100))
     for axes, (column, label, scale) in zip(panels, columns, strict=True):
-        _dress(axes, "epoch", label)
+        dress(axes, "epoch", label)
         for i, (name, run) in enumerate(runs.items()):
             history = (run if isinstance(run, pd.DataFrame) else run.history).dropna(subset=[column])
             axes.plot(
@@ -184,19 +213,96 @@ def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None
         side.set(color=colour, linewidth=3, linestyle=dashes, capstyle="butt")
 
 
+def _caption(axes: Axes, record: Record, letters: int = 20) -> None:
+    """The file's name below its picture; of a long one the beginning and the end."""
+    name, half = record.path.stem, letters // 2
+    shown = name if len(name) <= letters else f"{name[: half - 1]}…{name[-half:]}"
+    axes.set_xlabel(shown, fontsize=6, color=INK, parse_math=False)
+
+
 def _pixels(record: Record) -> np.ndarray:
     return decode(record.path, (128, 64))
 
 
-def _axes(x: str, y: str) -> tuple[Figure, Axes]:
+def axes_of(x: str, y: str) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes in the course's look, and their labels."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    _dress(axes, x, y)
+    dress(axes, x, y)
     return figure, axes
 
 
-def _dress(axes: Axes, x: str, y: str) -> None:
+def dress(axes: Axes, x: str, y: str) -> None:
+    """The course's look: labels, a faint grid, no frame above and on the right."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def heat_maps(
+    records: Sequence[Record],
+    heats: Mapping[str, np.ndarray],
+    masks: Sequence[np.ndarray] | None = None,
+) -> Figure:
+    """Images and, beside each, where several networks look (paper B, Fig. 6).
+
+    Each map goes from 0 to 1 by itself, so that heat can be compared within a picture, not between pictures.
+
+    Args:
+        records: the images, one row each.
+        heats: by the network's name, maps (N, H, W) in [0, 1] from ``explain.grad_cam``.
+        masks: of each image, (h, w) bool, from ``passersby.mask``: the person is outlined, and below each map stands
+            the share of the heat that lies on it, below the image the share of even heat.
+
+    Raises:
+        DataError: no images, or another number of maps or masks.
+    """
+    _must_match(len(records), heats, masks)
+    figure = Figure(figsize=(1.3 * (1 + len(heats)) + 0.7, 2.5 * len(records)), layout="constrained")
+    grid = figure.subplots(len(records), 1 + len(heats), squeeze=False)
+    shares = {} if masks is None else {name: explain.heat_share(maps, masks) for name, maps in heats.items()}
+    for i, (row, record) in enumerate(zip(grid, records, strict=True)):
+        outline = None if masks is None else masks[i]
+        _overlay(row[0], record, None, outline)
+        if masks is not None:
+            row[0].set_xlabel(_share(explain.area_share(masks[i : i + 1])[0], "area", "nobody"), fontsize=8, color=INK)
+        for axes, (name, maps) in zip(row[1:], heats.items(), strict=True):
+            drawn = _overlay(axes, record, maps[i], outline)
+            if masks is not None:
+                axes.set_xlabel(
+                    _share(shares[name][i], "heat", "nobody" if maps[i].any() else "no heat"), fontsize=8, color=INK
+                )
+    for axes, title in zip(grid[0], ("image", *heats), strict=True):
+        axes.set_title(title, fontsize=9, color=INK)
+    bar = figure.colorbar(drawn, ax=grid, shrink=min(1, 1.6 / len(records)), aspect=25, ticks=[0, 1])
+    bar.ax.set_yticklabels(["least", "most\nheat"], fontsize=8)
+    return figure
+
+
+def _must_match(count: int, heats: Mapping[str, np.ndarray], masks: Sequence[np.ndarray] | None) -> None:
+    if not count or not heats:
+        raise DataError("There are no images or no heat maps to show: pass records and maps of at least one network.")
+    numbers = {name: len(maps) for name, maps in heats.items()} | ({} if masks is None else {"masks": len(masks)})
+    wrong = [f"{number} of {name!r}" for name, number in numbers.items() if number != count]
+    if wrong:
+        raise DataError(f"There are {count} images but {', '.join(wrong)}: pass one map or mask for each image.")
+
+
+def _overlay(axes: Axes, record: Record, heat: np.ndarray | None, outline: np.ndarray | None) -> AxesImage:
+    """The image or, where there is heat, its grey shades below the heat's colours."""
+    pixels = _pixels(record)
+    extent = (0, 1, 0, 2)  # image, heat and mask may have different sizes
+    shown = axes.imshow(pixels if heat is None else pixels.mean(axis=2), cmap="gray", extent=extent)
+    if heat is not None:
+        shown = axes.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=extent)
+    if outline is not None and outline.any() and not outline.all():
+        axes.contour(outline, levels=[0.5], colors="white", linewidths=1, extent=extent, origin="upper")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    return shown
+
+
+def _share(share: float, what: str, otherwise: str) -> str:
+    return otherwise if np.isnan(share) else f"{100 * share:.0f} % of {what}"

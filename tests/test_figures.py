@@ -1,10 +1,12 @@
 import io
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from reid_lab import data, figures, retrieval
+from reid_lab import data, figures, passersby, retrieval
+from reid_lab.data.images import decode
 from reid_lab.errors import DataError
 
 
@@ -104,3 +106,94 @@ def test_thresholds_mark_the_false_match_rate_that_was_asked_for(result):
     assert (np.diff(curve.get_ydata()) >= 0).all()
     assert point.get_xdata()[0] <= 5
     assert point.get_ydata()[0] == pytest.approx(100 * result.roc.at(0.05).true_match_rate)
+
+
+@pytest.fixture(scope="module")
+def search(smoke, smoke_run):
+    """What a search among 12 images found for 3 queries, and the images."""
+    query, gallery = smoke.query[:3], smoke.gallery[:12]
+    features = [retrieval.extract(smoke_run.model, records) for records in (query, gallery)]
+    return retrieval.search(*features, k=4), query, gallery
+
+
+def test_what_a_search_found_is_drawn_with_scores_and_without_a_verdict(search):
+    found, query, gallery = search
+    figure = figures.found(found, query, gallery)
+    drawn(figure)
+    grid = np.array(figure.axes).reshape(3, 5)
+    for i, row in enumerate(grid):
+        assert row[0].get_title() == "query" and row[0].get_xlabel() == query[i].path.stem
+        assert np.array_equal(row[0].images[0].get_array(), figures._pixels(query[i]))
+        for rank, cell in enumerate(row[1:]):
+            record = gallery[found.indices[i, rank]]
+            assert cell.get_title().split() == [str(rank + 1), f"{found.scores[i, rank]:.2f}"]
+            assert np.array_equal(cell.images[0].get_array(), figures._pixels(record))
+    styles = {(cell.spines["left"].get_edgecolor(), cell.spines["left"].get_linestyle()) for cell in grid[:, 1:].flat}
+    assert len(styles) == 1
+    assert figures_colour(figures.MATCH) not in [colour[:3] for colour, _ in styles]
+    assert "cosine similarity" in figure.get_suptitle()
+
+
+def test_of_many_queries_the_first_are_drawn(search):
+    found, query, gallery = search
+    assert len(figures.found(found, query, gallery, queries=2).axes) == 2 * 5
+
+
+def test_a_long_file_name_is_shortened_in_the_middle_and_never_read_as_a_formula(search, tmp_path):
+    found, query, gallery = search
+    long = tmp_path / ("beginning" + 30 * "-" + "a $x_$ end.png")
+    shutil.copy(query[0].path, long)
+    figure = figures.found(found, [data.Record(long, 0), *query[1:]], gallery)
+    drawn(figure)
+    label = figure.axes[0].get_xlabel()
+    assert label.startswith("beginning"[:8]) and label.endswith("a $x_$ end") and len(label) <= 20
+
+
+@pytest.fixture
+def half_heated(smoke):
+    """Three queries, their masks, and heat on the upper half of each, none in the last."""
+    records = smoke.query[:3]
+    heats = np.zeros((3, 64, 32), np.float32)
+    heats[:2, :32] = 1
+    return records, [passersby.mask(record) for record in records], heats
+
+
+def test_heat_maps_have_a_row_per_image_and_a_column_per_network(half_heated):
+    records, _, heats = half_heated
+    figure = figures.heat_maps(records, {"average": heats, "max": 1 - heats})
+    drawn(figure)
+    cells = np.array(figure.axes[:-1]).reshape(3, 3)  # the last one is the colour bar
+    assert [cell.get_title() for cell in cells[0]] == ["image", "average", "max"]
+    assert all(len(cell.images) == 1 for cell in cells[:, 0]) and not any(cell.get_xlabel() for cell in cells.flat)
+    for i in range(3):
+        assert np.array_equal(cells[i, 0].images[0].get_array(), decode(records[i].path))
+        for cell, expected in zip(cells[i, 1:], (heats[i], 1 - heats[i]), strict=True):
+            picture, overlay = cell.images
+            assert np.array_equal(overlay.get_array(), expected) and overlay.get_clim() == (0, 1)
+            assert picture.get_extent() == overlay.get_extent() == cells[i, 0].images[0].get_extent()
+
+
+def test_heat_maps_outline_the_person_and_say_how_much_of_the_heat_lies_there(half_heated):
+    records, masks, heats = half_heated
+    masks[0], masks[1] = np.zeros((2, 128, 64), bool)  # the second one is a false alarm
+    masks[0][8:100, 10:50] = True
+    figure = figures.heat_maps(records, {"B": heats}, masks)
+    drawn(figure)
+    cells = np.array(figure.axes[:-1]).reshape(3, 2)
+    labels = [[cell.get_xlabel() for cell in row] for row in cells]
+    assert labels[0] == [f"{100 * masks[0].mean():.0f} % of area", f"{100 * 56 * 40 / (64 * 64):.0f} % of heat"]
+    assert labels[1] == ["nobody", "nobody"] and labels[2][1] == "no heat"
+    assert [[len(cell.collections) for cell in row] for row in cells] == [[1, 1], [0, 0], [1, 1]]
+    outline = np.concatenate([path.vertices for path in cells[0, 0].collections[0].get_paths()])
+    left, right, lowest, top = 10 / 64, 50 / 64, 2 - 100 / 64, 2 - 8 / 64  # of a picture 1 wide and 2 high
+    for found, expected in zip(outline.T, ((left, right), (lowest, top)), strict=True):
+        assert (found.min(), found.max()) == pytest.approx(expected, abs=1 / 64)
+
+
+def test_heat_maps_that_do_not_belong_to_the_images_are_refused(half_heated):
+    records, masks, heats = half_heated
+    with pytest.raises(DataError, match="3 images but 2 of 'max', 1 of 'masks'"):
+        figures.heat_maps(records, {"average": heats, "max": heats[:2]}, masks[:1])
+    for nothing in ({"records": [], "heats": {"B": heats}}, {"records": records, "heats": {}}):
+        with pytest.raises(DataError, match="no images or no heat maps"):
+            figures.heat_maps(**nothing)

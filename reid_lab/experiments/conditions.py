@@ -1,0 +1,463 @@
+"""What makes a network fail on Passersby: hidden people, turned bodies, cameras, shared clothes, backgrounds.
+
+Passersby knows the truth about every image, so a result can be taken apart by it. All functions give data frames in
+percent; "low" and "high" are the ends of 95 % bootstrap intervals that resample whole identities, because the
+queries of one person are not independent. They hold one data set and one training fixed: another seed may lie outside.
+Scores on Passersby say nothing about real people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.colors import rgb_to_hsv
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from reid_lab import passersby, retrieval
+from reid_lab.data import DISTRACTOR, JUNK, Benchmark, Record, normalise
+from reid_lab.data.images import decode
+from reid_lab.errors import DataError
+from reid_lab.figures import COLOURS
+from reid_lab.models.network import Network
+from reid_lab.passersby.people import ATTRIBUTES, block_of
+from reid_lab.progress import bar
+from reid_lab.retrieval import Result
+from reid_lab.retrieval.protocol import Protocol
+
+HIDDEN = {"0 %": 0.0, "0–10 %": 0.1, "10–25 %": 0.25, "over 25 %": 1.0}  # bins of the hidden share, by upper edge
+TURNED = {"0–30°": 30.0, "30–60°": 60.0, "60–90°": 90.0, "90–120°": 120.0, "120–150°": 150.0, "150–180°": 180.0}
+CLOTHES = (  # what a look-alike block shares
+    *("upper", "upper_colour", "second_colour", "pattern", "sleeves", "open_front", "lower", "lower_colour"),
+)
+COLOUR_OF = {  # compared together, as one sees them
+    **{"hat": "hat_colour", "bag": "bag_colour", "pattern": "second_colour"},
+    **{"front_logo": "logo_colour", "back_print": "logo_colour"},
+}
+RESAMPLES = 1000
+
+
+# --- Which queries fail ---
+def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean of values (n,): `groups` (n,), say identities, are resampled whole."""
+    _, place = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(place, values), np.bincount(place)
+    drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
+    low, high = np.quantile(drawn @ sums / (drawn @ counts), (0.025, 0.975))
+    return float(low), float(high)
+
+
+def per_query(result: Result, bench: Benchmark) -> pd.DataFrame:
+    """One row per query that has a match: its row of the truth table, `look_alike`, "mAP" and "rank-1" (0 or 100).
+
+    Raises DataError if the result knows no images, or the benchmark no truth about them.
+    """
+    query, _ = _truth(result, bench)
+    rows = query.assign(**{"mAP": 100 * result.ap, "rank-1": 100.0 * (result.ranks[:, 0] == 1)})
+    return rows.drop(rows.index[result.unmatched])
+
+
+def by(result: Result, bench: Benchmark, column: str, upper: Mapping[str, float] | None = None) -> pd.DataFrame:
+    """mAP and rank-1 with intervals, for each value of a truth column of the query, or for each bin of it.
+
+    Args:
+        column: of `per_query`, say "bag", "others" or "look_alike".
+        upper: name and upper edge (included) of each bin, ascending; None: every value is a bin.
+    """
+    rows = per_query(result, bench)
+    return _summary(rows, _bins(rows[column], upper), ("mAP", "rank-1"), "queries")
+
+
+def by_occlusion(result: Result, bench: Benchmark, upper: Mapping[str, float] = HIDDEN) -> pd.DataFrame:
+    """`by` the share of the query's person that things and other people hide."""
+    return by(result, bench, "occluded", upper)
+
+
+def _bins(values: pd.Series, upper: Mapping[str, float] | None) -> pd.Series:
+    return values if upper is None else pd.cut(values, [-np.inf, *upper.values()], labels=list(upper))
+
+
+def _summary(rows: pd.DataFrame, bins: pd.Series, scores: Sequence[str], counted: str) -> pd.DataFrame:
+    """Mean and interval of the columns `scores` in each bin that holds rows; `counted` names their number."""
+    found = {}
+    for name, part in rows.groupby(bins, observed=True):
+        line: dict[str, float] = {counted: len(part)}
+        for score in scores:
+            low, high = interval(part[score].to_numpy(float), part["pid"].to_numpy())
+            line |= {score: part[score].mean(), f"{score} low": low, f"{score} high": high}
+        found[name] = line
+    return pd.DataFrame.from_dict(found, orient="index").astype({counted: int}).rename_axis(bins.name)
+
+
+def _truth(result: Result, bench: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of the truth table, with `look_alike`, for the result's query and gallery images, in their order."""
+    if result.query is None or result.gallery is None:
+        raise DataError("This result knows no images; conditions need one from retrieval.evaluate(model, benchmark).")
+    if bench.truth is None:
+        raise DataError(f"{bench.name} has no table of truth; conditions need a Passersby benchmark.")
+    table = bench.truth.assign(group=_groups(bench.truth))
+    wearers = table[table["pid"] > 0].groupby("group")["pid"].nunique()
+    table["look_alike"] = table["group"].map(wearers).gt(1)
+    for column in ("view_angle", "height"):  # false alarms have none
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+    query, gallery = ([bench.relative(record) for record in records] for records in (result.query, result.gallery))
+    foreign = [path for path in (*query, *gallery) if path not in table.index]
+    if foreign:
+        raise DataError(f"{bench.name} does not know {foreign[0]}: give the benchmark that was evaluated.")
+    return table.loc[query].reset_index(), table.loc[gallery].reset_index()
+
+
+def _groups(truth: pd.DataFrame) -> pd.Series:
+    """A text for each image that is alike for the look-alikes of one block, and for nobody else."""
+    block = truth["pid"].map(lambda pid: str(block_of(pid)) if pid > 0 else "-")
+    return block.str.cat([truth[name].astype(str) for name in CLOTHES], sep="|")
+
+
+# --- Which matches are missed ---
+def pairs(result: Result, bench: Benchmark) -> pd.DataFrame:
+    """One row per query and match: pid, places and cameras of both, `turned` (0 .. 180 degrees between the two body
+    directions), `rank` and `wrong_before` (images of others ranked before the match).
+
+    The last two are NaN for matches beyond the `top` images that the result keeps.
+    """
+    query, gallery = _truth(result, bench)
+    assert result.query is not None and result.gallery is not None  # _truth has looked
+    matches, _ = Protocol.of(result.query, result.gallery).positives_and_junk(slice(None))
+    keys = matches.queries * len(gallery) + matches.gallery  # ascending
+    rows, places = np.nonzero(result.matches.correct)
+    at = np.searchsorted(keys, rows * len(gallery) + result.matches.indices[rows, places])
+    rank, wrong_before = np.full(len(keys), np.nan), np.full(len(keys), np.nan)
+    rank[at] = places + 1
+    wrong_before[at] = places + 1 - result.matches.correct.cumsum(1)[rows, places]
+    one, other = query.loc[matches.queries], gallery.loc[matches.gallery]
+    return pd.DataFrame(
+        {
+            "pid": one["pid"].to_numpy(),
+            "query": matches.queries,
+            "match": matches.gallery,
+            "query_camid": one["camid"].to_numpy(),
+            "match_camid": other["camid"].to_numpy(),
+            "turned": _turned(one["view_angle"].to_numpy(), other["view_angle"].to_numpy()),
+            "rank": rank,
+            "wrong_before": wrong_before,
+        }
+    )
+
+
+def by_angle(result: Result, bench: Benchmark, k: int = 10, upper: Mapping[str, float] = TURNED) -> pd.DataFrame:
+    """Share of matches found among the first k images, by how far the body has turned between query and match.
+
+    Raises DataError if the result keeps fewer than k images of a query.
+    """
+    _keeps(result, k)
+    rows = pairs(result, bench)
+    rows[f"found in {k}"] = 100.0 * (rows["rank"] <= k)
+    return _summary(rows, _bins(rows["turned"], upper), (f"found in {k}",), "pairs")
+
+
+def _turned(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Degrees 0 .. 180 between two directions in degrees."""
+    return np.abs((one - other + 180) % 360 - 180)
+
+
+def _keeps(result: Result, images: int) -> None:
+    if result.matches.indices.shape[1] < images:
+        raise DataError(
+            f"This result keeps the first {result.matches.indices.shape[1]} images of each query, and {images} are "
+            f"needed: evaluate with top={images}."
+        )
+
+
+# --- Cameras ---
+def _within(result: Result, camids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """AP and rank-1 (q,), percent, when the gallery holds these cameras only; NaN for queries without a match."""
+    matches = result.matches
+    kept = np.isin(matches.camids, camids) & (matches.indices >= 0)
+    correct = matches.correct & kept
+    rank, matched = kept.cumsum(1), correct.any(1)
+    precision = np.where(correct, correct.cumsum(1) / np.maximum(rank, 1), 0.0)
+    ap = precision.sum(1) / np.maximum(correct.sum(1), 1)
+    first = (correct & (rank == 1)).any(1)
+    return tuple(np.where(matched, 100.0 * values, np.nan) for values in (ap, first))  # type: ignore[return-value]
+
+
+def by_cameras(result: Result, score: str = "mAP") -> pd.DataFrame:
+    """mAP or rank-1 of queries of one camera (rows) in a gallery of one other camera (columns); NaN on the diagonal.
+
+    Args:
+        result: of `retrieval.evaluate(model, bench, top=len(bench.gallery))`: the whole ranking is needed.
+
+    Raises DataError for a result that keeps less.
+    """
+    cameras = _cameras(result)
+    columns = {camera: _within(result, [camera])[score == "rank-1"] for camera in cameras}
+    table = pd.DataFrame(columns).groupby(pd.Series(result.query_camids, name="query camera")).mean()
+    return table.rename_axis(columns="gallery camera")
+
+
+def by_gallery_cameras(result: Result) -> pd.DataFrame:
+    """mAP and rank-1 when only k cameras stay in the gallery: means over all sets of k, and the worst and best mAP.
+
+    Queries whose matches all leave are left out: `queries` is how many stay, in the mean. Args as for `by_cameras`.
+    """
+    cameras, found = _cameras(result), {}
+    for k in range(1, len(cameras) + 1):
+        scores = [_within(result, kept) for kept in combinations(cameras, k)]
+        means = np.array([[np.isfinite(ap).sum(), np.nanmean(ap), np.nanmean(first)] for ap, first in scores])
+        queries, m_ap, rank_1 = means.mean(0)
+        line = {"sets": len(scores), "queries": queries, "mAP": m_ap, "rank-1": rank_1}
+        found[k] = line | {"mAP worst": means[:, 1].min(), "mAP best": means[:, 1].max()}
+    return pd.DataFrame.from_dict(found, orient="index").astype({"sets": int}).rename_axis("cameras")
+
+
+def _cameras(result: Result) -> list[int]:
+    if result.gallery is None:
+        raise DataError("This result knows no images; conditions need one from retrieval.evaluate(model, benchmark).")
+    _keeps(result, len(result.gallery))
+    return sorted({record.camid for record in result.gallery})
+
+
+# --- What errors have in common with their queries ---
+def errors_by_attributes(result: Result, bench: Benchmark) -> pd.DataFrame:
+    """What wrong first answers share with their query, against what a random wrong gallery image shares with it.
+
+    One row per attribute of the person, and three of the circumstances: the camera, a body direction within 45
+    degrees, a look-alike of the query. Columns: `errors` (wrong first answers that show somebody), `shared` with its
+    interval, `random`, and `ratio` = shared / random. A ratio of 1: the network is not misled by it.
+
+    Raises DataError as `per_query` does, or if there is no such error.
+    """
+    query, gallery = _truth(result, bench)
+    first = result.matches.indices[:, 0]
+    wrong = np.flatnonzero(~result.matches.correct[:, 0] & np.isfinite(result.ap) & (first >= 0))
+    wrong = wrong[(gallery["shows"] != "background").to_numpy()[first[wrong]]]
+    if not len(wrong):
+        raise DataError("No first answer is wrong, so there are no errors to explain: rank a harder benchmark.")
+    query, pids = query.loc[wrong], query.loc[wrong, "pid"].to_numpy()
+    others = (gallery["pid"].to_numpy() != pids[:, None]) & gallery["pid"].ne(JUNK).to_numpy()
+    others &= gallery["shows"].ne("background").to_numpy()  # (errors, gallery)
+    found = {}
+    for name, alike in _comparisons(query, gallery):
+        shared = 100.0 * alike[np.arange(len(wrong)), first[wrong]]
+        random = 100.0 * ((alike & others).sum(1) / others.sum(1)).mean()
+        low, high = interval(shared, pids)
+        line = {"shared": shared.mean(), "shared low": low, "shared high": high, "random": random}
+        found[name] = {"errors": len(wrong)} | line | {"ratio": shared.mean() / random if random else np.nan}
+    table = pd.DataFrame.from_dict(found, orient="index").astype({"errors": int}).rename_axis("shares with its query")
+    return table.sort_values("ratio", ascending=False)
+
+
+def _comparisons(query: pd.DataFrame, gallery: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    """Names of what two images may share, and which of them do, (queries, gallery) bool."""
+
+    def equal(one: pd.Series, other: pd.Series) -> np.ndarray:
+        codes, _ = pd.factorize(pd.concat([one, other]).astype(str))  # whole numbers compare faster than texts
+        return codes[: len(one), None] == codes[None, len(one) :]
+
+    for name in ATTRIBUTES:
+        if name == "height":
+            apart = np.abs(query[name].to_numpy()[:, None] - gallery[name].to_numpy())
+            yield "height within 5 cm", apart <= 0.05
+        elif name not in COLOUR_OF.values():
+            yield name, equal(_seen(query, name), _seen(gallery, name))
+    yield "look-alike", equal(query["group"], gallery["group"])
+    yield "camera", equal(query["camid"], gallery["camid"])
+    turned = _turned(query["view_angle"].to_numpy()[:, None], gallery["view_angle"].to_numpy())
+    yield "direction within 45°", turned <= 45
+
+
+def _seen(rows: pd.DataFrame, name: str) -> pd.Series:
+    """An attribute as one sees it: with the colour that belongs to it, where there is something to be coloured."""
+    if name not in COLOUR_OF:
+        return rows[name]
+    return rows[name].where(rows[name].isin(["none", "plain"]), rows[name] + " " + rows[COLOUR_OF[name]])
+
+
+# --- Is the background a shortcut? Is colour enough? ---
+def background_shortcut(
+    model: Network, bench: Benchmark, identities: int | None = 60, donors: int = 120, seed: int = 0
+) -> pd.DataFrame:
+    """The same ranking when every query and gallery image gets another background, no background, or nobody in it.
+
+    plain                the images as they are
+    same camera          each person cut out and put into a training image of the same camera that was emptied
+    other camera         the same with another camera: compare it with "same camera", which suffers as much from the
+                         cutting and from the light of other hours
+    flat                 the person on the mean colour
+    background alone     the image, its person removed: every row of pixels bridges the hole (shadows stay)
+    chance               random descriptors
+
+    Columns: `queries`; mAP with its interval, and rank-1; both when images of the query's own camera count, too; and
+    the share of wrong first answers that come from the query's own camera. In percent.
+
+    Args:
+        identities: how many people, drawn at random, and that share of distractors and junk; None: all.
+        donors: training images whose backgrounds are used.
+
+    Raises DataError if the images are not Passersby's.
+    """
+    small = _sample(bench, identities, seed)
+    records = [*small.query, *small.gallery]
+    random = np.random.default_rng(seed)
+    given = [bench.train[place] for place in random.permutation(len(bench.train))[:donors]]
+    images, masks = _pixels(records), _masks(records)
+    emptied = _without(_pixels(given), _masks(given))
+    cameras, places = (np.array([record.camid for record in part]) for part in (records, given))
+    mean = images.mean((0, 1, 2)).astype(np.uint8)
+
+    def on(background: np.ndarray) -> Tensor:
+        return _describe(model, np.where(masks[..., None], images, background))
+
+    rows = {"plain": _describe(model, images)}
+    rows["same camera"] = on(emptied[_draw(random, cameras[:, None] == places)])
+    rows["other camera"] = on(emptied[_draw(random, cameras[:, None] != places)])
+    rows["flat"] = on(mean)
+    rows["background alone"] = _describe(model, _without(images, masks))
+    rows["chance"] = torch.from_numpy(random.standard_normal((len(records), 64)))
+    return pd.concat([_scores(name, features, small) for name, features in rows.items()])
+
+
+def colour_alone(bench: Benchmark, person: bool = False, stripes: int = 6) -> pd.DataFrame:
+    """What `histogram_features` alone reach, with and without the same-camera rule; columns as above.
+
+    Args:
+        person: also by the colours of the person's own pixels, which only the truth knows.
+    """
+    records = [*bench.query, *bench.gallery]
+    rows = [_scores("colours of the image", histogram_features(records, stripes), bench)]
+    if person:
+        rows += [_scores("colours of the person", histogram_features(records, stripes, _masks(records)), bench)]
+    return pd.concat(rows)
+
+
+def histogram_features(
+    records: Sequence[Record],
+    stripes: int = 6,
+    masks: np.ndarray | None = None,
+    bins: tuple[int, int, int] = (8, 4, 4),
+) -> Tensor:
+    """Colours of horizontal stripes, (N, stripes * product of bins) float32: roots of HSV histograms.
+
+    So the cosine similarity of two images is the mean Bhattacharyya coefficient of their stripes.
+
+    Args:
+        masks: (N, 128, 64) bool, which pixels count; an image in which none does counts whole.
+        bins: of hue, saturation and value.
+    """
+    images = _pixels(records)
+    features = np.zeros((len(images), stripes * int(np.prod(bins))), np.float32)
+    stripe = (np.arange(images.shape[1]) * stripes // images.shape[1])[:, None]  # of each row of pixels
+    for i, image in enumerate(images):
+        hsv = np.minimum((rgb_to_hsv(image / 255.0) * bins).astype(int), np.array(bins) - 1)
+        cells = stripe * np.prod(bins) + np.ravel_multi_index(tuple(np.moveaxis(hsv, 2, 0)), bins)
+        cells = cells[masks[i]] if masks is not None and masks[i].any() else cells.ravel()
+        features[i] = np.bincount(cells, minlength=features.shape[1])
+    totals = features.reshape(len(images), stripes, -1).sum(2).repeat(features.shape[1] // stripes, 1)
+    return torch.from_numpy(np.sqrt(features / np.maximum(totals, 1)))
+
+
+def _scores(name: str, features: Tensor, bench: Benchmark) -> pd.DataFrame:
+    labels = Protocol.of(bench.query, bench.gallery)
+    parts = features[: len(bench.query)], features[len(bench.query) :], labels.query_pids, labels.gallery_pids
+    result = retrieval.rank(*parts, labels.query_camids, labels.gallery_camids)
+    free = retrieval.rank(*parts)
+    matched = np.isfinite(result.ap)
+    wrong = matched & ~result.matches.correct[:, 0]
+    own = result.matches.camids[wrong, 0] == result.query_camids[wrong]
+    low, high = interval(result.ap[matched], result.query_pids[matched])
+    row = {"mAP": result.mAP, "mAP low": low, "mAP high": high, "rank-1": result.rank(1)}
+    row |= {"mAP, own camera too": free.mAP, "rank-1, own camera too": free.rank(1)}
+    row |= {"errors from own camera": own.mean() if len(own) else np.nan}
+    table = 100.0 * pd.DataFrame(row, index=pd.Index([name], name="images"))
+    table.insert(0, "queries", int(matched.sum()))
+    return table
+
+
+def _sample(bench: Benchmark, identities: int | None, seed: int) -> Benchmark:
+    """Some people with all their images, and the same share of distractors and junk."""
+    random, pids = np.random.default_rng(seed), np.unique([record.pid for record in bench.query])
+    if identities is None or identities >= len(pids):
+        return bench
+    kept = set(random.permutation(pids)[:identities].tolist())
+    share = identities / len(pids)
+
+    def stays(record: Record) -> bool:
+        return random.random() < share if record.pid in (JUNK, DISTRACTOR) else record.pid in kept
+
+    query, gallery = ([record for record in part if stays(record)] for part in (bench.query, bench.gallery))
+    return replace(bench, query=query, gallery=gallery)
+
+
+def _draw(random: np.random.Generator, allowed: np.ndarray) -> np.ndarray:
+    """For each row of allowed (n, m) bool, one of its places at random; where it has none, any place."""
+    return np.where(allowed, random.random(allowed.shape), -random.random(allowed.shape)).argmax(1)
+
+
+def _pixels(records: Sequence[Record]) -> np.ndarray:
+    """(N, 128, 64, 3) uint8."""
+    return np.stack([decode(record.path, (128, 64)) for record in records])
+
+
+def _masks(records: Sequence[Record]) -> np.ndarray:
+    """(N, 128, 64) bool, drawn again."""
+    return np.stack([passersby.mask(record) for record in bar(records, len(records), "masks", "image")])
+
+
+def _without(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    """The images with their person removed: every row of pixels goes straight on from one side to the other."""
+    emptied, columns = images.copy(), np.arange(images.shape[2])
+    for image, row in zip(*np.nonzero(masks.any(2)), strict=True):
+        hole = masks[image, row]
+        known = columns[~hole] if not hole.all() else columns
+        for channel in emptied[image, row].T:  # views
+            channel[hole] = np.interp(columns[hole], known, channel[known])
+    return emptied
+
+
+def _describe(model: Network, images: np.ndarray, batch_size: int = 64) -> Tensor:
+    """Descriptors (N, d) of images (N, H, W, 3) uint8, resized as `retrieval.extract` does."""
+    device, (height, width) = next(model.parameters()).device, model.input_size
+    if images.shape[1:3] != (height, width):
+        resized = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in images]
+        images = np.stack([np.asarray(image) for image in resized])
+    batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(batch_size)
+    with torch.inference_mode():
+        return torch.cat([model.describe(normalise(batch.to(device))).float().cpu() for batch in batches])
+
+
+# --- Figure ---
+def conditions_figure(
+    tables: Mapping[str, pd.DataFrame], score: str = "mAP", x: str | None = None, y: str | None = None
+) -> Figure:
+    """One score with its intervals, bin by bin, for several methods; beneath each bin, how many it counts.
+
+    Args:
+        tables: by name of the method, all of one benchmark, from `by`, `by_occlusion`, `by_angle` or
+            `background_shortcut`.
+        score: a column that has "low" and "high" beside it.
+        x, y: labels of the axes; by default the table's own.
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    first = next(iter(tables.values()))
+    for i, (name, table) in enumerate(tables.items()):
+        table = table.reindex(first.index)
+        place = np.arange(len(table)) + (i + 0.5) / len(tables) / 2 - 0.25  # side by side within a bin
+        below, above = table[score] - table[f"{score} low"], table[f"{score} high"] - table[score]
+        colour, sign = COLOURS[i % len(COLOURS)], "osD^v<>"[i % 7]
+        axes.errorbar(place, table[score], [below, above], label=name, color=colour, fmt=sign, capsize=3)
+    counts = first.iloc[:, 0]
+    axes.set_xticks(range(len(first)), [f"{bin}\n({count:,})" for bin, count in counts.items()])
+    axes.set(xlim=(-0.6, len(first) - 0.4), ylabel=y or f"{score}, %")
+    axes.set_xlabel(f"{x or first.index.name} (number of {counts.name})")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend()
+    return figure

@@ -1,0 +1,72 @@
+"""The grids' pictures, each drawn from its table alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from reid_lab.errors import DataError
+from reid_lab.experiments.grids import grid
+from reid_lab.experiments.job import RANKS
+from reid_lab.figures import COLOURS, LINES, axes_of, dress
+
+
+def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
+    """The picture of the grid ``name`` at ``size``: a curve over the rates for erasing, else a dot for every run.
+
+    Raises:
+        DataError: nothing is recorded at that size.
+    """
+    some = rows[rows["size"] == size] if len(rows) else rows
+    if not len(some):
+        raise DataError(
+            f"No run of {name} at size {size} is recorded: python -m reid_lab ablate {name} --size {size} records them."
+        )
+    return erasing(some) if name == "erasing" else dots(some, grid(name).title)
+
+
+def dots(rows: pd.DataFrame, title: str, metrics: Sequence[str] = ("rank-1", "mAP")) -> Figure:
+    """One line per variant, a dot per seed, a bar at the mean: what a seed is worth is there to be seen."""
+    labels = list(dict.fromkeys(rows["variant"]))
+    figure = Figure(figsize=(9, 1.2 + 0.42 * len(labels)), layout="constrained")
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axis, metric in zip(axes, metrics, strict=True):
+        for place, label in enumerate(labels):
+            values = rows.loc[rows["variant"] == label, metric]
+            axis.plot(values, np.full(len(values), place), "o", color=COLOURS[0], alpha=0.6, markersize=6)
+            axis.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color=COLOURS[1], linewidth=3)
+        dress(axis, f"{metric}, %", "")
+    axes[0].set_yticks(range(len(labels)), labels)
+    axes[0].invert_yaxis()
+    figure.suptitle(f"{title}\n(dots: seeds; bars: means)", fontsize=11)
+    return figure
+
+
+def erasing(rows: pd.DataFrame) -> Figure:
+    """Accuracy over the probability of erasing (paper A, Table 2): every seed, and the mean."""
+    figure, axes = axes_of("probability of random erasing", "%")
+    rates = rows.assign(rate=rows["variant"].astype(float)).sort_values("rate")
+    for metric, colour, line in zip(("rank-1", "mAP"), COLOURS, LINES, strict=False):
+        means = rates.groupby("rate")[metric].mean()
+        axes.plot(means.index, means, color=colour, linestyle=line, linewidth=2, label=f"{metric}, mean of seeds")
+        axes.plot(rates["rate"], rates[metric], "o", color=colour, alpha=0.45, markersize=5)
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    return figure
+
+
+def cmc(rows: pd.DataFrame, size: str) -> Figure:
+    """Cumulative matching characteristics of every variant, mean of the seeds (paper B, Fig. 5)."""
+    figure, axes = axes_of("rank", "queries with a match, %")
+    some = rows[rows["size"] == size]
+    columns = [f"rank-{k}" for k in RANKS]
+    for i, (label, of_one) in enumerate(some.groupby("variant", sort=False)):
+        colour, line = COLOURS[i % len(COLOURS)], LINES[i // len(COLOURS)]
+        axes.plot(RANKS, of_one[columns].mean(), color=colour, linestyle=line, marker="o", markersize=4, label=label)
+    axes.set_xscale("log")
+    axes.set_xticks(RANKS, [str(k) for k in RANKS])
+    axes.legend(fontsize=8)
+    return figure

@@ -1,0 +1,325 @@
+"""Running a grid: what is recorded is not run again, what was interrupted goes on, what is left is shared out.
+
+A grid's table is ``NAME.csv``, one row per (variant, size, seed). Each job is a process of its own, so that several
+share a large GPU, or the cores of a CPU, and none can spoil another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from reid_lab import data
+from reid_lab.errors import RecipeError, TrainingError
+from reid_lab.experiments.grids import GRIDS, Grid
+from reid_lab.home import lock, runs_folder, write_text
+from reid_lab.progress import bar
+from reid_lab.training import pick_device
+from reid_lab.training.recipes import Recipe
+from reid_lab.training.runs import finished, read_history, run_folder
+
+KEYS = ["variant", "size", "seed"]
+RERANKED = ", re-ranked"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A run that a grid wants."""
+
+    grid: str
+    variant: str
+    size: str
+    seed: int
+    recipe: Recipe
+    rerank: bool
+
+    @property
+    def name(self) -> str:
+        """How a person calls it."""
+        return f"{self.grid}: {self.variant}, seed {self.seed}"
+
+    def folder(self, runs: Path | str | None = None) -> Path:
+        """Where its run is kept."""
+        return run_folder(self.recipe, _benchmark(_data_size(self.size), self.seed), self.seed, runs)
+
+
+def figures_folder() -> Path:
+    """Where tables and pictures are kept: ``figures`` in the checkout, else where one stands."""
+    checkout = Path(__file__).resolve().parents[2]
+    return (checkout if (checkout / "notebooks").is_dir() else Path.cwd()) / "figures"
+
+
+def jobs(grid: Grid, size: str, seeds: Sequence[int]) -> list[Job]:
+    """All runs of a grid, seed by seed, so that a part of them is already a comparison."""
+    return [
+        Job(grid.name, label, size, seed, recipe, label in grid.reranked)
+        for seed in seeds
+        for label, recipe in grid.variants(size).items()
+    ]
+
+
+def table(name: str, folder: Path | str | None = None) -> pd.DataFrame:
+    """What is recorded of a grid; an empty table where nothing is."""
+    path = Path(folder or figures_folder()) / f"{name}.csv"
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=KEYS)
+
+
+def missing(wanted: Sequence[Job], folder: Path | str | None = None) -> list[Job]:
+    """The jobs that are not recorded yet."""
+    recorded = {name: set(table(name, folder)[KEYS].itertuples(index=False, name=None)) for name in GRIDS}
+    return [job for job in wanted if (job.variant, job.size, job.seed) not in recorded[job.grid]]
+
+
+def plan(wanted: Sequence[Job], folder: Path | str | None = None, runs: Path | str | None = None) -> pd.DataFrame:
+    """One row per job: whether it is recorded, trained, interrupted or to do, and how many minutes it should take.
+
+    The estimate is the mean of what recorded runs of the method, backbone and size took, per epoch; NaN where there is
+    none.
+    """
+    left = {job.name for job in missing(wanted, folder)}
+    rates, rows = _minutes_per_epoch(folder), []
+    for job in wanted:
+        where = job.folder(runs)
+        state = "trained" if finished(where) else "interrupted" if where.is_dir() else "to do"
+        state = state if job.name in left else "recorded"
+        per_epoch = rates.get((job.recipe.method, job.size), float("nan"))
+        minutes = 0.0 if state in ("recorded", "trained") else per_epoch * job.recipe.epochs
+        keys = {name: getattr(job, name) for name in ("grid", *KEYS)}
+        rows.append(keys | {"run": where.name, "state": state, "minutes": minutes})
+    return pd.DataFrame(rows)
+
+
+def run(
+    wanted: Sequence[Job],
+    *,
+    device: str | None = None,
+    runs: Path | str | None = None,
+    folder: Path | str | None = None,
+    minutes: float | None = None,
+    workers: int | None = None,
+    say: Callable[[str], object] = lambda line: None,
+) -> int:
+    """Run the jobs that are not recorded, and record each as soon as it is done.
+
+    Args:
+        wanted: from :func:`jobs`, of one grid or of several.
+        device: default the GPU where there is one.
+        runs: folder of the runs; default as in ``training.fit``.
+        folder: of the tables; default ``figures`` in the checkout.
+        minutes: stop after so long. What is in progress is interrupted, and resumed by the next call.
+        workers: jobs at once; default one per CPU core, or four on a GPU.
+        say: called with a line about each job.
+
+    Returns:
+        How many jobs are still to do.
+
+    Raises:
+        TrainingError: a job failed; the others have been recorded.
+    """
+    target = pick_device(device)
+    runs, folder = Path(runs or runs_folder()), Path(folder or figures_folder())
+    workers = workers or (4 if target.type == "cuda" else max(1, torch.get_num_threads()))
+    waiting = missing(wanted, folder)
+    say(f"{len(wanted) - len(waiting)} of {len(wanted)} runs are recorded; {workers} at a time on {target}")
+    for job in list(waiting):  # data are generated here, once, before anybody needs them
+        known = _known(job, folder, runs)
+        if known:
+            record(job, known, folder)
+            waiting.remove(job)
+    deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+    with _Workers(target, runs, folder, workers, say) as team, _bar_of(waiting, runs) as shown:
+        while (waiting and time.monotonic() < deadline) or team.busy:
+            while (ready := team.next_of(waiting)) and time.monotonic() < deadline:
+                waiting.remove(ready)
+                team.start(ready)
+            if time.monotonic() >= deadline:
+                waiting += team.interrupt()
+            team.collect()
+            shown()
+            time.sleep(0.5)
+        failed = team.failed
+    if failed:
+        raise TrainingError(f"{len(failed)} runs failed; the first, {failed[0][0].name}: {failed[0][1]}")
+    return len(missing(wanted, folder))
+
+
+class _Workers:
+    """The processes at work, and what becomes of them."""
+
+    def __init__(self, device: torch.device, runs: Path, folder: Path, most: int, say: Callable[[str], object]) -> None:
+        self.device, self.runs, self.folder, self.most, self.say = device, runs, folder, most, say
+        self.busy: list[tuple[Job, subprocess.Popen[str]]] = []
+        self.failed: list[tuple[Job, str]] = []
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.interrupt()
+
+    def next_of(self, waiting: Sequence[Job]) -> Job | None:
+        """The first job for which there is room, and whose run nobody is training just now for another grid."""
+        if len(self.busy) >= self.most:
+            return None
+        training = {job.folder(self.runs) for job, _ in self.busy}
+        return next((job for job in waiting if job.folder(self.runs) not in training), None)
+
+    def start(self, job: Job) -> None:
+        order = {
+            "recipe": job.recipe.to_json(),
+            "size": _data_size(job.size),
+            "seed": job.seed,
+            "device": str(self.device),
+            "runs": str(self.runs),
+            "rerank": job.rerank,
+        }
+        threads = max(1, torch.get_num_threads() // self.most)
+        root = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reid_lab.experiments.job"],
+            env=os.environ | {"OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1", "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(order))
+        process.stdin.close()
+        process.stdin = None  # communicate() must not flush what is closed
+        self.busy.append((job, process))
+
+    def collect(self) -> None:
+        """Record what has finished."""
+        for job, process in [one for one in self.busy if one[1].poll() is not None]:
+            self.busy.remove((job, process))
+            rows, errors = process.communicate()
+            if process.returncode == 0:
+                found = [json.loads(line) for line in rows.splitlines()]
+                record(job, found, self.folder)
+                self.say(f"{job.name}: rank-1 {found[0]['rank-1']:.1f}, mAP {found[0]['mAP']:.1f}")
+            elif "KeyboardInterrupt" not in errors:
+                self.failed.append((job, errors.strip().splitlines()[-1] if errors.strip() else "it was killed"))
+                self.say(f"{job.name} failed: {self.failed[-1][1]}")
+
+    def interrupt(self) -> list[Job]:
+        """Stop all; they leave checkpoints. Returns their jobs."""
+        stopped = [job for job, _ in self.busy]
+        for _, process in self.busy:
+            process.send_signal(signal.SIGTERM)
+        for job, process in self.busy:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=60)
+            process.kill()
+            self.say(f"{job.name}: interrupted, to be resumed")
+        self.busy = []
+        return stopped
+
+
+def record(job: Job, found: Sequence[dict[str, Any]], folder: Path) -> None:
+    """Add a job's rows to its grid's table, which is written whole; other processes may record at the same time."""
+    path = folder / f"{job.grid}.csv"
+    rows = [
+        {
+            "variant": job.variant + (RERANKED if row["reranked"] else ""),
+            "size": job.size,
+            "seed": job.seed,
+            **{name: value for name, value in row.items() if name != "reranked"},
+        }
+        for row in found
+    ]
+    with lock(path):
+        merged = merge([table(job.grid, folder), pd.DataFrame(rows)])
+        write_text(path, _in_order(merged, job.grid).to_csv(index=False))
+
+
+def _known(job: Job, folder: Path, runs: Path) -> list[dict[str, Any]]:
+    """The rows that another grid has recorded of the same run; empty where none has, or not re-ranked."""
+    name = job.folder(runs).name
+    for other in GRIDS:
+        recorded = table(other, folder)
+        rows = recorded[recorded["run"] == name] if len(recorded) else recorded
+        found = [
+            {column: value for column, value in row.items() if column not in KEYS}
+            | {"reranked": str(row["variant"]).endswith(RERANKED)}
+            for row in rows.to_dict("records")
+        ]
+        found = [row for row in found if job.rerank or not row["reranked"]]
+        if len(found) > job.rerank:
+            return found
+    return []
+
+
+def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of one grid, from several machines, as one: the first row of each (variant, size, seed) counts."""
+    filled = [one for one in tables if len(one)]
+    together = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=KEYS)
+    return together.drop_duplicates(KEYS, keep="first")
+
+
+def shard(wanted: Sequence[Job], which: str | None) -> list[Job]:
+    """The part ``"2/8"``: the second of eight shares of the jobs. Raises RecipeError for anything else."""
+    if which is None:
+        return list(wanted)
+    part, _, parts = which.partition("/")
+    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+        raise RecipeError(f"The shard is {which!r}; give K/N, such as 2/8 for the second of eight shares.")
+    return list(wanted)[int(part) - 1 :: int(parts)]
+
+
+def _in_order(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """By size, then the grid's own order of variants, then seed."""
+
+    def place(row: pd.Series) -> tuple[str, int, str, int]:
+        labels = list(GRIDS[name].variants(row["size"]))
+        plain = row["variant"].removesuffix(RERANKED)
+        return row["size"], labels.index(plain) if plain in labels else len(labels), row["variant"], row["seed"]
+
+    order = sorted(range(len(rows)), key=lambda i: place(rows.iloc[i]))
+    return rows.iloc[order].reset_index(drop=True)
+
+
+def _data_size(size: str) -> str:
+    return "full" if size == "paper" else size
+
+
+@functools.lru_cache
+def _benchmark(size: str, seed: int) -> data.Benchmark:
+    return data.passersby(size, seed=seed)
+
+
+def _minutes_per_epoch(folder: Path | str | None) -> dict[tuple[str, str], float]:
+    """By method and size, of everything that is recorded."""
+    known = [table(name, folder) for name in GRIDS]
+    rows = pd.concat([one for one in known if len(one)] or [pd.DataFrame(columns=["run", "size", "minutes", "epochs"])])
+    method = rows["run"].str.split("-").str[0] if len(rows) else rows["run"]
+    rates = (rows["minutes"] / rows["epochs"]).groupby([method, rows["size"]]).mean()
+    return dict(zip(rates.index.tolist(), rates.tolist(), strict=True))
+
+
+@contextlib.contextmanager
+def _bar_of(waiting: Sequence[Job], runs: Path) -> Iterator[Callable[[], None]]:
+    """A bar in epochs of all runs, read off their histories."""
+    folders = {job.folder(runs): job.recipe.epochs for job in waiting}
+    with bar(total=sum(folders.values()), description="epochs of the grid", unit="epoch") as shown:
+
+        def look() -> None:
+            done = sum(len(read_history(folder)) for folder in folders)
+            if done != shown.n:
+                shown.update(done - shown.n)
+
+        yield look

@@ -1,0 +1,115 @@
+"""From the runs of a grid to a table one may quote: mean, deviation, and what the seeds can tell apart.
+
+Every seed is both a training and a data set of its own, and all variants see the same seeds. So the deviation that
+counts is what remains when each variant's mean and each seed's mean are taken away, over all variants of the grid
+(a two-way analysis of variance without replication). A difference of two variants is called separated where it is
+larger than Student's t for 95 % allows. With many pairs some will be separated by luck: one in twenty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from reid_lab.errors import DataError
+from reid_lab.experiments.grids import grid
+from reid_lab.experiments.runner import RERANKED
+
+METRICS = ["rank-1", "rank-5", "rank-10", "mAP", "mINP"]
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``metric`` of variant ``one`` less that of ``other``, in points, and half the width of its interval."""
+
+    one: str
+    other: str
+    metric: str
+    points: float
+    half_width: float
+    seeds: int
+
+    @property
+    def separated(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return abs(self.points) > self.half_width
+
+    def __str__(self) -> str:
+        sign = "above" if self.points > 0 else "below"
+        where = f"{abs(self.points):.1f} ± {self.half_width:.1f} points of {self.metric} {sign} {self.other}"
+        return f"{self.one}: {where} ({self.seeds} seeds): " + ("separated" if self.separated else "not separated")
+
+
+def variants(rows: pd.DataFrame, size: str) -> pd.DataFrame:
+    """One row per variant at ``size``, in the grid's order: seeds, mean and deviation of each metric, and its cost."""
+    some = rows[rows["size"] == size]
+    found = []
+    for label, of_one in some.groupby("variant", sort=False):
+        row: dict[str, object] = {"variant": label, "seeds": of_one["seed"].nunique()}
+        for metric in METRICS:
+            row |= {metric: of_one[metric].mean(), f"{metric} sd": of_one[metric].std(ddof=1)}
+        row |= {name: of_one[name].iloc[0] for name in ("descriptor", "parameters", "epochs")}
+        found.append(row | {"minutes": of_one["minutes"].mean()})
+    return pd.DataFrame(found).set_index("variant") if found else pd.DataFrame()
+
+
+def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str = "mAP") -> Difference:
+    """How ``one`` compares with ``other`` over the seeds that both have.
+
+    Raises:
+        DataError: fewer than two seeds have both, or one is not recorded.
+    """
+    values = _values(rows, size, metric)
+    for label in (one, other):
+        if label not in values:
+            raise DataError(f"No run of {label!r} at size {size} is recorded; there are {', '.join(values) or 'none'}.")
+    shared = values[[one, other]].dropna()
+    if len(shared) < 2:
+        raise DataError(f"{one!r} and {other!r} share {len(shared)} seeds at size {size}; a comparison takes two.")
+    deviation, freedom = residual_deviation(rows, size, metric)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation * np.sqrt(2 / len(shared))
+    return Difference(one, other, metric, float((shared[one] - shared[other]).mean()), float(half), len(shared))
+
+
+def residual_deviation(rows: pd.DataFrame, size: str, metric: str = "mAP") -> tuple[float, int]:
+    """What a run differs by from its variant's and its seed's mean, in points, and its degrees of freedom.
+
+    Re-ranked rows share their runs with others, and do not count.
+    """
+    values = _values(rows, size, metric)
+    values = values[[label for label in values if not label.endswith(RERANKED)]]
+    values = values.loc[:, values.notna().sum() >= 2].dropna()
+    runs, kinds = values.shape
+    freedom = (runs - 1) * (kinds - 1)
+    if freedom < 1:
+        raise DataError(f"At size {size} there are too few runs to tell chance from effect: record two seeds or more.")
+    left = values.sub(values.mean(axis=1), axis=0).sub(values.mean(axis=0), axis=1) + values.to_numpy().mean()
+    return float(np.sqrt((left.to_numpy() ** 2).sum() / freedom)), freedom
+
+
+def against(
+    name: str, rows: pd.DataFrame, size: str, metric: str = "mAP", reference: str | None = None
+) -> pd.DataFrame:
+    """Every variant of the grid ``name`` against its reference: points, half width, separated or not."""
+    reference = reference or grid(name).compared_with(size)
+    labels = [label for label in _values(rows, size, metric) if label != reference]
+    found = [difference(rows, size, label, reference, metric) for label in labels]
+    return pd.DataFrame(
+        {
+            "variant": [one.one for one in found],
+            f"{metric} less that of {reference}": [one.points for one in found],
+            "±": [one.half_width for one in found],
+            "verdict": ["separated" if one.separated else "not separated" for one in found],
+        }
+    ).set_index("variant")
+
+
+def _values(rows: pd.DataFrame, size: str, metric: str) -> pd.DataFrame:
+    """Seeds in rows, variants in columns, in the order of the table."""
+    some = rows[rows["size"] == size]
+    wide = some.pivot(index="seed", columns="variant", values=metric)
+    return wide[list(dict.fromkeys(some["variant"]))]

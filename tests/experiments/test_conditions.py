@@ -1,0 +1,406 @@
+import io
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from matplotlib.colors import rgb_to_hsv
+from PIL import Image
+from torch import nn
+
+from reid_lab import data, passersby, retrieval
+from reid_lab.data import Record
+from reid_lab.errors import DataError
+from reid_lab.experiments import conditions
+from reid_lab.passersby import people
+
+
+def labels(bench, keep=slice(None)):
+    """Arguments of `rank` after the features."""
+    gallery = np.array(bench.gallery, dtype=object)[keep]
+    return (
+        [r.pid for r in bench.query],
+        [r.pid for r in gallery],
+        [r.camid for r in bench.query],
+        [r.camid for r in gallery],
+    )
+
+
+def ranked(bench, features, **options):
+    parts = features[: len(bench.query)], features[len(bench.query) :]
+    result = retrieval.rank(*parts, *labels(bench), **options)
+    return replace(result, query=bench.query, gallery=bench.gallery)
+
+
+@pytest.fixture(scope="module")
+def features(smoke):
+    """Descriptors that know their identity a little."""
+    random = np.random.default_rng(0)
+    middle = random.standard_normal((9999, 16))
+    pids = [record.pid for record in (*smoke.query, *smoke.gallery)]
+    return middle[pids] + random.standard_normal((len(pids), 16))
+
+
+@pytest.fixture(scope="module")
+def result(smoke, features):
+    """A whole ranking, neither perfect nor hopeless."""
+    found = ranked(smoke, features, top=len(smoke.gallery))
+    assert 0.3 < found.rank(1) < 0.8
+    return found
+
+
+def truth_of(bench, records):
+    return bench.truth.loc[[bench.relative(record) for record in records]]
+
+
+# --- Queries ---
+def test_intervals_of_independent_values_are_those_of_the_normal_distribution():
+    values = np.random.default_rng(0).standard_normal(2000)
+    low, high = conditions.interval(values, np.arange(2000))
+    error = values.std() / np.sqrt(2000)
+    assert (low, high) == pytest.approx((values.mean() - 1.96 * error, values.mean() + 1.96 * error), abs=0.1 * error)
+
+
+def test_repeating_every_query_of_a_person_makes_no_interval_narrower():
+    values, pids = np.random.default_rng(0).standard_normal(100), np.arange(100)
+    assert conditions.interval(values.repeat(9), pids.repeat(9)) == pytest.approx(conditions.interval(values, pids))
+
+
+def test_people_with_many_queries_count_by_their_queries():
+    values, pids = np.array([0.0] * 900 + [1.0] * 100), np.arange(1000) // 9
+    low, high = conditions.interval(values, pids)
+    assert low < 0.1 < high and high - low < 0.2
+    assert conditions.interval(np.ones(12), np.array([1] * 9 + [2, 2, 3])) == pytest.approx((1.0, 1.0))
+
+
+def test_intervals_follow_from_their_seed():
+    values, pids = np.arange(20.0), np.arange(20)
+    assert conditions.interval(values, pids) == conditions.interval(values, pids)
+    assert conditions.interval(values, pids) != conditions.interval(values, pids, seed=1)
+
+
+def test_bins_of_occlusion_hold_the_queries_that_are_that_much_hidden(smoke, result):
+    hidden = truth_of(smoke, smoke.query)["occluded"].to_numpy()
+    edges = [-1.0, *conditions.HIDDEN.values()]
+    table = conditions.by_occlusion(result, smoke)
+    for (name, row), (above, up_to) in zip(table.iterrows(), pairwise(edges), strict=True):
+        inside = (hidden > above) & (hidden <= up_to)
+        assert row["queries"] == inside.sum() > 0, name
+        assert row["mAP"] == pytest.approx(100 * result.ap[inside].mean())
+        assert row["rank-1"] == pytest.approx(100 * result.matches.correct[inside, 0].mean())
+        assert row["mAP low"] <= row["mAP"] <= row["mAP high"]
+    assert table["queries"].sum() == len(smoke.query)
+
+
+def test_a_column_without_bins_is_taken_value_by_value(smoke, result):
+    table = conditions.by(result, smoke, "camid")
+    cameras = np.array([record.camid for record in smoke.query])
+    assert table["queries"].to_dict() == {camera: (cameras == camera).sum() for camera in np.unique(cameras)}
+
+
+def test_look_alikes_are_those_the_generator_dressed_alike(smoke, result):
+    rows = conditions.per_query(result, smoke)
+    expected = [people.look_alike(0, pid) for pid in rows["pid"]]
+    assert rows["look_alike"].tolist() == expected
+    assert 0 < sum(expected) < len(expected)
+
+
+def test_queries_without_a_match_are_left_out(smoke, features):
+    lonely = smoke.query[3].pid
+    gallery = [i for i, record in enumerate(smoke.gallery) if record.pid != lonely]
+    bench = replace(smoke, gallery=[smoke.gallery[i] for i in gallery])
+    found = ranked(bench, np.concatenate([features[: len(smoke.query)], features[len(smoke.query) :][gallery]]))
+    rows = conditions.per_query(found, bench)
+    assert len(rows) == len(smoke.query) - len(found.unmatched) and lonely not in set(rows["pid"])
+    assert conditions.by_occlusion(found, bench)["mAP"].notna().all()
+    assert lonely not in set(conditions.pairs(found, bench)["pid"])
+
+
+# --- Matches ---
+def test_every_match_of_a_query_is_a_pair_with_its_rank(smoke, result):
+    rows = conditions.pairs(result, smoke)
+    for query, part in rows.groupby("query"):
+        ranks = result.ranks[query][result.ranks[query] > 0]
+        assert sorted(part["rank"]) == list(ranks)
+        assert sorted(part["wrong_before"]) == list(ranks - np.arange(1, len(ranks) + 1))
+    for row in rows.itertuples():
+        one, other = smoke.query[row.query], smoke.gallery[row.match]
+        assert (one.pid, one.camid, other.pid, other.camid) == (row.pid, row.query_camid, row.pid, row.match_camid)
+        assert row.match == result.matches.indices[row.query, int(row.rank) - 1]
+
+
+def test_ranks_beyond_what_the_result_keeps_are_unknown(smoke, features, result):
+    whole, short = conditions.pairs(result, smoke), conditions.pairs(ranked(smoke, features, top=5), smoke)
+    pd.testing.assert_series_equal(short["rank"], whole["rank"].where(whole["rank"] <= 5))
+
+
+def test_a_turn_is_the_smaller_angle_either_way_round(smoke, result):
+    rows = conditions.pairs(result, smoke)
+    query = truth_of(smoke, smoke.query)["view_angle"].to_numpy()[rows["query"]]
+    match = truth_of(smoke, smoke.gallery)["view_angle"].to_numpy()[rows["match"]]
+    one, other = (np.deg2rad(np.asarray(angles, dtype=float)) for angles in (query, match))
+    assert np.cos(np.deg2rad(rows["turned"])).to_numpy() == pytest.approx(np.cos(one - other), abs=1e-9)
+    assert rows["turned"].between(0, 180).all()
+
+
+def test_pairs_found_are_counted_in_the_bin_of_their_turn(smoke, result):
+    rows, table = conditions.pairs(result, smoke), conditions.by_angle(result, smoke, k=7)
+    near = rows[rows["turned"] <= 30]
+    assert table.loc["0–30°", "pairs"] == len(near)
+    assert table.loc["0–30°", "found in 7"] == pytest.approx(100 * (near["rank"] <= 7).mean())
+    assert table["pairs"].sum() == len(rows)
+
+
+def test_more_images_than_were_kept_are_asked_for_by_name(smoke, features):
+    with pytest.raises(DataError, match="keeps the first 5 .* top=10"):
+        conditions.by_angle(ranked(smoke, features, top=5), smoke)
+    with pytest.raises(DataError, match=f"top={len(smoke.gallery)}"):
+        conditions.by_cameras(ranked(smoke, features))
+
+
+# --- Cameras ---
+@pytest.mark.parametrize("score", ["mAP", "rank-1"])
+def test_one_cameras_gallery_is_ranked_as_if_it_were_the_whole_gallery(smoke, features, result, score):
+    table = conditions.by_cameras(result, score)
+    cameras = np.array([record.camid for record in smoke.query])
+    for camera in table.columns:
+        keep = np.flatnonzero([record.camid == camera for record in smoke.gallery])
+        parts = features[: len(smoke.query)], features[len(smoke.query) :][keep]
+        alone = retrieval.rank(*parts, *labels(smoke, keep))
+        values = alone.ap if score == "mAP" else np.where(np.isnan(alone.ap), np.nan, alone.ranks[:, 0] == 1)
+        expected = pd.Series(100.0 * values).groupby(cameras).mean()
+        assert table[camera].to_numpy() == pytest.approx(expected.to_numpy(), nan_ok=True)
+
+
+def test_a_query_has_no_match_in_its_own_camera(result):
+    table = conditions.by_cameras(result)
+    assert np.isnan(np.diag(table)).all() and table.notna().sum(axis=None) > 10
+
+
+def test_all_cameras_left_are_the_whole_gallery(result):
+    table = conditions.by_gallery_cameras(result)
+    assert table.loc[6, ["mAP", "rank-1"]].tolist() == pytest.approx([100 * result.mAP, 100 * result.rank(1)])
+    assert table["sets"].tolist() == [6, 15, 20, 15, 6, 1]
+    assert (table["mAP worst"] <= table["mAP"]).all() and (table["mAP"] <= table["mAP best"]).all()
+    assert table["queries"].is_monotonic_increasing
+
+
+# --- Errors ---
+def test_a_network_that_sees_one_colour_only_errs_by_that_colour(smoke):
+    rows = pd.concat([truth_of(smoke, part) for part in (smoke.query, smoke.gallery)])
+    colours = pd.get_dummies(rows["upper_colour"]).to_numpy(float)
+    noise = np.random.default_rng(0).standard_normal((len(rows), 8))
+    table = conditions.errors_by_attributes(ranked(smoke, np.hstack([50 * colours, noise])), smoke)
+    row = table.loc["upper_colour"]
+    assert row["shared"] > 90 and row["ratio"] > 3
+    assert table.loc["direction within 45°", "ratio"] < 2
+
+
+def test_chance_is_what_a_random_wrong_image_shares(smoke, result):
+    table = conditions.errors_by_attributes(result, smoke)
+    gallery = truth_of(smoke, smoke.gallery)
+    gallery = gallery[(gallery["pid"] != -1) & (gallery["shows"] != "background")]
+    shown = truth_of(smoke, smoke.gallery)["shows"].to_numpy()[result.matches.indices[:, 0]]
+    wrong = ~result.matches.correct[:, 0] & (shown != "background")
+    expected = {"hair": [], "height within 5 cm": [], "bag": [], "direction within 45°": [], "look-alike": []}
+    for _, query in truth_of(smoke, smoke.query)[wrong].iterrows():
+        others = gallery[gallery["pid"] != query["pid"]]
+        block = (others["pid"] > 0) & (others["pid"].map(people.block_of) == people.block_of(query["pid"]))
+        same_colour = others["bag_colour"] == query["bag_colour"]
+        turn = np.deg2rad(others["view_angle"].astype(float) - query["view_angle"])
+        expected["hair"].append((others["hair"] == query["hair"]).mean())
+        expected["height within 5 cm"].append(((others["height"].astype(float) - query["height"]).abs() <= 0.05).mean())
+        expected["bag"].append(((others["bag"] == query["bag"]) & (same_colour | (query["bag"] == "none"))).mean())
+        expected["direction within 45°"].append((np.cos(turn) >= np.sqrt(0.5)).mean())
+        expected["look-alike"].append((block & people.look_alike(0, query["pid"])).mean())
+    for name, shares in expected.items():
+        assert table.loc[name, "random"] == pytest.approx(100 * np.mean(shares)), name
+    assert (table["errors"] == wrong.sum()).all()
+    first = [smoke.gallery[i].camid for i in result.matches.indices[wrong, 0]]
+    same = np.array(first) == np.array([record.camid for record in smoke.query])[wrong]
+    assert table.loc["camera", "shared"] == pytest.approx(100 * same.mean())
+
+
+def test_false_alarms_and_junk_show_nobody_to_be_taken_for():
+    bench = data.passersby("smoke", junk="mask")
+    shows = truth_of(bench, bench.gallery)["shows"].to_numpy()
+    junk = np.array([record.pid == data.JUNK for record in bench.gallery])
+    alarm = np.flatnonzero((shows == "background") & ~junk)[0]
+    features = np.random.default_rng(0).standard_normal((len(bench.query) + len(bench.gallery), 8))
+    features[: len(bench.query) : 2] = features[len(bench.query) + alarm]  # found first by every other query
+    result = ranked(bench, features)
+    table = conditions.errors_by_attributes(result, bench)
+    counted = ~result.matches.correct[:, 0] & (shows[result.matches.indices[:, 0]] != "background")
+    assert (table["errors"] == counted.sum()).all() and counted.sum() <= len(bench.query) / 2
+    people_in_it = ~junk & (shows != "background")
+    cameras = np.array([record.camid for record in bench.gallery])
+    pids = np.array([record.pid for record in bench.gallery])
+    expected = [
+        (cameras[people_in_it & (pids != query.pid)] == query.camid).mean()
+        for query, counts in zip(bench.query, counted, strict=True)
+        if counts
+    ]
+    assert table.loc["camera", "random"] == pytest.approx(100 * np.mean(expected))
+
+
+def test_look_alikes_share_clothes_within_a_block(smoke, result):
+    rows = pd.concat([truth_of(smoke, part) for part in (smoke.query, smoke.gallery)]).query("pid > 0")
+    groups = pd.Series(conditions._groups(rows)).groupby(rows["pid"]).first()
+    for one, other in pairwise(groups.index):
+        same_block = people.block_of(one) == people.block_of(other)
+        assert (groups[one] == groups[other]) == (same_block and people.look_alike(0, one))
+
+
+def test_a_perfect_ranking_has_no_errors_to_explain(smoke):
+    pids = [record.pid for record in (*smoke.query, *smoke.gallery)]
+    with pytest.raises(DataError, match="No first answer is wrong"):
+        conditions.errors_by_attributes(ranked(smoke, np.eye(max(pids) + 1)[pids]), smoke)
+
+
+# --- Backgrounds and colours ---
+class Corner(nn.Module):
+    """A network that looks at the upper corners only, where hardly anybody is."""
+
+    input_size = (128, 64)
+
+    def __init__(self):
+        super().__init__()
+        self.nothing = nn.Parameter(torch.zeros(1))
+
+    def describe(self, images):
+        return torch.cat([images[:, :, :6, :6].mean((2, 3)), images[:, :, :6, -6:].mean((2, 3))], 1) + self.nothing
+
+
+def test_a_network_that_sees_the_background_is_found_out(smoke):
+    table = conditions.background_shortcut(Corner(), smoke, identities=None, donors=60)
+    loose = table["rank-1, own camera too"]
+    assert list(table.index) == ["plain", "same camera", "other camera", "flat", "background alone", "chance"]
+    assert loose["plain"] > 3 * loose["chance"] and loose["plain"] > 3 * loose["other camera"]
+    assert loose["background alone"] == pytest.approx(loose["plain"], abs=5)
+    assert loose["flat"] < loose["plain"] / 3
+    own = table["errors from own camera"]
+    assert own["plain"] > 60 and own["same camera"] > 60 > 40 > own["other camera"]
+
+
+def test_plain_images_are_described_as_retrieval_describes_them(smoke):
+    from reid_lab.training import recipes
+
+    torch.manual_seed(0)
+    model = recipes.residual_pooling("smoke").build(18)  # smaller images than Passersby's: they are resized
+    table = conditions.background_shortcut(model, smoke, identities=None, donors=6)
+    result = retrieval.evaluate(model, smoke)
+    assert table.loc["plain", ["mAP", "rank-1"]].tolist() == pytest.approx([100 * result.mAP, 100 * result.rank(1)])
+    part = smoke.query[:8]
+    described = conditions._describe(model, conditions._pixels(part))
+    assert torch.allclose(described, retrieval.extract(model, part), atol=1e-5)
+
+
+def test_a_sample_keeps_people_whole_and_a_share_of_the_nobodies(smoke):
+    small = conditions._sample(smoke, 5, seed=0)
+    pids = {record.pid for record in small.query}
+    assert len(pids) == 5
+    for mine, all_of_them in ((small.query, smoke.query), (small.gallery, smoke.gallery)):
+        assert [r for r in mine if r.pid > 0] == [r for r in all_of_them if r.pid in pids]
+    nobodies = sum(record.pid <= 0 for record in small.gallery)
+    assert 0 < nobodies < sum(record.pid <= 0 for record in smoke.gallery)
+    assert conditions._sample(smoke, 5, seed=0).gallery == small.gallery
+    assert {record.pid for record in conditions._sample(smoke, 5, seed=1).query} != pids
+
+
+def test_backgrounds_are_drawn_among_those_allowed():
+    random = np.random.default_rng(0)
+    allowed = random.random((500, 9)) < 0.3
+    allowed[:, 4] |= ~allowed.any(1)
+    drawn = conditions._draw(random, allowed)
+    assert allowed[np.arange(500), drawn].all()
+    assert set(drawn) == set(range(9))
+    assert 0 <= conditions._draw(random, np.zeros((1, 9), bool))[0] < 9
+
+
+def test_removing_the_person_bridges_the_hole_and_touches_nothing_else():
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8)[:, None] * 3, (128, 64, 3)).copy()
+    images, masks = ramp[None].copy(), np.zeros((1, 128, 64), bool)
+    masks[0, 20:90, 25:40] = True
+    images[masks] = 255
+    masks[0, 100] = True  # nothing to bridge from
+    emptied = conditions._without(images, masks)
+    assert np.array_equal(emptied[0], ramp)
+    assert images[0, 50, 30, 0] == 255  # what was given is untouched
+
+
+def test_histograms_count_the_colours_of_each_stripe(smoke):
+    found = conditions.histogram_features(smoke.query[:3], stripes=4, bins=(6, 3, 2))
+    assert found.shape == (3, 4 * 36)
+    hsv = rgb_to_hsv(np.asarray(Image.open(smoke.query[1].path)) / 255)[32:64].reshape(-1, 3)
+    expected, _ = np.histogramdd(hsv, bins=(6, 3, 2), range=[(0, 1)] * 3)
+    assert found[1, 36:72].square().numpy() == pytest.approx(expected.ravel() / len(hsv), abs=1e-6)
+
+
+def test_histograms_of_a_mask_count_its_pixels_only(tmp_path):
+    pixels = np.zeros((128, 64, 3), np.uint8)
+    pixels[:, :10] = (200, 10, 10)
+    records = []
+    for name, rest in (("one", (10, 200, 10)), ("two", (10, 10, 200))):
+        pixels[:, 10:] = rest
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        records.append(Record(tmp_path / f"{name}.png", 1, 1))
+    masks = np.zeros((2, 128, 64), bool)
+    whole = conditions.histogram_features(records, masks=masks)  # empty masks: all pixels count
+    masks[:, :, :10] = True
+    one, two = conditions.histogram_features(records, masks=masks)
+    assert torch.equal(one, two) and not torch.equal(*whole)
+    assert torch.equal(whole, conditions.histogram_features(records))
+
+
+def test_colours_are_worth_more_where_images_of_the_own_camera_count(smoke):
+    table = conditions.colour_alone(smoke, person=True)
+    assert (table["mAP, own camera too"] > table["mAP"]).all()
+    assert table.loc["colours of the person", "mAP"] > 1.5 * table.loc["colours of the image", "mAP"]
+    assert (table["mAP low"] <= table["mAP"]).all() and (table["mAP"] <= table["mAP high"]).all()
+
+
+def test_backgrounds_need_masks_and_only_passersby_has_them(tmp_path, smoke):
+    Image.new("RGB", (64, 128)).save(tmp_path / "0001_c1s1_000001_00.png")
+    record = Record(tmp_path / "0001_c1s1_000001_00.png", 1, 1)
+    strange = data.Benchmark("strange", [record], [record], [replace(record, camid=2)])
+    with pytest.raises(DataError, match="not in a Passersby folder"):
+        conditions.background_shortcut(Corner(), strange)
+    assert passersby.MARKER == "passersby.json"
+
+
+# --- Refusals and the figure ---
+def test_a_result_of_bare_features_is_refused(smoke, result):
+    for function in (conditions.by_occlusion, conditions.by_angle, conditions.errors_by_attributes):
+        with pytest.raises(DataError, match=r"retrieval.evaluate\(model, benchmark\)"):
+            function(replace(result, query=None), smoke)
+    with pytest.raises(DataError, match=r"retrieval.evaluate\(model, benchmark\)"):
+        conditions.by_cameras(replace(result, gallery=None))
+
+
+def test_a_benchmark_without_truth_is_refused(smoke, result):
+    with pytest.raises(DataError, match="no table of truth"):
+        conditions.by_occlusion(result, replace(smoke, truth=None))
+
+
+def test_the_result_of_another_benchmark_is_refused(smoke, result):
+    with pytest.raises(DataError, match="does not know query/.*give the benchmark that was evaluated"):
+        conditions.by_occlusion(result, replace(smoke, truth=smoke.truth.iloc[:5]))
+
+
+def test_the_figure_draws_each_score_inside_its_interval(smoke, result):
+    table = conditions.by_occlusion(result, smoke)
+    figure = conditions.conditions_figure({"one": table, "two": table}, score="rank-1", x="hidden")
+    figure.savefig(io.BytesIO(), format="png", dpi=50)
+    axes = figure.axes[0]
+    for container in axes.containers:
+        points, (lower, upper), _ = container.lines
+        assert points.get_ydata() == pytest.approx(table["rank-1"])
+        assert lower.get_ydata() == pytest.approx(table["rank-1 low"])
+        assert upper.get_ydata() == pytest.approx(table["rank-1 high"])
+    one, two = (container.lines[0].get_xdata() for container in axes.containers)
+    assert (one < two).all()  # side by side
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+        f"{name}\n({count})" for name, count in table["queries"].items()
+    ]

@@ -1,0 +1,140 @@
+"""Grids: what is recorded is not run again, what is interrupted goes on."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from reid_lab.errors import RecipeError, TrainingError
+from reid_lab.experiments import grids, runner
+from reid_lab.training.recipes import residual_pooling
+
+SHORT = dict(epochs=1, evaluate_every=0)
+
+
+def recipe(**fields):
+    return residual_pooling("smoke", **SHORT | fields)
+
+
+@pytest.fixture
+def grid(monkeypatch):
+    """Two variants, one of which is re-ranked, too."""
+    small = grids.Grid(
+        "small", "Small", "here", lambda size: {"wide": recipe(), "narrow": recipe(dim=16)}, "wide", "", ("narrow",)
+    )
+    monkeypatch.setitem(grids.GRIDS, "small", small)
+    return small
+
+
+def row(variant="wide", seed=0, **fields):
+    metrics = dict.fromkeys([*(f"rank-{k}" for k in (1, 5, 10, 20, 50)), "mAP", "mAP_trapezoid", "mINP"], 5.0)
+    rest = {"epochs": 1, "descriptor": 96, "parameters": 10, "minutes": 0.5, "run": f"residual_pooling-smoke-{seed}"}
+    return {"variant": variant, "size": "smoke", "seed": seed, **metrics, **rest, **fields}
+
+
+def test_a_grid_is_run_recorded_and_not_run_again(grid, smoke, tmp_path, monkeypatch):
+    wanted = runner.jobs(grid, "smoke", [0])
+    said = []
+    options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
+    assert list(runner.plan(wanted, tmp_path, tmp_path / "runs")["state"]) == ["to do", "to do"]
+    assert runner.run(wanted, say=said.append, **options) == 0
+    rows = runner.table("small", tmp_path)
+    assert list(rows["variant"]) == ["wide", "narrow", "narrow, re-ranked"]
+    assert rows["run"].nunique() == 2 and (rows["epochs"] == 1).all() and (rows["data"] == smoke.name).all()
+    assert rows["mAP"].between(0, 100).all() and rows["mAP"].iloc[1] != rows["mAP"].iloc[2]
+    assert rows["parameters"].iloc[0] > rows["parameters"].iloc[1]
+    assert list(rows["descriptor"]) == [96, 48, 48]
+    result = json.loads(next((tmp_path / "runs").glob(f"{rows['run'].iloc[0]}/result.json")).read_text())
+    assert rows["mAP"].iloc[0] == pytest.approx(100 * result["mAP"], abs=1e-3)
+    plan = runner.plan(wanted, tmp_path, tmp_path / "runs")
+    assert list(plan["state"]) == ["recorded"] * 2 and list(plan["minutes"]) == [0, 0]
+
+    monkeypatch.setattr(runner._Workers, "start", None)  # would raise if anything were run
+    assert runner.run(wanted, **options) == 0
+
+
+def test_a_run_that_another_grid_has_recorded_is_taken_from_there(grid, smoke, tmp_path, monkeypatch):
+    other = grids.Grid("other", "Other", "here", lambda size: {"same": recipe()}, "same", "")
+    monkeypatch.setitem(grids.GRIDS, "other", other)
+    (job,) = runner.jobs(other, "smoke", [0])
+    name = job.folder(tmp_path).name
+    pd.DataFrame([row(run=name, mAP=12.5)]).to_csv(tmp_path / "small.csv", index=False)
+    monkeypatch.setattr(runner._Workers, "start", None)
+    assert runner.run([job], device="cpu", runs=tmp_path / "runs", folder=tmp_path) == 0
+    (found,) = runner.table("other", tmp_path).to_dict("records")
+    assert (found["variant"], found["mAP"], found["run"]) == ("same", 12.5, name)
+
+
+def test_a_grid_that_runs_out_of_time_leaves_the_rest_and_goes_on(grid, smoke, tmp_path):
+    wanted = runner.jobs(grid, "smoke", [0])
+    options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
+    assert runner.run(wanted, minutes=0.001, **options) == 2
+    assert not (tmp_path / "small.csv").exists()
+    assert runner.run(wanted[:1], **options) == 0
+    assert list(runner.plan(wanted, tmp_path, tmp_path / "runs")["state"]) == ["recorded", "to do"]
+
+
+def test_a_job_that_fails_is_named_and_the_others_are_recorded(grid, smoke, tmp_path, monkeypatch):
+    broken = {"bad": recipe(identities=500), "good": recipe()}
+    monkeypatch.setitem(grids.GRIDS, "small", grids.Grid("small", "", "", lambda size: broken, "good", ""))
+    wanted = runner.jobs(grids.GRIDS["small"], "smoke", [0])
+    with pytest.raises(TrainingError, match="1 runs failed; the first, small: bad, seed 0: .*P = 500 identities"):
+        runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
+    assert list(runner.table("small", tmp_path)["variant"]) == ["good"]
+
+
+def test_the_estimate_is_what_recorded_runs_took(grid, smoke, tmp_path):
+    rows = [row(minutes=0.5), row(seed=1, minutes=1.5)]
+    pd.DataFrame(rows).to_csv(tmp_path / "small.csv", index=False)
+    plan = runner.plan(runner.jobs(grid, "smoke", [0]), tmp_path, tmp_path / "runs")
+    assert list(plan["minutes"]) == [0.0, 1.0]
+
+
+def test_shards_share_the_jobs_out_and_merge_puts_them_together():
+    wanted = runner.jobs(grids.grid("pooling"), "classroom", [0, 1])
+    shares = [runner.shard(wanted, f"{k}/4") for k in (1, 2, 3, 4)]
+    assert sorted(job.name for share in shares for job in share) == sorted(job.name for job in wanted)
+    assert runner.shard(wanted, None) == wanted
+    for wrong in ("0/4", "5/4", "2", "a/b"):
+        with pytest.raises(RecipeError, match="give K/N"):
+            runner.shard(wanted, wrong)
+    one, other = pd.DataFrame([row(mAP=1.0), row(seed=1)]), pd.DataFrame([row(mAP=2.0), row("narrow")])
+    together = runner.merge([one, pd.DataFrame(), other])
+    assert len(together) == 3 and together["mAP"].iloc[0] == 1.0
+
+
+def test_rows_stand_in_the_grids_own_order(grid, tmp_path):
+    for variant, seed in (("narrow", 1), ("wide", 1), ("narrow", 0), ("wide", 0)):
+        job = next(job for job in runner.jobs(grid, "smoke", [seed]) if job.variant == variant)
+        found = {name: value for name, value in row().items() if name not in runner.KEYS}
+        runner.record(job, [found | {"reranked": False}], tmp_path)
+    rows = runner.table("small", tmp_path)
+    assert list(zip(rows["variant"], rows["seed"], strict=True)) == [
+        ("wide", 0),
+        ("wide", 1),
+        ("narrow", 0),
+        ("narrow", 1),
+    ]
+
+
+@pytest.mark.parametrize("size", ["smoke", "classroom", "full"])
+@pytest.mark.parametrize("name", grids.GRIDS)
+def test_every_grid_compares_different_recipes_with_a_reference(name, size):
+    variants = grids.grid(name).variants(size)
+    assert len({recipe.to_json() for recipe in variants.values()}) == len(variants)
+    assert set(grids.grid(name).reranked) <= set(variants)
+    assert grids.grid(name).compared_with(size) in variants
+
+
+def test_controls_of_equal_size_are_of_equal_size():
+    variants = grids.grid("pooling").variants("classroom")
+    counts = {
+        label: sum(p.numel() for p in variants[label].build(10).parameters())
+        for label in ("residual", "average + average", "max + max", "max + average")
+    }
+    assert len(set(counts.values())) == 1
+
+
+def test_an_unknown_grid_is_refused():
+    with pytest.raises(RecipeError, match="no experiment 'pools'; choose one of pooling, "):
+        grids.grid("pools")

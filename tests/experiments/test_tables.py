@@ -1,0 +1,78 @@
+"""Mean, deviation, and what the seeds can tell apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from reid_lab.errors import DataError
+from reid_lab.experiments import tables
+
+
+def rows_of(values, size="classroom"):
+    """From {variant: [mAP of each seed]}."""
+    rest = {"descriptor": 1, "parameters": 2, "epochs": 3, "minutes": 4.0, "size": size}
+    return pd.DataFrame(
+        [
+            {"variant": label, "seed": seed, **dict.fromkeys(tables.METRICS, value), **rest}
+            for label, of_one in values.items()
+            for seed, value in enumerate(of_one)
+        ]
+    )
+
+
+def test_means_and_deviations_are_those_of_the_seeds():
+    found = tables.variants(rows_of({"a": [1.0, 2.0, 6.0], "b": [5.0, 5.0, 5.0]}), "classroom")
+    assert list(found.index) == ["a", "b"] and list(found["seeds"]) == [3, 3]
+    assert found.loc["a", "mAP"] == 3 and found.loc["a", "mAP sd"] == pytest.approx(np.std([1, 2, 6], ddof=1))
+    assert tables.variants(rows_of({"a": [1.0]}), "full").empty
+
+
+def test_two_variants_are_compared_as_a_paired_t_test_would():
+    """With two variants the two-way analysis of variance is the paired t test: an outside oracle."""
+    a, b = [40.0, 44.0, 47.0, 41.0], [38.0, 43.5, 44.0, 40.0]
+    found = tables.difference(rows_of({"a": a, "b": b}), "classroom", "a", "b")
+    low, high = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert (found.points - found.half_width, found.points + found.half_width) == pytest.approx((low, high))
+    assert found.separated == (low > 0) and "4 seeds" in str(found)
+
+
+def test_the_deviation_is_what_variant_and_seed_leave():
+    """Seeds shift every variant alike: that is no noise of the comparison."""
+    noise = np.array([[0.5, -0.5, 0.0], [-0.5, 0.0, 0.5], [0.0, 0.5, -0.5]])
+    values = 30 + np.array([0.0, 10.0, -7.0])[:, None] + np.array([1.0, 2.0, 9.0])[None] + noise  # seeds x variants
+    rows = rows_of(dict(zip("abc", values.T, strict=True)))
+    deviation, freedom = tables.residual_deviation(rows, "classroom")
+    assert freedom == 4 and deviation == pytest.approx(np.sqrt((noise**2).sum() / 4))
+
+
+def test_chance_is_seldom_called_an_effect():
+    """Variants that are alike: about one pair in twenty is separated, as the confidence says."""
+    random, called = np.random.default_rng(0), 0
+    for _ in range(400):
+        values = {label: random.normal(40, 2, 3) for label in "abcd"}
+        called += tables.difference(rows_of(values), "classroom", "a", "b").separated
+    assert 0.02 < called / 400 < 0.09
+
+
+def test_a_large_effect_is_separated_and_a_small_one_is_not():
+    random = np.random.default_rng(1)
+    values = {label: 40 + effect + random.normal(0, 1, 3) for label, effect in dict(a=0, b=12, c=0.1).items()}
+    found = tables.against("small", rows_of(values), "classroom", reference="a")
+    assert list(found["verdict"]) == ["separated", "not separated"]
+
+
+def test_re_ranked_rows_do_not_make_the_deviation_smaller():
+    values = {"a": [1.0, 2.0, 4.0], "b": [3.0, 3.5, 8.0]}
+    plain = tables.residual_deviation(rows_of(values), "classroom")
+    assert tables.residual_deviation(rows_of(values | {"b, re-ranked": [4.0, 4.5, 9.0]}), "classroom") == plain
+
+
+def test_what_cannot_be_compared_is_refused():
+    rows = rows_of({"a": [1.0, 2.0], "b": [3.0]})
+    with pytest.raises(DataError, match="share 1 seeds"):
+        tables.difference(rows, "classroom", "a", "b")
+    with pytest.raises(DataError, match="No run of 'c'.*there are a, b"):
+        tables.difference(rows, "classroom", "a", "c")
+    with pytest.raises(DataError, match="too few runs"):
+        tables.residual_deviation(rows, "classroom")
