@@ -1,5 +1,8 @@
-"""Experiments on trained networks: what makes them fail, and how much they gain from what."""
+"""Experiments: the papers' tables run again with seeds, and what makes a trained network fail.
 
-from reid_lab.experiments import conditions
-
-__all__ = ["conditions"]
+grids        what is compared with what: start reading here
+runner       running a grid: resumable, in parallel, in slices, shared among machines; `job` is one run of it
+tables       mean, deviation, and what the seeds can tell apart; `pictures` are drawn from these tables alone
+conditions   accuracy by occlusion, view angle, camera, attributes
+backgrounds  is the background a shortcut, is colour enough
+"""

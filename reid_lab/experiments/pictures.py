@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from reid_lab.errors import DataError
 from reid_lab.experiments.grids import grid
 from reid_lab.experiments.job import RANKS
-from reid_lab.figures import COLOURS, LINES, axes_of, dress
+from reid_lab.figures import COLOURS, LINES, axes_of, dress, save
 
 
 def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
@@ -26,6 +27,33 @@ def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
             f"No run of {name} at size {size} is recorded: python -m reid_lab ablate {name} --size {size} records them."
         )
     return erasing(some) if name == "erasing" else dots(some, grid(name).title)
+
+
+def draw(name: str, rows: pd.DataFrame, size: str, folder: Path | str) -> list[Path]:
+    """Write a grid's pictures beside its table, with a line of provenance in each; returns their paths."""
+    figures = {f"{name}-{size}.png": picture(name, rows, size)}
+    if name == "pooling":
+        figures[f"cmc-{size}.png"] = cmc(rows, size)
+    for figure in figures.values():
+        figure.supxlabel(provenance(rows, size), fontsize=7, color="0.4")
+    for file, figure in figures.items():
+        save(figure, Path(folder) / file)
+    return [Path(folder) / file for file in figures]
+
+
+def provenance(rows: pd.DataFrame, size: str) -> str:
+    """One line: how many runs, seeds, on what, with which versions, when."""
+    some = rows[rows["size"] == size]
+
+    def one(column: str) -> str:
+        return ", ".join(sorted({str(value) for value in some[column]}))
+
+    days = sorted(str(date)[:10] for date in some["date"])
+    when = days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+    return (
+        f"{some['run'].nunique()} runs, size {size}, seeds {one('seed')}; {one('device')}, torch {one('torch')}, "
+        f"reid_lab {one('reid_lab')}, {when}"
+    )
 
 
 def dots(rows: pd.DataFrame, title: str, metrics: Sequence[str] = ("rank-1", "mAP")) -> Figure:

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from reid_lab import data
-from reid_lab.errors import RecipeError, TrainingError
+from reid_lab.errors import DataError, RecipeError, TrainingError
 from reid_lab.experiments.grids import GRIDS, Grid
 from reid_lab.home import lock, runs_folder, write_text
 from reid_lab.progress import bar
@@ -269,6 +269,22 @@ def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     filled = [one for one in tables if len(one)]
     together = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=KEYS)
     return together.drop_duplicates(KEYS, keep="first")
+
+
+def add_tables(name: str, others: Sequence[Path | str], folder: Path | str) -> None:
+    """Add what other machines recorded of the grid ``name`` in their folders to the table in ``folder``.
+
+    Raises:
+        DataError: one of the folders has no table of that grid.
+    """
+    for other in others:
+        if not (Path(other) / f"{name}.csv").is_file():
+            raise DataError(f"There is no table {name}.csv in {other}: give the folder that --out named there.")
+    if others:
+        path = Path(folder) / f"{name}.csv"
+        with lock(path):
+            merged = merge([table(name, folder), *(table(name, other) for other in others)])
+            write_text(path, _in_order(merged, name).to_csv(index=False))
 
 
 def shard(wanted: Sequence[Job], which: str | None) -> list[Job]:
