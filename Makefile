@@ -29,7 +29,7 @@ bench: .venv/ready
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[course,dev,faiss]' --constraint constraints.txt
+	$(BIN)/python -m pip install --quiet --editable '.[course,dev,faiss,export,tensorboard]' --constraint constraints.txt
 	touch .venv/ready
 
 clean:

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import shutil
@@ -8,15 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from reid_lab.__main__ import main
+from reid_lab.commands import main
 
-COMMANDS = ["demo", "check", "train", "evaluate", "passersby"]
+COMMANDS = ["demo", "check", "train", "evaluate", "passersby", "runs", "export", "describe", "search"]
+COMMANDS += ["runs list", "runs compare", "runs delete"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_helps_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as left:
-        main([command, "--help"])
+        main([*command.split(), "--help"])
     assert left.value.code == 0
     assert f"example: python -m reid_lab {command}" in capsys.readouterr().out.replace("\n", " ")
 
@@ -70,6 +72,11 @@ def test_the_demonstration_writes_its_table_and_pictures_and_then_reuses_its_run
 
 
 MISTAKES = [
+    (["export", "no/such/run", "--onnx", "x.onnx"], "no/such/run"),
+    (["describe", "nobody", "--images", ".", "--out", "x.npz"], "no run 'nobody'"),
+    (["search", "nobody", "--query", "x.png", "--gallery", "."], "no run 'nobody'"),
+    (["runs", "compare", "nobody", "no/such/run"], "no run 'nobody'"),
+    (["runs", "delete", "no/such/run", "--yes"], "no/such/run"),
     (["check", "no/such/folder"], "no/such/folder"),
     (["evaluate", "no/such/run"], "no/such/run"),
     (["train", "multitask", "--size", "smoke", "--set", "erasng=0.5"], "did you mean 'erasing'"),
@@ -96,13 +103,14 @@ def test_a_gpu_asked_for_and_absent_is_a_sentence_in_a_real_shell(own_home):
     assert "PyTorch sees 0 GPUs" in run.stderr and "Traceback" not in run.stderr
 
 
-def test_an_interruption_is_told_how_to_go_on(monkeypatch, capsys):
+@pytest.mark.parametrize(("told", "said"), [([], "goes on where it stopped"), (["Stopped in epoch 2."], "in epoch 2.")])
+def test_an_interruption_is_told_how_to_go_on(monkeypatch, capsys, told, said):
     def interrupted(*arguments, **options):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(*told)
 
     monkeypatch.setattr("reid_lab.demo.demo", interrupted)
     assert main(["demo", "--size", "smoke"]) == 130
-    assert "goes on where it stopped" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def test_passersby_is_made_again_for_a_run_when_the_cache_was_cleared(smoke, smo
 
 
 def test_a_reader_that_closes_the_pipe_gets_no_traceback(smoke):
-    code = "import sys; from reid_lab.__main__ import main; input(); sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from reid_lab.commands import main; input(); sys.exit(main(sys.argv[1:]))"
     with subprocess.Popen(
         [sys.executable, "-c", code, "check", str(smoke.root)],
         stdin=subprocess.PIPE,
@@ -174,3 +182,150 @@ def test_a_reader_that_closes_the_pipe_gets_no_traceback(smoke):
         run.stdin.write("\n")
         run.stdin.close()
         assert run.stderr.read() == ""
+
+
+def test_help_comes_without_loading_pytorch():
+    code = """
+import sys
+from reid_lab.commands import main
+try:
+    main(["runs", "compare", "--help"])
+finally:
+    print("loaded:", {"torch", "numpy", "pandas", "matplotlib"} & set(sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    assert "usage: python -m reid_lab runs compare" in run.stdout and "loaded: set()" in run.stdout
+
+
+@pytest.fixture
+def runs(smoke_run, tmp_path):
+    """A folder of two runs, of which nothing but the beginning of the name is typed below."""
+    for name in ("residual_pooling-smoke-aaaaaaaaaa", "residual_pooling-smoke-bbbbbbbbbb"):
+        shutil.copytree(smoke_run.folder, tmp_path / "my runs" / name)
+    return tmp_path / "my runs"
+
+
+A, B = "residual_pooling-smoke-a", "residual_pooling-smoke-b"
+
+
+def test_runs_lists_every_run_and_says_what_to_do_with_a_damaged_one(runs, capsys):
+    assert main(["runs", "--runs", str(runs)]) == 0
+    listed = capsys.readouterr().out
+    assert main(["runs", "list", "--runs", str(runs)]) == 0
+    assert capsys.readouterr().out == listed
+    assert A in listed and B in listed and "Passersby smoke, seed 0" in listed and "delete" not in listed
+    (runs / "residual_pooling-smoke-aaaaaaaaaa" / "result.json").write_text("{")
+    assert main(["runs", "--runs", str(runs), "list"]) == 0
+    listed = capsys.readouterr().out
+    assert "damaged: result.json" in listed and "delete its folder" in listed
+    assert main(["runs", "--runs", str(runs / "none")]) == 0
+    assert "No runs in" in capsys.readouterr().out
+
+
+def test_runs_compare_takes_abbreviations_and_shows_what_differs(runs, smoke_run, capsys):
+    other = runs / "residual_pooling-smoke-bbbbbbbbbb" / "recipe.json"
+    other.write_text(smoke_run.recipe.but(erasing=0.123).to_json())
+    assert main(["runs", "compare", A, B, "--runs", str(runs)]) == 0
+    printed = capsys.readouterr().out
+    assert "erasing" in printed and "0.123" in printed and "mINP" in printed
+    assert "weight_decay" not in printed
+    assert main(["runs", "compare", A, "residual", "--runs", str(runs)]) == 2
+    assert "2 runs in" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("answer", "left", "status"), [("y\n", 1, 0), ("n\n", 2, 1), ("\n", 2, 1), ("", 2, 1)])
+def test_a_run_is_deleted_only_after_a_yes(runs, monkeypatch, capsys, answer, left, status):
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    assert main(["runs", "delete", A, "--runs", str(runs)]) == status
+    printed = capsys.readouterr().out
+    assert "Delete this run? [y/N]" in printed and str(runs / "residual_pooling-smoke-aaaaaaaaaa") in printed
+    assert len(list(runs.iterdir())) == left
+
+
+def test_without_a_terminal_nothing_is_deleted_but_with_yes(runs, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert main(["runs", "delete", A, "--runs", str(runs)]) == 2
+    assert "add --yes" in capsys.readouterr().err
+    assert len(list(runs.iterdir())) == 2
+    assert main(["runs", "delete", A, B, A, "--runs", str(runs), "--yes"]) == 0
+    assert capsys.readouterr().out.count("Deleted") == 2
+    assert list(runs.iterdir()) == []
+
+
+def test_if_one_of_several_cannot_be_deleted_none_is(runs, capsys):
+    (runs / "residual_pooling-smoke-bbbbbbbbbb" / "recipe.json").unlink()
+    assert main(["runs", "delete", A, B, "--runs", str(runs), "--yes"]) == 2
+    assert "not a run's folder" in capsys.readouterr().err
+    assert len(list(runs.iterdir())) == 2
+
+
+def test_evaluate_takes_an_abbreviation(smoke, runs, capsys):
+    assert main(["evaluate", A, "--runs", str(runs), "--device", "cpu"]) == 0
+    assert "rank-1" in capsys.readouterr().out
+
+
+def test_export_writes_a_file_and_says_how_to_feed_it(runs, smoke, tmp_path, capsys):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    command = ["export", A, "--runs", str(runs), "--onnx", str(tmp_path / "network.onnx")]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "(N, 3, 64, 32)" in printed and (tmp_path / "network.onnx").stat().st_size > 1e6
+    assert main(command) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+def test_describe_writes_what_it_says(runs, smoke, tmp_path, capsys):
+    import numpy as np
+
+    images, out = smoke.query[0].path.parent, tmp_path / "features.npz"
+    command = ["describe", A, "--runs", str(runs), "--images", str(images), "--out", str(out), "--device", "cpu"]
+    assert main(command) == 0
+    assert f"{len(smoke.query)} descriptors of 96 values" in capsys.readouterr().out
+    assert len(np.load(out)["paths"]) == len(smoke.query)
+    assert main(command) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0
+
+
+def gallery_of(smoke, folder):
+    (folder / "one").mkdir(parents=True)
+    for record in smoke.gallery[:12]:
+        shutil.copy(record.path, folder / "one" / record.path.name)
+    return shutil.copy(smoke.query[0].path, folder / "the query itself.PNG")
+
+
+def test_search_ranks_a_folder_shows_it_and_warns(smoke, runs, tmp_path, capsys, monkeypatch):
+    from reid_lab.retrieval import features
+
+    query = gallery_of(smoke, tmp_path / "crops")
+    command = ["search", A, "--runs", str(runs), "--query", str(query), str(smoke.query[1].path), "--device", "cpu"]
+    command += ["--gallery", str(tmp_path / "crops"), "--top", "5", "--picture", str(tmp_path / "found.png")]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert f"query {query}" in printed and f"query {smoke.query[1].path}" in printed
+    first = next(line for line in printed.splitlines() if line.split()[:1] == ["1"])
+    assert first.split(maxsplit=1)[1].rsplit(maxsplit=1) == ["the query itself.PNG", "1.000"]
+    assert sum(line.split()[:1] == ["5"] for line in printed.splitlines()) == 2
+    assert "always a rank 1" in printed
+    assert (tmp_path / "found.png").read_bytes()[:4] == b"\x89PNG"
+
+    described, from_network = [], features._describe
+    monkeypatch.setattr(features, "_describe", lambda *rest: described.append(len(rest[1])) or from_network(*rest))
+    assert main(command) == 0
+    assert described == [2]  # the queries; the gallery was kept
+
+
+def test_search_in_fewer_images_than_asked_for_shows_all_of_them(smoke, runs, tmp_path, capsys):
+    query = gallery_of(smoke, tmp_path / "crops")
+    command = ["search", A, "--runs", str(runs), "--query", str(query), "--gallery", str(tmp_path / "crops")]
+    assert main([*command, "--top", "99", "--device", "cpu"]) == 0
+    ranks = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line[:5].strip().isdigit()]
+    assert ranks == [str(rank) for rank in range(1, 14)]
+    with pytest.raises(SystemExit):
+        main([*command, "--top", "0"])

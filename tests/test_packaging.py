@@ -26,7 +26,7 @@ def test_environment_yml_installs_what_pyproject_asks_for():
 def test_every_direct_dependency_has_a_tested_version():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {name_of(line) for line in lines if "==" in line}
-    assert {name_of(requirement) for requirement in DIRECT} <= pinned
+    assert {name_of(requirement) for requirement in DIRECT + sum(EXTRAS.values(), [])} <= pinned
 
 
 def test_constraints_name_versions_only():
@@ -42,7 +42,10 @@ def imported_by(statement):
 
 @pytest.mark.parametrize(
     "statement",
-    ["from reid_lab import data, figures, models, retrieval, training", "import reid_lab.__main__, reid_lab.demo"],
+    [
+        "from reid_lab import data, figures, models, retrieval, training",
+        "import reid_lab.__main__, reid_lab.demo, reid_lab.export",
+    ],
 )
 def test_importing_the_package_imports_no_optional_library(statement):
     optional = {
@@ -51,6 +54,10 @@ def test_importing_the_package_imports_no_optional_library(statement):
         "pytorch_grad_cam",
         "accelerate",
         "faiss",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "tensorboard",
         "timm",
         "sklearn",
         "cv2",

@@ -80,7 +80,7 @@ def load(folder: Path | str) -> Run:
     tensors, about = checkpoint.read(folder / "weights.safetensors")
     if not {"identities", "recipe"} <= about.keys():
         raise CheckpointError(f"{folder / 'weights.safetensors'} is not a run's weights. Delete it and train again.")
-    if about["recipe"] != json.loads(recipe.to_json()):
+    if from_json(json.dumps(about["recipe"])) != recipe:  # both as read: a field that is newer than the run is alike
         raise CheckpointError(
             f"{folder / 'recipe.json'} is not the recipe that the weights beside it were trained with. "
             "Put the original back; to train another recipe, give it to training.fit, which makes a folder for it."

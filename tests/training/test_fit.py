@@ -215,3 +215,12 @@ def test_the_faster_number_of_threads_is_taken_and_large_work_is_left_alone(monk
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_run_that_is_older_than_a_field_of_the_recipe_still_loads(smoke_run, tmp_path):
+    folder = copy_of(smoke_run, tmp_path)
+    tensors, about = checkpoint.read(folder / "weights.safetensors")
+    del about["recipe"]["triplet_scales"]
+    checkpoint.write(folder / "weights.safetensors", tensors, about)
+    (folder / "recipe.json").write_text(json.dumps(about["recipe"]))
+    assert training.load(folder).recipe == smoke_run.recipe

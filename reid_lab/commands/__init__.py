@@ -1,0 +1,54 @@
+"""The command line: ``python -m reid_lab COMMAND``. A user's error is one sentence and a non-zero exit status.
+
+training     demo, train, evaluate
+datasets     check, passersby
+experiments  ablate
+shelf        runs: list, compare, delete
+use          a trained run at work: export, describe, search
+options      what several of them share
+
+Each command imports what it needs when it runs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from reid_lab.commands import datasets, experiments, shelf, training, use
+from reid_lab.errors import ReidLabError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status.
+
+    0 done, 1 a check that found errors or a question answered with no, 2 an error, 130 interrupted.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without UTF-8 prints a question mark, not a traceback
+    chosen = _parser().parse_args(arguments)
+    try:
+        status = chosen.run(chosen)
+        sys.stdout.flush()
+        return status
+    except ReidLabError as error:
+        print(f"reid_lab: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read what is printed (``| head``) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell says of a program that a closed pipe ended
+    except KeyboardInterrupt as interruption:  # training tells how far it came
+        told = str(interruption) or "interrupted. Start the same command again and it goes on where it stopped."
+        print(f"reid_lab: {told}", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reid_lab", description="Person re-identification to read and run.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for group in (training, datasets, experiments, shelf, use):
+        group.add_to(commands)
+    return parser

@@ -1,0 +1,108 @@
+"""The command that runs the papers' tables again: ablate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reid_lab.commands.options import Arguments, at_least_one, command, device_option, runs_option, size_option
+
+if TYPE_CHECKING:
+    from reid_lab.experiments.runner import Job
+
+NAMES = ("pooling", "heads", "backbone", "erasing", "losses", "readings", "descriptor")
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command of this file."""
+    running = command(
+        commands,
+        "ablate",
+        ablate,
+        "run the papers' tables again: every variant with several seeds, recorded and drawn",
+        "ablate pooling --size classroom --seeds 3",
+    )
+    running.add_argument("experiments", nargs="+", choices=[*NAMES, "all"], metavar="EXPERIMENT", help=", ".join(NAMES))
+    size_option(running, "classroom")
+    running.add_argument(
+        "--seeds", type=at_least_one, default=3, help="of data and training, counted from 0 (default 3)"
+    )
+    running.add_argument("--dry-run", action="store_true", help="print the runs and how long they should take")
+    running.add_argument("--draw", action="store_true", help="run nothing: draw what is recorded")
+    running.add_argument("--minutes", type=float, help="stop after so long, and go on with the next call")
+    running.add_argument("--workers", type=at_least_one, help="runs at once (default: one per core, four on a GPU)")
+    running.add_argument("--shard", metavar="K/N", help="the K-th of N shares, for several machines")
+    running.add_argument(
+        "--merge", type=Path, nargs="+", default=[], metavar="FOLDER", help="add the tables of other machines' folders"
+    )
+    running.add_argument("--out", type=Path, help="folder of tables and pictures (default: figures)")
+    runs_option(running)
+    device_option(running)
+
+
+def ablate(chosen: Arguments) -> int:
+    """Run, record, draw. Returns 1 where something is left to do."""
+    from reid_lab.experiments import grids, runner
+
+    names = list(grids.GRIDS) if "all" in chosen.experiments else list(dict.fromkeys(chosen.experiments))
+    folder = chosen.out or runner.figures_folder()
+    for name in names:
+        runner.add_tables(name, chosen.merge, folder)
+    wanted = [job for name in names for job in runner.jobs(grids.grid(name), chosen.size, range(chosen.seeds))]
+    wanted = runner.shard(wanted, chosen.shard)
+    if chosen.dry_run:
+        return _show_plan(wanted, folder, chosen)
+    left = 0
+    if not chosen.draw:
+        left = runner.run(
+            wanted,
+            device=chosen.device,
+            runs=chosen.runs,
+            folder=folder,
+            minutes=chosen.minutes,
+            workers=chosen.workers,
+            say=lambda line: print(line, flush=True),
+        )
+    for name in names:
+        _show(name, chosen.size, folder)
+    if left:
+        print(f"{left} runs are left: start the same command again and it goes on.")
+    return 1 if left else 0
+
+
+def _show_plan(wanted: list[Job], folder: Path, chosen: Arguments) -> int:
+    from reid_lab.experiments import runner
+
+    plan = runner.plan(wanted, folder, chosen.runs)
+    print(plan.round(1).to_string(index=False))
+    left = plan[~plan["state"].isin(["recorded"])]
+    known = left["minutes"].notna().all()
+    print(
+        f"{len(left)} of {len(plan)} runs are left"
+        + (
+            f", {left['minutes'].sum():.0f} minutes one after another."
+            if known
+            else "; how long they take is not known."
+        )
+    )
+    return 0
+
+
+def _show(name: str, size: str, folder: Path) -> None:
+    """The table of a grid, what its seeds can tell apart, and its picture."""
+    from reid_lab.errors import DataError
+    from reid_lab.experiments import grids, pictures, runner, tables
+
+    rows = runner.table(name, folder)
+    if not (len(rows) and (rows["size"] == size).any()):
+        print(f"\n{name}: nothing is recorded at size {size}.")
+        return
+    print(f"\n{grids.grid(name).title} ({grids.grid(name).source})\n{grids.grid(name).equal}\n")
+    columns = ["seeds", "rank-1", "rank-1 sd", "mAP", "mAP sd", "descriptor", "parameters", "minutes"]
+    print(tables.variants(rows, size)[columns].round(1).to_string())
+    try:
+        print("\n" + tables.against(name, rows, size).round(1).to_string())
+    except DataError as error:
+        print(f"\n{error}")
+    for path in pictures.draw(name, rows, size, folder):
+        print(f"Written to {path}")

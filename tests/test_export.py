@@ -1,0 +1,199 @@
+import json
+import shutil
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reid_lab import data, export, retrieval, training
+from reid_lab.errors import CheckpointError, DataError, FeatureError, ReidLabError
+
+
+@pytest.fixture(scope="module")
+def multitask_run(smoke, tmp_path_factory):
+    recipe = training.recipes.multitask("smoke", epochs=1)
+    return training.fit(recipe, smoke, device="cpu", runs=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def onnx_file(smoke_run, tmp_path_factory):
+    """Paper B's network as ONNX."""
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path_factory.mktemp("onnx") / "network.onnx"
+    export.to_onnx(smoke_run, path)
+    return path
+
+
+def session_of(path):
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def unit_images(records, size):
+    """As somebody without this package reads them: Pillow and NumPy, float32 from 0 to 1."""
+    opened = [Image.open(record.path).convert("RGB").resize((size[1], size[0]), Image.BILINEAR) for record in records]
+    return np.stack([np.asarray(image, np.float32).transpose(2, 0, 1) / 255 for image in opened])
+
+
+def same_direction(given, features):
+    """Whether rows are those of ``features``, divided by their lengths."""
+    expected = features / np.linalg.norm(features, axis=1, keepdims=True)
+    return np.allclose(given, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_the_onnx_file_takes_plain_images_and_gives_the_descriptors_of_retrieval(onnx_file, smoke, smoke_run, count):
+    records = smoke.query[:count]
+    images = unit_images(records, smoke_run.model.input_size)
+    (given,) = session_of(onnx_file).run(["descriptor"], {"images": images})
+    assert given.dtype == np.float32
+    assert same_direction(given, retrieval.extract(smoke_run.model, records).numpy())
+
+
+def test_paper_as_descriptor_gets_length_1_in_the_file(multitask_run, smoke, tmp_path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    difference = export.to_onnx(multitask_run, tmp_path / "network.onnx")
+    assert 0 <= difference <= export.TOLERANCE
+    raw = retrieval.extract(multitask_run.model, smoke.query[:3]).numpy()
+    assert not np.allclose(np.linalg.norm(raw, axis=1), 1, atol=0.01)
+    images = unit_images(smoke.query[:3], multitask_run.model.input_size)
+    assert same_direction(session_of(tmp_path / "network.onnx").run(None, {"images": images})[0], raw)
+
+
+def test_the_onnx_file_says_where_it_comes_from_and_what_it_takes(onnx_file, smoke_run):
+    session = session_of(onnx_file)
+    about = session.get_modelmeta().custom_metadata_map
+    assert about["run"] == smoke_run.folder.name
+    assert training.recipes.from_json(about["recipe"]) == smoke_run.recipe
+    assert tuple(json.loads(about["input_size"])) == smoke_run.model.input_size
+    (images,), (descriptor,) = session.get_inputs(), session.get_outputs()
+    assert (images.name, images.type, descriptor.name) == ("images", "tensor(float)", "descriptor")
+    assert isinstance(images.shape[0], str) and images.shape[1:] == [3, *smoke_run.model.input_size]
+    assert [path.name for path in onnx_file.parent.iterdir()] == [onnx_file.name]  # weights are inside
+
+
+def test_an_export_leaves_the_run_as_it_was(smoke_run, smoke, onnx_file):
+    loaded = training.load(smoke_run.folder)
+    before, after = smoke_run.model.state_dict(), loaded.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in after)
+    assert not smoke_run.model.training
+
+
+class OtherProgram:
+    """What an exporter gives that gets something wrong: here, the network of other weights."""
+
+    def __init__(self, file):
+        self.file, self.model = file, SimpleNamespace(metadata_props={})
+
+    def save(self, path):
+        shutil.copy(self.file, path)
+
+
+def test_a_network_that_differs_from_pytorch_gets_no_file(smoke_run, onnx_file, tmp_path, monkeypatch):
+    run = training.load(smoke_run.folder)
+    monkeypatch.setattr(export, "_program", lambda network: OtherProgram(onnx_file))
+    assert export.to_onnx(run, tmp_path / "right.onnx") <= export.TOLERANCE
+    with torch.no_grad():
+        next(run.model.backbone.parameters()).add_(0.01)
+    with pytest.raises(CheckpointError, match="differ from PyTorch by"):
+        export.to_onnx(run, tmp_path / "wrong.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["right.onnx"]
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
+def test_a_missing_package_is_named_with_the_cure(smoke_run, tmp_path, monkeypatch, package):
+    for other in ("onnx", "onnxruntime", "onnxscript"):  # so that this test needs none of them
+        monkeypatch.setitem(sys.modules, other, sys)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ReidLabError, match=rf"{package} is not installed.*pip install onnx onnxruntime onnxscript"):
+        export.to_onnx(smoke_run, tmp_path / "network.onnx")
+
+
+def test_what_is_there_already_is_replaced_only_by_force(smoke_run, folder_of_crops, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_packages", lambda: None)
+    path = tmp_path / "mine"
+    path.write_text("precious")
+    for write in (lambda: export.to_onnx(smoke_run, path), lambda: export.to_npz(smoke_run, folder_of_crops, path)):
+        with pytest.raises(CheckpointError, match="exists already"):
+            write()
+    assert path.read_text() == "precious"
+    assert export.to_npz(smoke_run, folder_of_crops, path, force=True) == (3, 96)
+    assert np.load(path)["features"].shape == (3, 96)
+
+
+@pytest.fixture
+def folder_of_crops(smoke, tmp_path):
+    """Three crops to be seen, and files that are to be passed over."""
+    folder = tmp_path / "crops"
+    for name in ("b/2.png", "a/é 1.PNG", "Z.png", ".hidden.png", ".cache/3.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(smoke.query[len(name)].path, folder / name)
+    (folder / "notes.txt").write_text("no image")
+    (folder / "folder.jpg").mkdir()
+    return folder
+
+
+def test_crops_are_all_images_below_a_folder_in_the_order_of_their_paths(folder_of_crops):
+    found = [record.path.relative_to(folder_of_crops).as_posix() for record in export.crops(folder_of_crops)]
+    assert found == ["Z.png", "a/é 1.PNG", "b/2.png"]
+
+
+def test_all_the_promised_formats_are_read(smoke, tmp_path):
+    with Image.open(smoke.query[0].path) as image:
+        for suffix in ("jpg", "JPEG", "png", "BMP", "webp"):
+            image.save(tmp_path / f"crop.{suffix}")
+    assert len(export.crops(tmp_path)) == 5
+
+
+def test_a_folder_without_images_is_named(tmp_path):
+    with pytest.raises(DataError, match=f"no image below {tmp_path}"):
+        export.crops(tmp_path)
+    with pytest.raises(DataError, match="does not exist"):
+        export.crops(tmp_path / "none")
+
+
+@pytest.mark.parametrize("fixture", ["smoke_run", "multitask_run"])
+def test_a_numpy_file_holds_the_descriptors_in_the_order_of_the_paths(folder_of_crops, tmp_path, request, fixture):
+    run = request.getfixturevalue(fixture)
+    shape = export.to_npz(run, folder_of_crops, tmp_path / "out" / "features")
+    with np.load(tmp_path / "out" / "features", allow_pickle=False) as file:
+        kept = dict(file)
+    assert kept["paths"].tolist() == ["Z.png", "a/é 1.PNG", "b/2.png"] and kept["paths"].dtype.kind == "U"
+    assert kept["features"].dtype == np.float32 and kept["features"].shape == shape
+    records = [data.Record(folder_of_crops / path, pid=0) for path in kept["paths"]]
+    assert same_direction(kept["features"], retrieval.extract(run.model, records).numpy())
+    assert str(kept["run"]) == run.folder.name
+    assert training.recipes.from_json(str(kept["recipe"])) == run.recipe
+
+
+def test_a_bad_crop_is_named_and_nothing_is_written(smoke_run, folder_of_crops, tmp_path):
+    (folder_of_crops / "bad.jpg").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"bad\.jpg is not an image"):
+        export.to_npz(smoke_run, folder_of_crops, tmp_path / "features.npz")
+    assert not (tmp_path / "features.npz").exists()
+
+
+def test_a_network_that_diverged_writes_no_descriptors(smoke_run, folder_of_crops, tmp_path):
+    run = training.load(smoke_run.folder)
+    with torch.no_grad():
+        next(run.model.backbone.parameters()).fill_(float("nan"))
+    with pytest.raises(FeatureError, match="diverged"):
+        export.to_npz(run, folder_of_crops, tmp_path / "features.npz")
+    assert not (tmp_path / "features.npz").exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_run_on_a_gpu_is_exported_and_stays_there(smoke_run, folder_of_crops, tmp_path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    run = training.load(smoke_run.folder)
+    run.model.cuda()
+    assert export.to_onnx(run, tmp_path / "network.onnx") <= export.TOLERANCE
+    export.to_npz(run, folder_of_crops, tmp_path / "features.npz")
+    assert next(run.model.parameters()).is_cuda
