@@ -38,3 +38,7 @@ class FeatureError(ReidLabError):
 
 class TrainingError(ReidLabError):
     """Training cannot go on: a loss is not finite, or the embedding has collapsed."""
+
+
+class CourseError(ReidLabError):
+    """A notebook or an exercise of that name does not exist."""

@@ -1,0 +1,90 @@
+"""What the notebooks need to be a course: the package's own source on the page, and exercises that answer.
+
+Exercises live in ``notebooks/solutions/NN_name.py``: for each a function with its solution between the lines
+``# solution`` and ``# end``, a ``check_...`` that yields a sentence for everything that is wrong with an answer, and
+one or more ``wrong_...`` that it must reject. The stub in the notebook is made from the same source.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from reid_lab.errors import CourseError
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+_SOLUTION = re.compile(r"^(\s*)# solution\n.*?^\s*# end\n", re.M | re.S)
+
+
+def source(*things: Any) -> Any:
+    """The package's own source of functions and classes, highlighted, for the last line of a cell."""
+    from IPython.display import Code
+
+    return Code("\n\n".join(inspect.getsource(thing).rstrip() for thing in things), language="python")
+
+
+def check(answer: Callable[..., Any], notebook: str) -> None:
+    """Say whether ``answer`` solves the exercise of its name in ``notebook``, and if not, what is wrong with it."""
+    for line in verdict(answer, notebook):
+        print(line)
+
+
+def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
+    """What :func:`check` says: one line, or one per finding.
+
+    Raises:
+        CourseError: no such notebook or exercise.
+    """
+    name = answer.__name__
+    checker = getattr(solutions(notebook), f"check_{name}", None)
+    if checker is None:
+        there = ", ".join(exercises(notebook))
+        raise CourseError(f"Notebook {notebook} has no exercise called {name}; it has {there}. Keep the stub's name.")
+    try:
+        findings = list(checker(answer))
+    except NotImplementedError:
+        return [f"{name}: not done yet."]
+    except Exception as error:  # an answer may raise anything
+        findings = [f"it raised {type(error).__name__}: {error}"]
+    return [f"{name}: not yet, {finding}" for finding in findings] or [f"{name}: right."]
+
+
+def exercises(notebook: str) -> list[str]:
+    """The names of a notebook's exercises that are functions, in order."""
+    return [name for name in vars(solutions(notebook)) if f"check_{name}" in vars(solutions(notebook))]
+
+
+def stub(notebook: str, name: str) -> str:
+    """The exercise as the notebook shows it: its signature and docstring, the solution taken out."""
+    whole = inspect.getsource(getattr(solutions(notebook), name))
+    emptied, count = _SOLUTION.subn(r'\1raise NotImplementedError("your turn")' + "\n", whole)
+    if count != 1:
+        raise CourseError(f"{name} of {notebook} needs one solution between '# solution' and '# end', not {count}.")
+    return emptied.rstrip()
+
+
+def solutions(notebook: str) -> ModuleType:
+    """The module ``notebooks/solutions/NOTEBOOK.py``. Raises CourseError where there is none."""
+    path = NOTEBOOKS / "solutions" / f"{notebook}.py"
+    if not path.is_file():
+        raise CourseError(
+            f"There are no exercises for {notebook!r} in {path.parent.name}: give a name such as 02_metrics."
+        )
+    spec = importlib.util.spec_from_file_location(f"solutions_{notebook}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def wrong_answers(notebook: str, name: str) -> Iterator[Callable[..., Any]]:
+    """Answers that the exercise's check must reject."""
+    module = solutions(notebook)
+    for other, function in vars(module).items():
+        if re.fullmatch(rf"wrong(_\w+)?_{name}|wrong_{name}(_\w+)?", other):
+            yield function

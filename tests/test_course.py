@@ -1,0 +1,72 @@
+"""Exercises: the notebooks show stubs of the very solutions that pass their checks, and wrong answers do not pass."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reid_lab import course
+from reid_lab.errors import CourseError
+
+NOTEBOOKS = sorted(path.stem for path in (course.NOTEBOOKS / "solutions").glob("[0-9]*.py"))
+EXERCISES = [(notebook, name) for notebook in NOTEBOOKS for name in course.exercises(notebook)]
+
+
+def cells(notebook):
+    return json.loads((course.NOTEBOOKS / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+
+
+@pytest.mark.parametrize(("notebook", "name"), EXERCISES)
+def test_the_solution_is_right(notebook, name):
+    assert course.verdict(getattr(course.solutions(notebook), name), notebook) == [f"{name}: right."]
+
+
+@pytest.mark.parametrize(("notebook", "name"), EXERCISES)
+def test_wrong_answers_are_told_what_is_wrong_with_them(notebook, name):
+    wrong = list(course.wrong_answers(notebook, name))
+    assert wrong, f"write a wrong_{name}, so that the check is known to be able to fail"
+    for answer in wrong:
+        answer.__name__ = name
+        found = course.verdict(answer, notebook)
+        assert found != [f"{name}: right."]
+        assert all(line.startswith(f"{name}: not yet, ") and len(line.split()) > 5 for line in found), found
+
+
+@pytest.mark.parametrize(("notebook", "name"), EXERCISES)
+def test_the_notebook_shows_the_stub_of_the_solution_and_its_check(notebook, name):
+    sources = ["".join(cell["source"]) for cell in cells(notebook) if cell["cell_type"] == "code"]
+    stub = course.stub(notebook, name)
+    assert stub in sources, f"the stub in the notebook must be\n{stub}"
+    assert f'course.check({name}, "{notebook}")' in sources[sources.index(stub) + 1]
+    module = {"__name__": "stub"}
+    exec(compile(stub, name, "exec"), module)
+    assert course.verdict(module[name], notebook) == [f"{name}: not done yet."]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_lesson_has_three_exercises_one_of_them_open(notebook):
+    text = "\n".join("".join(cell["source"]) for cell in cells(notebook))
+    assert text.count("*Warm-up.*") + text.count("*Code.*") + text.count("*Open.*") >= 3
+    assert "*Open.*" in text and course.exercises(notebook)
+
+
+def test_an_unknown_exercise_or_notebook_is_named(tmp_path, monkeypatch):
+    with pytest.raises(CourseError, match="no exercises for '99_nothing'"):
+        course.solutions("99_nothing")
+    (tmp_path / "solutions").mkdir()
+    (tmp_path / "solutions" / "01_x.py").write_text(
+        "def double(x):\n    '''Twice x.'''\n    # solution\n    return 2 * x\n    # end\n\n\n"
+        "def check_double(answer):\n    if answer(3) != 6:\n        yield 'twice 3 is 6'\n"
+    )
+    monkeypatch.setattr(course, "NOTEBOOKS", Path(tmp_path))
+    with pytest.raises(CourseError, match="no exercise called triple; it has double"):
+        course.verdict(_named("triple", lambda x: 3 * x), "01_x")
+    assert course.verdict(_named("double", lambda x: x + x), "01_x") == ["double: right."]
+    assert course.verdict(_named("double", lambda x: x * x), "01_x") == ["double: not yet, twice 3 is 6"]
+    assert "it raised TypeError" in course.verdict(_named("double", lambda: 0), "01_x")[0]
+    assert course.stub("01_x", "double").endswith('    raise NotImplementedError("your turn")')
+
+
+def _named(name, function):
+    function.__name__ = name
+    return function
