@@ -28,6 +28,7 @@ from reid_lab.experiments.grids import GRIDS, Grid
 from reid_lab.home import lock, runs_folder, write_text
 from reid_lab.progress import bar
 from reid_lab.training import pick_device
+from reid_lab.training.interruption import Interruption
 from reid_lab.training.recipes import Recipe
 from reid_lab.training.runs import finished, read_history, run_folder
 
@@ -128,6 +129,7 @@ def run(
 
     Raises:
         TrainingError: a job failed; the others have been recorded.
+        KeyboardInterrupt: Ctrl-C, or the kill of a scheduler; what was in progress is resumed by the next call.
     """
     target = pick_device(device)
     runs, folder = Path(runs or runs_folder()), Path(folder or figures_folder())
@@ -140,7 +142,7 @@ def run(
             record(job, known, folder)
             waiting.remove(job)
     deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
-    with _Workers(target, runs, folder, workers, say) as team, _bar_of(waiting, runs) as shown:
+    with Interruption(), _Workers(target, runs, folder, workers, say) as team, _bar_of(waiting, runs) as shown:
         while (waiting and time.monotonic() < deadline) or team.busy:
             while (ready := team.next_of(waiting)) and time.monotonic() < deadline:
                 waiting.remove(ready)

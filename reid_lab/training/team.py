@@ -81,9 +81,7 @@ class _Accelerated(Team):
         return self.accelerator.prepare_model(model)
 
     def gather(self, tensor: Tensor) -> Tensor:
-        from torch.distributed.nn.functional import all_gather
-
-        return torch.cat(all_gather(tensor))
+        return _Gather.apply(tensor, self.rank, self.size)
 
     def mean(self, tensor: Tensor) -> Tensor:
         return self.accelerator.reduce(tensor, "mean")
@@ -92,6 +90,23 @@ class _Accelerated(Team):
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([answer])[0]
+
+
+class _Gather(torch.autograd.Function):
+    """All processes' rows; what each process's loss says about a row comes back to the process that it came from."""
+
+    @staticmethod
+    def forward(context: Any, tensor: Tensor, rank: int, size: int) -> Tensor:
+        context.rank, context.size = rank, size
+        parts = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in range(size)]
+        torch.distributed.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        total = gradients[0].contiguous().clone()
+        torch.distributed.all_reduce(total)
+        return total.chunk(context.size)[context.rank], None, None
 
 
 def assemble(device: str | torch.device | None = None) -> Team:
