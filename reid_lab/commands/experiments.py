@@ -10,7 +10,7 @@ from reid_lab.commands.options import Arguments, at_least_one, command, device_o
 if TYPE_CHECKING:
     from reid_lab.experiments.runner import Job
 
-NAMES = ("pooling", "heads", "backbone", "erasing", "losses", "readings", "descriptor")
+NAMES = ("pooling", "heads", "backbone", "erasing", "losses", "readings", "descriptor", "conditions", "heat")
 
 
 def add_to(commands: Any) -> None:
@@ -98,11 +98,14 @@ def _show(name: str, size: str, folder: Path) -> None:
         print(f"\n{name}: nothing is recorded at size {size}.")
         return
     print(f"\n{grids.grid(name).title} ({grids.grid(name).source})\n{grids.grid(name).equal}\n")
-    columns = ["seeds", "rank-1", "rank-1 sd", "mAP", "mAP sd", "descriptor", "parameters", "minutes"]
-    print(tables.variants(rows, size)[columns].round(1).to_string())
-    try:
-        print("\n" + tables.against(name, rows, size).round(1).to_string())
-    except DataError as error:
-        print(f"\n{error}")
+    if grids.grid(name).several:
+        print(tables.means(name, rows, size).round(1).to_string())
+    else:
+        columns = ["seeds", "rank-1", "rank-1 sd", "mAP", "mAP sd", "descriptor", "parameters", "minutes"]
+        print(tables.variants(rows, size)[columns].round(1).to_string())
+        try:
+            print("\n" + tables.against(name, rows, size).round(1).to_string())
+        except DataError as error:
+            print(f"\n{error}")
     for path in pictures.draw(name, rows, size, folder):
         print(f"Written to {path}")

@@ -19,7 +19,8 @@ class Grid:
 
     ``variants(size)`` gives a recipe for each label, in the order of the table; ``reranked`` are the labels of which a
     re-ranked result is wanted, too; ``reference`` is the label that the others are compared with, "" being the first;
-    ``equal`` says what the comparison holds equal, and what it does not.
+    ``equal`` says what the comparison holds equal, and what it does not. ``measure`` is asked of each run (see
+    :mod:`.measures`); where it gives several rows, the columns ``several`` tell them apart.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Grid:
     reference: str
     equal: str
     reranked: tuple[str, ...] = field(default=())
+    measure: str = "scores"
+    several: tuple[str, ...] = field(default=())
 
     def compared_with(self, size: str) -> str:
         """The label of the reference at ``size``."""
@@ -110,6 +113,24 @@ def _descriptor(size: str) -> dict[str, Recipe]:
     return names | {"projection without norm" if base.embed_norm else "projection with norm": _other_norm(base)}
 
 
+def _conditions(size: str) -> dict[str, Recipe]:
+    on_plain, b = multitask(size, backbone=_plain_backbone(size)), residual_pooling(size)
+    return {
+        "A": multitask(size),
+        "A on ResNet, no erasing": on_plain.but(erasing=0.0),
+        "A on ResNet, erasing 0.5": on_plain.but(erasing=0.5),
+        "B, average": b.but(pooling="avg"),
+        "B, max": b.but(pooling="max"),
+        "B, residual": b,
+    }
+
+
+def _heat(size: str) -> dict[str, Recipe]:
+    base = residual_pooling(size)
+    names = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
+    return {label: base.but(pooling=pooling) for label, pooling in names.items()}
+
+
 def _other_norm(base: Recipe) -> Recipe:
     return base.but(embed_norm=not getattr(base, "embed_norm", False))
 
@@ -181,6 +202,26 @@ GRIDS = {
             _descriptor,
             "projection",
             "Equal: backbone, data, schedule, batches, seeds; the size of the descriptor differs as the names say.",
+        ),
+        Grid(
+            "conditions",
+            "Accuracy by occlusion, view angle and number of cameras",
+            "Passersby's truth",
+            _conditions,
+            "",
+            "Equal: data and seeds; within B also network and schedule, within A on ResNet everything but erasing.",
+            measure="conditions",
+            several=("condition", "value"),
+        ),
+        Grid(
+            "heat",
+            "Grad-CAM's heat on the person",
+            "paper B, Fig. 6, and Passersby's truth",
+            _heat,
+            "",
+            "Equal: backbone, data, schedule, batches, seeds, the images that are looked at.",
+            measure="heat",
+            several=("network", "layer", "target"),
         ),
     )
 }

@@ -9,47 +9,22 @@ import json
 import sys
 from typing import Any
 
-import torch
-
-from reid_lab import cost, data, retrieval, training
-from reid_lab.retrieval import Result
-from reid_lab.training import Run
+from reid_lab import data, training
+from reid_lab.experiments.measures import MEASURES
 from reid_lab.training.recipes import from_json
 
-RANKS = (1, 5, 10, 20, 50)
+ABOUT = ("data", "device", "precision", "threads", "torch", "reid_lab", "date")
 
 
 def work(order: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows for an order of ``recipe`` (JSON), ``size``, ``seed``, ``device``, ``runs`` and ``rerank``."""
-    recipe = from_json(order["recipe"])
+    """Rows for an order of ``recipe`` (JSON), ``size``, ``seed``, ``device``, ``runs``, ``measure`` and ``rerank``."""
     bench = data.passersby(order["size"], seed=order["seed"])
+    recipe = from_json(order["recipe"])
     run = training.fit(recipe, bench, order["seed"], device=order["device"], runs=order["runs"])
-    device = training.pick_device(order["device"])
-    rows = []
-    for rerank in (False, True) if order["rerank"] else (False,):
-        result = retrieval.evaluate(run.model, bench, device=device, rerank=rerank)
-        rows.append(_about(run, device) | {"reranked": rerank} | _metrics(result))
-    return rows
-
-
-def _metrics(result: Result) -> dict[str, float]:
-    metrics = {f"rank-{k}": result.rank(k) for k in RANKS}
-    metrics |= {"mAP": result.mAP, "mAP_trapezoid": result.mAP_trapezoid, "mINP": result.mINP}
-    return {name: round(100 * value, 3) for name, value in metrics.items()}
-
-
-def _about(run: Run, device: torch.device) -> dict[str, Any]:
-    with torch.inference_mode():
-        descriptor = run.model.describe(torch.zeros(1, 3, *run.model.input_size, device=device)).shape[1]
-    told = run.environment
-    return {
-        "epochs": run.recipe.epochs,
-        "descriptor": descriptor,
-        "parameters": cost.parameters(run.model),
-        "minutes": run.result["minutes"],
-        "run": run.folder.name,
-        **{name: told[name] for name in ("data", "device", "precision", "threads", "torch", "reid_lab", "date")},
-    }
+    measure = MEASURES[order["measure"]]
+    about = {"minutes": run.result["minutes"], "run": run.folder.name}
+    about |= {name: run.environment[name] for name in ABOUT}
+    return [row | about for row in measure(run, bench, training.pick_device(order["device"]), order["rerank"])]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from reid_lab.errors import DataError
 from reid_lab.experiments.grids import grid
-from reid_lab.experiments.job import RANKS
+from reid_lab.experiments.measures import FOUND, RANKS
 from reid_lab.figures import COLOURS, LINES, axes_of, dress, save
 
 
@@ -26,7 +26,10 @@ def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
         raise DataError(
             f"No run of {name} at size {size} is recorded: python -m reid_lab ablate {name} --size {size} records them."
         )
-    return erasing(some) if name == "erasing" else dots(some, grid(name).title)
+    if name == "erasing":
+        return erasing(some)
+    drawn = {"conditions": by_condition, "heat": heat}.get(grid(name).measure)
+    return drawn(some) if drawn else dots(some, grid(name).title)
 
 
 def draw(name: str, rows: pd.DataFrame, size: str, folder: Path | str) -> list[Path]:
@@ -97,4 +100,44 @@ def cmc(rows: pd.DataFrame, size: str) -> Figure:
     axes.set_xscale("log")
     axes.set_xticks(RANKS, [str(k) for k in RANKS])
     axes.legend(fontsize=8)
+    return figure
+
+
+def by_condition(rows: pd.DataFrame) -> Figure:
+    """A panel per condition, a line per variant at the mean of the seeds, a dot per seed."""
+    names = list(dict.fromkeys(rows["condition"]))
+    figure = Figure(figsize=(5 * len(names), 4.2), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        some = rows[rows["condition"] == name]
+        score = FOUND if some[FOUND].notna().all() else "mAP"
+        values = list(dict.fromkeys(some["value"]))
+        for i, (label, of_one) in enumerate(some.groupby("variant", sort=False)):
+            means = of_one.groupby("value")[score].mean().reindex(values)
+            style, colour = LINES[i % len(LINES)], COLOURS[i % len(COLOURS)]
+            axes.plot(range(len(values)), means, color=colour, linestyle=style, marker="o", markersize=4, label=label)
+            places = [values.index(value) for value in of_one["value"]]
+            axes.plot(places, of_one[score], "o", color=colour, alpha=0.3, markersize=3)
+        dress(axes, name, f"{score}, %")
+        axes.set_xticks(range(len(values)), [str(value) for value in values], fontsize=8)
+        axes.set_ylim(bottom=0)
+    figure.axes[0].legend(fontsize=8)
+    return figure
+
+
+def heat(rows: pd.DataFrame, target: str = "identity") -> Figure:
+    """The share of the heat on the person: trained networks (dots), untrained ones (crosses), even heat (line)."""
+    some = rows[rows["target"] == target]
+    layers, labels = sorted(set(some["layer"])), list(dict.fromkeys(some["variant"]))
+    figure = Figure(figsize=(3.4 * len(layers), 1.3 + 0.45 * len(labels)), layout="constrained")
+    for axes, layer in zip(figure.subplots(1, len(layers), sharey=True, squeeze=False)[0], layers, strict=True):
+        of_layer = some[some["layer"] == layer]
+        for network, marker, colour in (("trained", "o", COLOURS[0]), ("untrained", "x", COLOURS[1])):
+            of_one = of_layer[of_layer["network"] == network]
+            places = [labels.index(label) for label in of_one["variant"]]
+            axes.plot(of_one["heat"], places, marker, color=colour, alpha=0.7, label=f"{network} networks")
+        axes.axvline(of_layer["area"].mean(), color="0.4", linestyle="--", label="share of the area: even heat")
+        dress(axes, f"heat of {layer} on the person, %", "")
+    figure.axes[0].set_yticks(range(len(labels)), labels)
+    figure.axes[0].invert_yaxis()
+    figure.axes[0].legend(fontsize=7)
     return figure

@@ -187,6 +187,7 @@ class _Workers:
             "device": str(self.device),
             "runs": str(self.runs),
             "rerank": job.rerank,
+            "measure": GRIDS[job.grid].measure,
         }
         threads = max(1, torch.get_num_threads() // self.most)
         root = str(Path(__file__).resolve().parents[2])
@@ -213,7 +214,8 @@ class _Workers:
             if process.returncode == 0:
                 found = [json.loads(line) for line in rows.splitlines()]
                 record(job, found, self.folder)
-                self.say(f"{job.name}: rank-1 {found[0]['rank-1']:.1f}, mAP {found[0]['mAP']:.1f}")
+                metrics = [f"{name} {found[0][name]:.1f}" for name in ("rank-1", "mAP", "heat") if name in found[0]]
+                self.say(f"{job.name}: {', '.join(metrics)}")
             elif "KeyboardInterrupt" not in errors:
                 self.failed.append((job, errors.strip().splitlines()[-1] if errors.strip() else "it was killed"))
                 self.say(f"{job.name} failed: {self.failed[-1][1]}")
@@ -237,7 +239,7 @@ def record(job: Job, found: Sequence[dict[str, Any]], folder: Path) -> None:
     path = folder / f"{job.grid}.csv"
     rows = [
         {
-            "variant": job.variant + (RERANKED if row["reranked"] else ""),
+            "variant": job.variant + (RERANKED if row.get("reranked") else ""),
             "size": job.size,
             "seed": job.seed,
             **{name: value for name, value in row.items() if name != "reranked"},
@@ -245,14 +247,14 @@ def record(job: Job, found: Sequence[dict[str, Any]], folder: Path) -> None:
         for row in found
     ]
     with lock(path):
-        merged = merge([table(job.grid, folder), pd.DataFrame(rows)])
+        merged = merge(job.grid, [table(job.grid, folder), pd.DataFrame(rows)])
         write_text(path, _in_order(merged, job.grid).to_csv(index=False))
 
 
 def _known(job: Job, folder: Path, runs: Path) -> list[dict[str, Any]]:
     """The rows that another grid has recorded of the same run; empty where none has, or not re-ranked."""
     name = job.folder(runs).name
-    for other in GRIDS:
+    for other in [grid.name for grid in GRIDS.values() if grid.measure == GRIDS[job.grid].measure == "scores"]:
         recorded = table(other, folder)
         rows = recorded[recorded["run"] == name] if len(recorded) else recorded
         found = [
@@ -266,11 +268,11 @@ def _known(job: Job, folder: Path, runs: Path) -> list[dict[str, Any]]:
     return []
 
 
-def merge(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Tables of one grid, from several machines, as one: the first row of each (variant, size, seed) counts."""
+def merge(name: str, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Tables of one grid, from several machines, as one: the first of rows with the same keys counts."""
     filled = [one for one in tables if len(one)]
     together = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=KEYS)
-    return together.drop_duplicates(KEYS, keep="first")
+    return together.drop_duplicates([*KEYS, *GRIDS[name].several], keep="first")
 
 
 def add_tables(name: str, others: Sequence[Path | str], folder: Path | str) -> None:
@@ -285,7 +287,7 @@ def add_tables(name: str, others: Sequence[Path | str], folder: Path | str) -> N
     if others:
         path = Path(folder) / f"{name}.csv"
         with lock(path):
-            merged = merge([table(name, folder), *(table(name, other) for other in others)])
+            merged = merge(name, [table(name, folder), *(table(name, other) for other in others)])
             write_text(path, _in_order(merged, name).to_csv(index=False))
 
 
@@ -322,7 +324,7 @@ def _benchmark(size: str, seed: int) -> data.Benchmark:
 
 def _minutes_per_epoch(folder: Path | str | None) -> dict[tuple[str, str], float]:
     """By method and size, of everything that is recorded."""
-    known = [table(name, folder) for name in GRIDS]
+    known = [table(grid.name, folder) for grid in GRIDS.values() if grid.measure == "scores"]
     rows = pd.concat([one for one in known if len(one)] or [pd.DataFrame(columns=["run", "size", "minutes", "epochs"])])
     method = rows["run"].str.split("-").str[0] if len(rows) else rows["run"]
     rates = (rows["minutes"] / rows["epochs"]).groupby([method, rows["size"]]).mean()

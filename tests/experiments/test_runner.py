@@ -1,12 +1,15 @@
 """Grids: what is recorded is not run again, what is interrupted goes on."""
 
+import dataclasses
 import json
 
 import pandas as pd
 import pytest
 
+from reid_lab.commands import experiments as experiments_command
 from reid_lab.errors import RecipeError, TrainingError
-from reid_lab.experiments import grids, runner
+from reid_lab.experiments import grids, measures, pictures, runner, tables
+from reid_lab.experiments import job as job_module
 from reid_lab.training.recipes import residual_pooling
 
 SHORT = dict(epochs=1, evaluate_every=0)
@@ -99,7 +102,7 @@ def test_shards_share_the_jobs_out_and_merge_puts_them_together():
         with pytest.raises(RecipeError, match="give K/N"):
             runner.shard(wanted, wrong)
     one, other = pd.DataFrame([row(mAP=1.0), row(seed=1)]), pd.DataFrame([row(mAP=2.0), row("narrow")])
-    together = runner.merge([one, pd.DataFrame(), other])
+    together = runner.merge("pooling", [one, pd.DataFrame(), other])
     assert len(together) == 3 and together["mAP"].iloc[0] == 1.0
 
 
@@ -138,3 +141,35 @@ def test_controls_of_equal_size_are_of_equal_size():
 def test_an_unknown_grid_is_refused():
     with pytest.raises(RecipeError, match="no experiment 'pools'; choose one of pooling, "):
         grids.grid("pools")
+
+
+@pytest.mark.parametrize("name", ["conditions", "heat"])
+def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monkeypatch, name):
+    whole = grids.GRIDS[name]
+    some = {label: whole.variants("smoke")[label].but(**SHORT) for label in list(whole.variants("smoke"))[-2:]}
+    monkeypatch.setitem(grids.GRIDS, name, dataclasses.replace(whole, variants=lambda size: some))
+    monkeypatch.setattr(measures, "LOOKED_AT", 6)
+    wanted = runner.jobs(grids.GRIDS[name], "smoke", [0])
+    for job in wanted:  # in this process, for speed
+        order = {"recipe": job.recipe.to_json(), "size": "smoke", "seed": 0, "device": "cpu", "rerank": False}
+        found = job_module.work(order | {"runs": str(tmp_path / "runs"), "measure": name})
+        runner.record(job, found, tmp_path)
+        runner.record(job, found, tmp_path)  # twice: nothing is doubled
+    rows = runner.table(name, tmp_path)
+    keys = [*runner.KEYS, *whole.several]
+    assert len(rows) == len(rows.drop_duplicates(keys)) == 2 * len(found)
+    assert not runner.missing(wanted, tmp_path)
+    if name == "heat":
+        assert set(rows["network"]) == {"trained", "untrained"} and rows["images"].max() <= 6
+        assert rows["heat"].dropna().between(0, 100).all() and (rows["images"] > 0).any()
+    else:
+        assert set(rows["condition"]) == {measures.HIDDEN, measures.TURNED, measures.CAMERAS}
+        by_cameras = rows[rows["condition"] == measures.CAMERAS]
+        assert sorted(set(by_cameras["value"])) == [str(k) for k in range(1, 1 + by_cameras["value"].nunique())]
+    assert pictures.draw(name, rows, "smoke", tmp_path) == [tmp_path / f"{name}-smoke.png"]
+    assert "2 runs, size smoke, seeds 0" in pictures.provenance(rows, "smoke")
+    assert (tables.means(name, rows, "smoke")["seeds"] == 1).all()
+
+
+def test_the_command_line_offers_every_grid():
+    assert list(experiments_command.NAMES) == list(grids.GRIDS)
