@@ -42,7 +42,7 @@ def add_to(commands: Any) -> None:
 
 def ablate(chosen: Arguments) -> int:
     """Run, record, draw. Returns 1 where something is left to do."""
-    from reid_lab.experiments import grids, runner
+    from reid_lab.experiments import claims, grids, runner
 
     names = list(grids.GRIDS) if "all" in chosen.experiments else list(dict.fromkeys(chosen.experiments))
     folder = chosen.out or runner.figures_folder()
@@ -65,6 +65,7 @@ def ablate(chosen: Arguments) -> int:
         )
     for name in names:
         _show(name, chosen.size, folder)
+    print(f"\nWhat the papers claim, and what all recorded runs say to it: {claims.write(chosen.size, folder)}")
     if left:
         print(f"{left} runs are left: start the same command again and it goes on.")
     return 1 if left else 0

@@ -1,0 +1,57 @@
+"""Verdicts: what the papers say against what was recorded."""
+
+import pandas as pd
+import pytest
+
+from reid_lab.experiments import claims, grids, tables
+from reid_lab.experiments.claims import CLAIMS, FAILS, HOLDS, MISSING, OPEN
+
+
+def record(folder, grid, values):
+    """A table of a grid from {variant: [score of each seed]}."""
+    rows = [
+        {"variant": label, "size": "classroom", "seed": seed, **dict.fromkeys([*tables.METRICS, "heat"], value)}
+        for label, of_one in values.items()
+        for seed, value in enumerate(of_one)
+    ]
+    pd.DataFrame(rows).to_csv(folder / f"{grid}.csv", index=False)
+
+
+def claim(says):
+    return next(one for one in CLAIMS if one.says == says)
+
+
+@pytest.mark.parametrize(
+    ("residual", "verdict"),
+    [([50.0, 51.0, 49.5], HOLDS), ([30.0, 31.2, 29.5], FAILS), ([41.0, 39.5, 40.5], OPEN), ([50.0], MISSING)],
+)
+def test_a_claim_holds_fails_or_is_open_as_the_seeds_say(tmp_path, residual, verdict):
+    record(tmp_path, "pooling", {"average": [40.0, 40.5, 40.2], "residual": residual, "max": [40.1, 40.0, 40.9]})
+    found, evidence = claim("residual beats average pooling").verdict("classroom", tmp_path)
+    assert found == verdict
+    assert ("3 seeds" in evidence) == (verdict != MISSING)
+
+
+def test_what_is_not_recorded_is_said_to_be_so(tmp_path):
+    found = claims.verdicts("classroom", tmp_path)
+    assert set(found["verdict"]) == {MISSING} and len(found) == len(CLAIMS)
+    assert claims.write("classroom", tmp_path).name == "claims-classroom.csv"
+
+
+def test_the_papers_numbers_are_those_of_its_tables():
+    assert claim("residual beats average pooling").printed() == "mAP 87.68 against 65.97"
+    assert claim("erasing half of the images helps").printed() == "mAP 76.39 against 71.14"
+    assert claim("re-ranking lowers rank-10").printed() == "rank-10 99.17 against 98.90"
+    assert all(one.printed() or one.numbers is None for one in CLAIMS)
+
+
+@pytest.mark.parametrize("one", CLAIMS, ids=lambda one: one.says)
+def test_every_claim_is_about_variants_that_are_run(one):
+    labels = {
+        label + suffix
+        for size in ("classroom", "full")
+        for label in grids.grid(one.grid).variants(size)
+        for suffix in ("", claims.RERANKED if label in grids.grid(one.grid).reranked else "")
+    }
+    assert set(one.better) | set(one.worse) <= labels
+    assert set(one.only) <= set(grids.grid(one.grid).several)
