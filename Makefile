@@ -1,6 +1,8 @@
 # The commands of the README. Everything happens in .venv, with the versions of constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two files of tests or notebooks at a time, each on one thread; the larger the machine, the more, up to four.
+TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
 # One folder of caches for tests and demo: set REID_LAB_HOME to move it.
 
 .PHONY: demo test lint lab notebooks bench clean
@@ -9,8 +11,8 @@ demo: .venv/ready
 	$(BIN)/python -m reid_lab demo
 
 test: .venv/ready lint
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval notebooks
+	$(BIN)/python -m pytest $(TOGETHER)
+	$(BIN)/python -m pytest $(TOGETHER) --nbval notebooks
 
 lint: .venv/ready
 	$(BIN)/ruff check .
