@@ -1,0 +1,69 @@
+"""Solutions of the exercises of 08_grad_cam.ipynb, and what checks them."""
+
+
+def cam(activations, gradients):
+    """Grad-CAM of one image: a map (h, w) from a layer's activations and a score's gradients, both (channels, h, w).
+
+    Each channel is weighted by the mean of its gradient, the weighted channels are added, and what lies below 0 is
+    cut off. No stretching, no resizing.
+    """
+    # solution
+    weights = gradients.mean(dim=(1, 2))  # (channels,)
+    return (weights[:, None, None] * activations).sum(dim=0).clamp(min=0)
+    # end
+
+
+def check_cam(answer):
+    import torch
+
+    activations = torch.tensor([[[1.0, 2.0], [0.0, 4.0]], [[3.0, 0.0], [1.0, 1.0]]])
+    gradients = torch.stack([torch.full((2, 2), 0.5), torch.tensor([[-2.0, 0.0], [0.0, -2.0]])])
+    expected = torch.tensor([[0.0, 1.0], [0.0, 1.0]])  # 0.5 x the first channel less the second, cut off at 0
+    found = answer(activations, gradients)
+    if tuple(found.shape) != (2, 2):
+        yield f"two channels of 2 x 2 places should give one map of 2 x 2, not {tuple(found.shape)}."
+    elif (found < 0).any():
+        yield "places that lower the score must be 0: cut off what is negative."
+    elif not torch.allclose(found, expected):
+        yield f"for weights 0.5 and -1 the map should be {expected.tolist()}, not {found.tolist()}."
+
+
+def wrong_cam_without_relu(activations, gradients):
+    return (gradients.mean(dim=(1, 2))[:, None, None] * activations).sum(dim=0)
+
+
+def wrong_cam_place_by_place(activations, gradients):
+    return (gradients * activations).sum(dim=0).clamp(min=0)
+
+
+def wrong_cam_keeps_channels(activations, gradients):
+    return (gradients.mean(dim=(1, 2))[:, None, None] * activations).clamp(min=0)
+
+
+def heat_on_person(heat, mask):
+    """The share of a heat map (H, W), 0 or more, that lies where the mask (H, W) is true; nan if there is no heat."""
+    # solution
+    total = heat.sum()
+    return float(heat[mask].sum() / total) if total > 0 else float("nan")
+    # end
+
+
+def check_heat_on_person(answer):
+    import math
+
+    import numpy as np
+
+    heat, mask = np.array([[1.0, 3.0], [0.0, 4.0]]), np.array([[False, True], [False, False]])
+    found = answer(heat, mask)
+    if abs(found - 3 / 8) > 1e-6:
+        yield f"3 of a total heat of 8 lie on the person, so the share is 0.375, not {found:g}."
+    if not math.isnan(answer(np.zeros((2, 2)), mask)):
+        yield "where there is no heat at all there is no share: nan, not a number that would spoil the mean."
+
+
+def wrong_heat_on_person_mean(heat, mask):
+    return float(heat[mask].mean())
+
+
+def wrong_heat_on_person_counts(heat, mask):
+    return float((heat[mask] > 0).sum() / max(1, (heat > 0).sum()))
