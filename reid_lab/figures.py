@@ -102,7 +102,8 @@ def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
             markersize=4,
         )
     axes.set_ylim(0, 102)
-    axes.legend(loc="lower right")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="best")
     return figure
 
 
@@ -126,7 +127,7 @@ def thresholds(rocs: Mapping[str, Roc], false_match_rate: float = 0.01) -> Figur
     axes.set_xscale("log")
     axes.set_ylim(0, 102)
     axes.axvline(100 * false_match_rate, color=INK, linewidth=0.8, linestyle=":")
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="best", fontsize=8)
     return figure
 
 

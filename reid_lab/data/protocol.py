@@ -82,7 +82,7 @@ def _overlap(splits: Splits) -> Iterable[Finding]:
     if shared:
         yield Finding(
             "error",
-            f"{len(shared):,} identities are in both train and test (pids {_list(shared)}), so the score "
+            f"{len(shared):,} {'identity is' if len(shared) == 1 else 'identities are'} in both train and test (pids {_list(shared)}), so the score "
             "would reward memory: keep each person on one side, or number train and test people differently.",
         )
 
