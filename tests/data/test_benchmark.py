@@ -97,7 +97,7 @@ def test_unknown_cameras_match_but_are_reported(sound):
 
 def test_identities_in_train_and_test_are_an_error(sound):
     bench = changed(sound, train=sound.train + relabelled(sound.train[:1], pid=3))
-    assert any("1 identities are in both train and test (pids 3)" in f.sentence for f in bench.findings())
+    assert any("1 identity is in both train and test (pids 3)" in f.sentence for f in bench.findings())
     with pytest.raises(DataError, match="both train and test"):
         bench.check()
 
