@@ -10,7 +10,7 @@ from reid_lab.commands.options import Arguments, at_least_one, command, device_o
 if TYPE_CHECKING:
     from reid_lab.experiments.runner import Job
 
-NAMES = ("pooling", "heads", "backbone", "erasing", "losses", "readings", "descriptor", "conditions", "heat")
+NAMES = ("pooling", "heads", "backbone", "erasing", "losses", "readings", "descriptor", "conditions", "curves", "heat")
 
 
 def add_to(commands: Any) -> None:

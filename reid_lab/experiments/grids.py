@@ -131,6 +131,10 @@ def _heat(size: str) -> dict[str, Recipe]:
     return {label: base.but(pooling=pooling) for label, pooling in names.items()}
 
 
+def _three_poolings(size: str) -> dict[str, Recipe]:
+    return {label: recipe for label, recipe in _heat(size).items() if label != "baseline"}
+
+
 def _other_norm(base: Recipe) -> Recipe:
     return base.but(embed_norm=not getattr(base, "embed_norm", False))
 
@@ -212,6 +216,16 @@ GRIDS = {
             "Equal: data and seeds; within B also network and schedule, within A on ResNet everything but erasing.",
             measure="conditions",
             several=("condition", "value"),
+        ),
+        Grid(
+            "curves",
+            "Loss and training accuracy of three poolings",
+            "paper B, Fig. 5",
+            _three_poolings,
+            "",
+            "Equal: backbone, data, schedule, batches, seeds; residual has twice the convolutions of the others.",
+            measure="curves",
+            several=("epoch",),
         ),
         Grid(
             "heat",

@@ -1,4 +1,4 @@
-"""What is asked of a trained run: its scores, under which conditions it fails, where it looks.
+"""What is asked of a trained run: its scores, its curves, under which conditions it fails, where it looks.
 
 Each measure gives the rows that its grid's table gets for one run.
 """
@@ -61,10 +61,17 @@ def heat(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows
     ]
 
 
+def curves(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
+    """Loss and training accuracy, epoch by epoch."""
+    kept = run.history[["epoch", "loss", "accuracy"]].assign(accuracy=100 * run.history["accuracy"])
+    return [{"epoch": int(row.pop("epoch"))} | row for row in kept.round(4).to_dict("records")]
+
+
 MEASURES: dict[str, Callable[[Run, Benchmark, torch.device, bool], Rows]] = {
     "scores": scores,
     "conditions": by_condition,
     "heat": heat,
+    "curves": curves,
 }
 
 

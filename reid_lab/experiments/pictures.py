@@ -28,7 +28,7 @@ def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
         )
     if name == "erasing":
         return erasing(some)
-    drawn = {"conditions": by_condition, "heat": heat}.get(grid(name).measure)
+    drawn = {"conditions": by_condition, "heat": heat, "curves": curves}.get(grid(name).measure)
     return drawn(some) if drawn else dots(some, grid(name).title)
 
 
@@ -140,4 +140,20 @@ def heat(rows: pd.DataFrame, target: str = "identity") -> Figure:
     figure.axes[0].set_yticks(range(len(labels)), labels)
     figure.axes[0].invert_yaxis()
     figure.axes[0].legend(fontsize=7)
+    return figure
+
+
+def curves(rows: pd.DataFrame) -> Figure:
+    """Loss and training accuracy over the epochs (paper B, Fig. 5): every seed faintly, the mean of the seeds."""
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    for axes, (column, label) in zip(
+        figure.subplots(1, 2), (("loss", "loss"), ("accuracy", "accuracy, %")), strict=True
+    ):
+        for i, (name, of_one) in enumerate(rows.groupby("variant", sort=False)):
+            means = of_one.groupby("epoch")[column].mean()
+            axes.plot(means.index, means, color=COLOURS[i], linestyle=LINES[i], linewidth=2, label=name)
+            for _, of_seed in of_one.groupby("seed"):
+                axes.plot(of_seed["epoch"], of_seed[column], color=COLOURS[i], alpha=0.25, linewidth=1)
+        dress(axes, "epoch", label)
+    figure.axes[0].legend()
     return figure

@@ -60,7 +60,9 @@ def variants(rows: pd.DataFrame, size: str) -> pd.DataFrame:
 def means(name: str, rows: pd.DataFrame, size: str) -> pd.DataFrame:
     """Of a grid with several rows per run: seeds, and means over them, of every number that was measured."""
     some, keys = rows[rows["size"] == size], ["variant", *grid(name).several]
-    measured = [column for column in ("mAP", "rank-1", "found in 10", "heat", "area") if column in some]
+    measured = [
+        column for column in ("mAP", "rank-1", "found in 10", "heat", "area", "loss", "accuracy") if column in some
+    ]
     groups = some.groupby(keys, sort=False)
     return groups[measured].mean().assign(seeds=groups["seed"].nunique())
 

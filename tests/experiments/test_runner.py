@@ -143,7 +143,7 @@ def test_an_unknown_grid_is_refused():
         grids.grid("pools")
 
 
-@pytest.mark.parametrize("name", ["conditions", "heat"])
+@pytest.mark.parametrize("name", ["conditions", "heat", "curves"])
 def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monkeypatch, name):
     whole = grids.GRIDS[name]
     some = {label: whole.variants("smoke")[label].but(**SHORT) for label in list(whole.variants("smoke"))[-2:]}
@@ -162,6 +162,8 @@ def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monk
     if name == "heat":
         assert set(rows["network"]) == {"trained", "untrained"} and rows["images"].max() <= 6
         assert rows["heat"].dropna().between(0, 100).all() and (rows["images"] > 0).any()
+    elif name == "curves":
+        assert list(rows["epoch"]) == [1, 1] and rows["accuracy"].between(0, 100).all()
     else:
         assert set(rows["condition"]) == {measures.HIDDEN, measures.TURNED, measures.CAMERAS}
         by_cameras = rows[rows["condition"] == measures.CAMERAS]
