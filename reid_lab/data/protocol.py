@@ -80,10 +80,11 @@ def _overlap(splits: Splits) -> Iterable[Finding]:
     train, query, gallery = ({record.pid for record in splits[name]} for name in ("train", "query", "gallery"))
     shared = sorted(train & (query | gallery))
     if shared:
+        people = "1 identity is" if len(shared) == 1 else f"{len(shared):,} identities are"
         yield Finding(
             "error",
-            f"{len(shared):,} {'identity is' if len(shared) == 1 else 'identities are'} in both train and test (pids {_list(shared)}), so the score "
-            "would reward memory: keep each person on one side, or number train and test people differently.",
+            f"{people} in both train and test (pids {_list(shared)}), so the score would reward memory: keep each "
+            "person on one side, or number train and test people differently.",
         )
 
 
