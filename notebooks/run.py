@@ -5,6 +5,7 @@ difference between two versions shows what changed.
 """
 
 import sys
+import time
 from pathlib import Path
 
 import conftest  # noqa: F401 (sets the environment of the kernels)
@@ -15,16 +16,37 @@ HERE = Path(__file__).parent
 KEPT = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
 
 
-def run(path: Path) -> None:
-    """Execute one notebook in place; an error in a cell is raised and the file stays as it was."""
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(HERE)}}).execute()
+def run(path: Path) -> tuple[float, float]:
+    """Execute one notebook in place; an error in a cell is raised and the file stays as it was.
+
+    Returns the minutes that it took, and the most GiB that its kernel held (nan where the system does not say).
+    """
+    notebook, began = nbformat.read(path, as_version=4), time.perf_counter()
+    client = NotebookClient(notebook, timeout=1200, record_timing=False, resources={"metadata": {"path": str(HERE)}})
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+        peak = _peak(client)
     notebook.metadata = nbformat.from_dict({**KEPT, "language_info": {"name": "python"}})
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = _joined(cell.outputs)
+            for output in cell.outputs:  # a control lives in its kernel alone; its text and picture stay
+                output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    notebook.metadata.pop("widgets", None)
     nbformat.write(notebook, path)
+    return (time.perf_counter() - began) / 60, peak
+
+
+def _peak(client: NotebookClient) -> float:
+    unit = 30 if sys.platform == "darwin" else 20
+    code = f"import resource; resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**{unit}"
+    try:
+        told = client.execute_cell(nbformat.v4.new_code_cell(code), -1, store_history=False)
+        return float(told.outputs[-1]["data"]["text/plain"])
+    except Exception:  # no such module on Windows
+        return float("nan")
 
 
 def _joined(outputs: list) -> list:
@@ -41,5 +63,5 @@ def _joined(outputs: list) -> list:
 
 if __name__ == "__main__":
     for chosen in map(Path, sys.argv[1:]) if sys.argv[1:] else sorted(HERE.glob("[0-9]*.ipynb")):
-        print(chosen.name, flush=True)
-        run(chosen)
+        minutes, peak = run(chosen)
+        print(f"{chosen.name}: {minutes:.1f} minutes, {peak:.1f} GiB", flush=True)
