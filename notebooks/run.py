@@ -42,11 +42,14 @@ def run(path: Path) -> tuple[float, float]:
 def _peak(client: NotebookClient) -> float:
     unit = 30 if sys.platform == "darwin" else 20
     code = f"import resource; resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**{unit}"
+    client.nb.cells.append(nbformat.v4.new_code_cell(code))
     try:
-        told = client.execute_cell(nbformat.v4.new_code_cell(code), -1, store_history=False)
+        told = client.execute_cell(client.nb.cells[-1], len(client.nb.cells) - 1)
         return float(told.outputs[-1]["data"]["text/plain"])
     except Exception:  # no such module on Windows
         return float("nan")
+    finally:
+        client.nb.cells.pop()
 
 
 def _joined(outputs: list) -> list:
