@@ -26,7 +26,7 @@ from reid_lab.training import checkpoint, health, machine
 from reid_lab.training.engine import Engine
 from reid_lab.training.interruption import Interruption
 from reid_lab.training.recipes import MultiTaskRecipe, Recipe, ResidualPoolingRecipe
-from reid_lab.training.runs import METRICS, Run, finished, load, run_folder, write_tensorboard
+from reid_lab.training.runs import METRICS, Run, finished, load, run_folder, tensorboard_writer, write_tensorboard
 from reid_lab.training.schedule import learning_rate
 from reid_lab.training.team import Team, assemble
 
@@ -68,6 +68,8 @@ def fit(
     seed = operator.index(seed)
     if not 0 <= seed < 2**63:
         raise RecipeError(f"The seed of training is {seed}; it must be a whole number from 0 to 2**63 - 1.")
+    if tensorboard:
+        tensorboard_writer()  # now, rather than after an epoch
     team = assemble(device)
     benchmark.check(read_images=False)
     folder = run_folder(recipe, benchmark, seed, runs)

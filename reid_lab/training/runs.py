@@ -136,12 +136,17 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(f"{path} is missing or damaged ({error}). Delete the run's folder and train again.")
 
 
-def write_tensorboard(folder: Path, row: dict[str, Any]) -> None:
-    """One epoch's numbers for TensorBoard. Raises DeviceError where it is not installed."""
+def tensorboard_writer() -> Any:
+    """The class that writes TensorBoard's logs. Raises DeviceError where it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise DeviceError("Logs for TensorBoard need its package: pip install tensorboard.") from error
-    with SummaryWriter(folder, purge_step=row["epoch"]) as writer:
+    return SummaryWriter
+
+
+def write_tensorboard(folder: Path, row: dict[str, Any]) -> None:
+    """One epoch's numbers for TensorBoard."""
+    with tensorboard_writer()(folder, purge_step=row["epoch"]) as writer:
         for name, value in row.items():
             writer.add_scalar(name, value, row["epoch"])

@@ -1,5 +1,6 @@
 import json
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -225,3 +226,20 @@ def test_a_run_that_is_older_than_a_field_of_the_recipe_still_loads(smoke_run, t
     checkpoint.write(folder / "weights.safetensors", tensors, about)
     (folder / "recipe.json").write_text(json.dumps(about["recipe"]))
     assert training.load(folder).recipe == smoke_run.recipe
+
+
+def test_logs_for_tensorboard_hold_every_number_of_every_epoch(smoke, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = training.fit(recipes.multitask("smoke", **QUICK), smoke, device="cpu", runs=tmp_path, tensorboard=True)
+    logs = EventAccumulator(str(run.folder / "tensorboard")).Reload()
+    assert set(run.history.columns) == set(logs.Tags()["scalars"])
+    told = [(event.step, event.value) for event in logs.Scalars("loss")]
+    assert told == [(epoch, pytest.approx(loss)) for epoch, loss in run.history[["epoch", "loss"]].to_numpy()]
+
+
+def test_logs_without_tensorboard_are_refused_with_the_cure(smoke, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(DeviceError, match="pip install tensorboard"):
+        training.fit(recipes.multitask("smoke", **QUICK), smoke, device="cpu", runs=tmp_path, tensorboard=True)

@@ -1,0 +1,67 @@
+"""`python -m reid_lab ablate`: what it would run, what it draws, what it refuses."""
+
+import pandas as pd
+import pytest
+
+from reid_lab.__main__ import main
+from reid_lab.experiments import grids, tables
+from reid_lab.experiments.measures import RANKS
+
+
+def record(folder):
+    """Three seeds of every pooling, as if they had been run."""
+    about = {"epochs": 3, "descriptor": 96, "parameters": 1000, "minutes": 0.5, "data": "Passersby smoke", "threads": 1}
+    about |= {"device": "a CPU", "precision": "bf16", "torch": "2", "reid_lab": "0", "date": "2026-01-02T03:04:05"}
+    rows = [
+        {"variant": label, "size": "smoke", "seed": seed, "run": f"residual_pooling-smoke-{place}{seed}", **about}
+        | {f"rank-{k}": 10.0 + place + k for k in RANKS}
+        | {name: 20.0 + 3 * place + (seed * place) % 3 for name in ("mAP", "mAP_trapezoid", "mINP")}
+        for place, label in enumerate(grids.grid("pooling").variants("smoke"))
+        for seed in range(3)
+    ]
+    folder.mkdir()
+    pd.DataFrame(rows).to_csv(folder / "pooling.csv", index=False)
+
+
+def ablate(*options, folder):
+    return main(["ablate", *options, "--size", "smoke", "--out", str(folder), "--runs", str(folder / "runs")])
+
+
+def test_a_dry_run_lists_the_runs_and_runs_nothing(smoke, tmp_path, capsys):
+    assert ablate("losses", "--seeds", "1", "--dry-run", folder=tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "3 of 3 runs are left; how long they take is not known" in said and said.count("to do") == 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_recorded_is_drawn_and_judged_without_running_anything(tmp_path, capsys):
+    folder = tmp_path / "figures"
+    record(folder)
+    assert ablate("pooling", "--draw", folder=folder) == 0
+    said = capsys.readouterr().out
+    assert "not separated" in said or "separated" in said
+    written = {path.name for path in folder.iterdir()}
+    assert {"pooling.csv", "pooling-smoke.png", "cmc-smoke.png", "claims-smoke.csv"} <= written
+    claims = pd.read_csv(folder / "claims-smoke.csv").set_index("claim")
+    rows = pd.read_csv(folder / "pooling.csv")
+    expected = tables.difference(rows, "smoke", "residual", "average")
+    assert f"{expected.points:+.1f}" in claims.loc["residual beats average pooling", "ours"]
+
+
+def test_tables_of_another_machine_are_merged(tmp_path, capsys):
+    here, there = tmp_path / "here", tmp_path / "there"
+    record(here)
+    record(there)
+    whole = pd.read_csv(here / "pooling.csv")
+    whole[whole["seed"] < 2].to_csv(here / "pooling.csv", index=False)
+    assert ablate("pooling", "--draw", "--merge", str(there), folder=here) == 0
+    merged = pd.read_csv(here / "pooling.csv")
+    assert len(merged) == len(whole) and sorted(set(merged["seed"])) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [(["--shard", "9"], "give K/N, such as 2/8"), (["--merge", "nowhere"], "no table losses.csv")]
+)
+def test_a_mistake_is_a_sentence(smoke, tmp_path, capsys, options, said):
+    assert ablate("losses", "--draw", *options, folder=tmp_path) == 2
+    assert said in capsys.readouterr().err
