@@ -104,18 +104,26 @@ def residual_deviation(rows: pd.DataFrame, size: str, metric: str = "mAP") -> tu
 def against(
     name: str, rows: pd.DataFrame, size: str, metric: str = "mAP", reference: str | None = None
 ) -> pd.DataFrame:
-    """Every variant of the grid ``name`` against its reference: points, half width, separated or not."""
+    """Every variant of the grid ``name`` against its reference: points, half width, and what the seeds can tell.
+
+    A variant that shares fewer than two seeds with the reference gets no numbers. Raises DataError if none shares two.
+    """
     reference = reference or grid(name).compared_with(size)
-    labels = [label for label in _values(rows, size, metric) if label != reference]
-    found = [difference(rows, size, label, reference, metric) for label in labels]
+    values = _values(rows, size, metric)
+    if reference not in values:
+        raise DataError(f"No run of {reference!r} at size {size} is recorded, which the others are compared with.")
+    enough = [one for one in values if one != reference and len(values[[one, reference]].dropna()) >= 2]
+    if not enough:
+        raise DataError(f"No variant shares two seeds with {reference!r} at size {size}: record more of them.")
+    found = {one: difference(rows, size, one, reference, metric) for one in enough}
     return pd.DataFrame(
         {
-            "variant": [one.one for one in found],
-            f"{metric} less that of {reference}": [one.points for one in found],
-            "±": [one.half_width for one in found],
-            "verdict": ["separated" if one.separated else "not separated" for one in found],
-        }
-    ).set_index("variant")
+            f"{metric} less that of {reference}": {one: found[one].points for one in enough},
+            "±": {one: found[one].half_width for one in enough},
+            "verdict": {one: "separated" if found[one].separated else "not separated" for one in enough},
+        },
+        index=pd.Index([one for one in values if one != reference], name="variant"),
+    ).fillna({"verdict": "too few seeds"})
 
 
 def _values(rows: pd.DataFrame, size: str, metric: str) -> pd.DataFrame:

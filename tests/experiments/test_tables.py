@@ -62,6 +62,16 @@ def test_a_large_effect_is_separated_and_a_small_one_is_not():
     assert list(found["verdict"]) == ["separated", "not separated"]
 
 
+def test_a_variant_with_one_seed_is_listed_without_a_verdict():
+    values = {"a": [40.0, 41.0, 42.5], "b": [45.0, 45.5, 46.0], "c": [50.0]}
+    found = tables.against("small", rows_of(values), "classroom", reference="a")
+    assert list(found["verdict"]) == ["separated", "too few seeds"] and found["±"].isna().tolist() == [False, True]
+    with pytest.raises(DataError, match="No variant shares two seeds with 'c'"):
+        tables.against("small", rows_of(values), "classroom", reference="c")
+    with pytest.raises(DataError, match="No run of 'd'"):
+        tables.against("small", rows_of(values), "classroom", reference="d")
+
+
 def test_re_ranked_rows_do_not_make_the_deviation_smaller():
     values = {"a": [1.0, 2.0, 4.0], "b": [3.0, 3.5, 8.0]}
     plain = tables.residual_deviation(rows_of(values), "classroom")

@@ -1,0 +1,228 @@
+"""The bugs that the course teaches one to fear: exact text, what replaces it, and who should notice."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One bug: ``was`` stands exactly once in ``file`` (of the package) and becomes ``becomes``.
+
+    ``notebooks`` are asked first, in this order, then the others; ``tests`` are the unit tests of the file.
+    ``note`` says where training would be another one, too, so that a trained run that is loaded hides the bug.
+    """
+
+    name: str
+    file: str
+    was: str
+    becomes: str
+    notebooks: tuple[str, ...]
+    tests: str
+    note: str = ""
+
+
+HIDDEN = "a trained run that is loaded was trained without the bug"
+
+METRICS, PROTOCOL = "retrieval/metrics.py", "retrieval/protocol.py"
+LOSSES, HEADS, RERANKING = "losses.py", "models/heads.py", "retrieval/reranking.py"
+TEST_METRICS, TEST_LOSSES, TEST_HEADS = "retrieval/test_metrics.py", "test_losses.py", "models/test_heads.py"
+TEST_RERANKING, TEST_SCHEDULE = "retrieval/test_reranking.py", "training/test_schedule.py"
+
+BUGS = (
+    Bug(
+        *("same-camera images stay in the ranking", PROTOCOL),
+        *("(camids == self.gallery_camids[pairs.gallery]) & (camids != UNKNOWN_CAMERA)", "camids != camids"),
+        *(("02",), TEST_METRICS),
+    ),
+    Bug(
+        *("bad boxes (identity -1) are not removed", PROTOCOL),
+        *("return self.gallery_pids != JUNK", "return self.gallery_pids != JUNK - 1"),
+        *(("02", "01"), TEST_METRICS),
+    ),
+    Bug(
+        *("average precision is off by one", METRICS),
+        *("at = np.divide(k, ranks,", "at = np.divide(k - 1, ranks,"),
+        *(("02",), TEST_METRICS),
+    ),
+    Bug(
+        *("trapezoid AP begins at precision 0", METRICS),
+        *("where=ranks > 1, out=found.astype(float))", "where=ranks > 1, out=np.zeros(ranks.shape))"),
+        *(("02",), TEST_METRICS),
+    ),
+    Bug(
+        *("mINP from the first match instead of the last", METRICS),
+        *("matches / ranks.max(1, initial=1)", "matches / ranks[:, 0].clip(1)"),
+        *(("02",), TEST_METRICS),
+    ),
+    Bug(
+        *("CMC is not cumulative", METRICS),
+        *("minlength=length).cumsum() / len(first_ranks)", "minlength=length) / len(first_ranks)"),
+        *(("02",), TEST_METRICS),
+    ),
+    Bug(
+        *("of equally near images the later one ranks first", "retrieval/loops.py"),
+        *("torch.arange(distances.shape[1], device=", "torch.arange(distances.shape[1] - 1, -1, -1, device="),
+        *(("02",), TEST_METRICS),
+    ),
+    Bug(
+        *("same-camera pairs count as impostors", METRICS),
+        *("counted) - same - junk_too)", "counted) - same)"),
+        *(("02", "09"), "retrieval/test_roc.py"),
+    ),
+    Bug(
+        *("cosine without normalisation", "retrieval/distances.py"),
+        *("torch.div(rows, _lengths(rows, name), out=out)", "torch.div(rows, _lengths(rows, name).max(), out=out)"),
+        *(("02",), TEST_METRICS),
+    ),
+    Bug(
+        *("descriptors are taken in training mode", "retrieval/features.py"),
+        *("        evaluating(model),\n", "        contextlib.nullcontext(model.train()),\n"),
+        *(("10", "09", "00", "05"), "retrieval/test_features.py"),
+        note="the loss and the weights are right; only descriptors are not",
+    ),
+    Bug(
+        *("the subtraction of eq. 1 is reversed", "models/residual_pooling.py"),
+        *("self.sign * (p_avg - p_max)", "self.sign * (p_max - p_avg)"),
+        *(("04",), "models/test_residual_pooling.py"),
+        note="training would hide it anyway: separate convolutions learn either sign",
+    ),
+    Bug(
+        *("maximum where the average should be", HEADS),
+        *("cell.mean(dim=(2, 3), dtype=torch.float32)", "cell.amax(dim=(2, 3)).float()"),
+        *(("04",), TEST_HEADS),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the four cells of nine columns do not overlap", HEADS),
+        *("-(-(i + 1) * size // m)", "(i + 1) * size // m"),
+        *(("04",), TEST_HEADS),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the BNNeck is bypassed", "models/residual_pooling.py"),
+        *("[neck(vector) for neck, vector in zip(self.necks, contrast.values(), strict=True)]", "[*contrast.values()]"),
+        *(("04", "10"), "models/test_residual_pooling.py"),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the BNNeck's bias is trained", HEADS),
+        *("self.bias.requires_grad_(False)", "self.bias.requires_grad_(True)"),
+        *(("04",), TEST_HEADS),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the triplet margin has the wrong sign", LOSSES),
+        *("d_positive - d_negative + margin", "d_positive - d_negative - margin"),
+        *(("04",), TEST_LOSSES),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the nearest positive is taken for the hardest", LOSSES),
+        *("masked_fill(~positive, -torch.inf).argmax(dim=1)", "masked_fill(~positive, torch.inf).argmin(dim=1)"),
+        *(("04",), TEST_LOSSES),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("label smoothing is off", LOSSES),
+        *("    p = (1 - smoothing) * p + smoothing / identities\n", ""),
+        *(("04",), TEST_LOSSES),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("eq. 2 sums the triplet losses instead of averaging", "models/residual_pooling.py"),
+        *(").mean()  # eq. 2: 1/6 sum_i L_Triplet^i", ").sum()"),
+        *(("04",), "models/test_residual_pooling.py"),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the square layer does not square", LOSSES),
+        *("return (f1 - f2) ** 2  # A eq. 3", "return f1 - f2  # A eq. 3"),
+        *(("03",), TEST_LOSSES),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("verification has its two classes swapped", LOSSES),
+        *("torch.stack([same, ~same], dim=1)", "torch.stack([~same, same], dim=1)"),
+        *(("03",), TEST_LOSSES),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("paper A's sum leaves verification out", "models/multitask.py"),
+        *(" + self.verification * verify\n", "\n"),
+        *(("03",), "models/test_multitask.py"),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the ladder of Res2Net's splits has no rungs", "models/res2net.py"),
+        *("conv(x if alone else x + outputs[-1])", "conv(x)"),
+        *(("03",), "models/test_backbones.py"),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("random erasing takes twice the area", "data/augment.py"),
+        *("_uniform(draws[0], self.area) * (size[0]", "_uniform(draws[0], self.area) * (2 * size[0]"),
+        *(("01",), "data/test_augment.py"),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("every image is mirrored", "data/augment.py"),
+        *(
+            "torch.rand(whole, 1, generator=random) < self.flip",
+            "torch.rand(whole, 1, generator=random) < 2 * self.flip",
+        ),
+        *(("01",), "data/test_augment.py"),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the pair sampler draws only positives", "data/samplers.py"),
+        *("(random.random(len(anchors)) < positive) & (size > 1)", "size > 1"),
+        *(("01", "03"), "data/test_samplers.py"),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the warm-up is skipped", "training/schedule.py"),
+        *("recipe.lr * _warmup(recipe, progress) * _decay", "recipe.lr * _decay"),
+        *(("05",), TEST_SCHEDULE),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("the learning rate drops an epoch late", "training/schedule.py"),
+        *("int(progress) >= milestone", "int(progress) > milestone"),
+        *(("05",), TEST_SCHEDULE),
+        note=HIDDEN,
+    ),
+    Bug(
+        *("re-ranking skips query expansion", RERANKING),
+        *("    if k2 > 1:\n", "    if k2 > len(features):\n"),
+        *(("10",), TEST_RERANKING),
+    ),
+    Bug(
+        *("re-ranking takes every neighbour for a mutual one", RERANKING),
+        *("(neighbours[neighbours[part]] == own[:, None, None])", "(neighbours[neighbours[part]] >= 0)"),
+        *(("10",), TEST_RERANKING),
+    ),
+    Bug(
+        *("re-ranking has lambda the wrong way round", RERANKING),
+        *("original.mul_(lam).add_(jaccard, alpha=1 - lam)", "original.mul_(1 - lam).add_(jaccard, alpha=lam)"),
+        *(("10",), TEST_RERANKING),
+    ),
+    Bug(
+        *("the heat map is always layer4's", "explain.py"),
+        *("getattr(model.backbone, layer)", 'getattr(model.backbone, "layer4")'),
+        *(("08",), "test_explain.py"),
+    ),
+    Bug(
+        *("heat beside the person is counted", "explain.py"),
+        *("(heats * fitted).sum(axis=(1, 2))", "(heats * ~fitted).sum(axis=(1, 2))"),
+        *(("08",), "test_explain.py"),
+    ),
+    Bug(
+        *("people in both train and test go unnoticed", "data/protocol.py"),
+        *("sorted(train & (query | gallery))", "sorted(train & query & gallery & set())"),
+        *(("01",), "data/test_benchmark.py"),
+    ),
+    Bug(
+        *("one digit of paper A's Table 4 is wrong", "papers/tables.py"),
+        *("Proposed,     93.14,", "Proposed,     93.41,"),
+        *(("02",), "test_papers.py"),
+    ),
+)
