@@ -121,8 +121,8 @@ def rectangle(size, area, aspect):
     area    share of the image's area that the rectangle covers, 0..1
     aspect  height / width of the rectangle
 
-    Both sides are rounded to the nearest pixel. None if the rectangle is not smaller than the image in both
-    directions: random erasing then draws another.
+    Both sides are rounded to the nearest pixel. None unless the rectangle is lower and narrower than the image:
+    random erasing then draws another.
     """
     # solution
     pixels = area * size[0] * size[1]

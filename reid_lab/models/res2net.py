@@ -1,4 +1,4 @@
-"""Res2Net: the bottleneck whose 3x3 convolution becomes a ladder of four small ones (paper A, Fig. 2).
+"""Res2Net: the bottleneck whose 3x3 convolution becomes a ladder of three small ones (paper A, Fig. 2).
 
 Gao et al., "Res2Net: A New Multi-scale Backbone Architecture" (arXiv 1904.01169), at its usual size 26w x 4s.
 Written from the two papers. Only the parameters' names are those of the released weights, so that they load.
