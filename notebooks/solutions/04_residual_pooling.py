@@ -29,7 +29,9 @@ def check_contrast(answer):
             f"but gave {found.item():g}"
         )
     more = answer(torch.ones(4, 3), torch.ones(4, 3), torch.ones(2, 3), torch.ones(2, 3))
-    if tuple(more.shape) != (4, 2) or not torch.equal(more, torch.full((4, 2), 3.0)):
+    if tuple(more.shape) != (4, 2):
+        yield f"four images and weights (2, 3) should give (batch, dim) = (4, 2), but gave {tuple(more.shape)}"
+    elif not torch.equal(more, torch.full((4, 2), 3.0)):
         yield "where average and maximum are equal, only w1 counts: four images of three ones and w1 of ones give 3"
 
 

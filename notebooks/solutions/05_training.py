@@ -65,7 +65,7 @@ def check_has_collapsed(answer):
 
     apart = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 1.0]])
     if answer(apart, 0.3):
-        yield "three points that lie 1 to 5 apart have not collapsed, whatever they are told of."
+        yield "three points that lie 1 to 5 apart have not collapsed with a margin of 0.3."
     if not answer(torch.full((4, 8), 7.0) + 1e-5 * torch.eye(4, 8), 0.3):
         yield "four descriptors that differ in the fifth decimal have collapsed, however long they are (here 20)."
     one_away = torch.zeros(5, 2)

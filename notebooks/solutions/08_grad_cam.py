@@ -1,43 +1,52 @@
 """Solutions of the exercises of 08_grad_cam.ipynb, and what checks them."""
 
 
-def cam(activations, gradients):
-    """Grad-CAM of one image: a map (h, w) from a layer's activations and a score's gradients, both (channels, h, w).
+def place_by_place(activations, gradients):
+    """A heat map (h, w) of one image from a layer's activations and a score's gradients, both (channels, h, w).
 
-    Each channel is weighted by the mean of its gradient, the weighted channels are added, and what lies below 0 is
-    cut off. No stretching, no resizing.
+    Every activation is weighted by its own gradient, the channels are added, and what lies below 0 in the sum is cut
+    off. No stretching, no resizing.
     """
     # solution
-    weights = gradients.mean(dim=(1, 2))  # (channels,)
-    return (weights[:, None, None] * activations).sum(dim=0).clamp(min=0)
+    return (activations * gradients).sum(dim=0).clamp(min=0)
     # end
 
 
-def check_cam(answer):
+def check_place_by_place(answer):
     import torch
 
     activations = torch.tensor([[[1.0, 2.0], [0.0, 4.0]], [[3.0, 0.0], [1.0, 1.0]]])
-    gradients = torch.stack([torch.full((2, 2), 0.5), torch.tensor([[-2.0, 0.0], [0.0, -2.0]])])
-    expected = torch.tensor([[0.0, 1.0], [0.0, 1.0]])  # 0.5 x the first channel less the second, cut off at 0
+    gradients = torch.stack([torch.full((2, 2), 0.5), torch.tensor([[-2.0, 0.0], [0.0, -1.0]])])
+    expected = torch.tensor([[0.0, 1.0], [0.0, 1.0]])  # at the last place 0.5 x 4 - 1 x 1
+    averaged = torch.tensor([[0.0, 1.0], [0.0, 1.25]])  # Grad-CAM: weights 0.5 and -0.75
     found = answer(activations, gradients)
     if tuple(found.shape) != (2, 2):
         yield f"two channels of 2 x 2 places should give one map of 2 x 2, not {tuple(found.shape)}."
     elif (found < 0).any():
         yield "places that lower the score must be 0: cut off what is negative."
+    elif torch.allclose(found, averaged):
+        yield "this is Grad-CAM itself: weight each place by its own gradient, not by the channel's mean."
     elif not torch.allclose(found, expected):
-        yield f"for weights 0.5 and -1 the map should be {expected.tolist()}, not {found.tolist()}."
+        yield (
+            f"activations {activations.tolist()} with gradients {gradients.tolist()} should give "
+            f"{expected.tolist()}, not {found.tolist()}: add the channels first, then cut off."
+        )
 
 
-def wrong_cam_without_relu(activations, gradients):
-    return (gradients.mean(dim=(1, 2))[:, None, None] * activations).sum(dim=0)
+def wrong_place_by_place_without_relu(activations, gradients):
+    return (gradients * activations).sum(dim=0)
 
 
-def wrong_cam_place_by_place(activations, gradients):
-    return (gradients * activations).sum(dim=0).clamp(min=0)
+def wrong_place_by_place_mean(activations, gradients):
+    return (gradients.mean(dim=(1, 2))[:, None, None] * activations).sum(dim=0).clamp(min=0)
 
 
-def wrong_cam_keeps_channels(activations, gradients):
-    return (gradients.mean(dim=(1, 2))[:, None, None] * activations).clamp(min=0)
+def wrong_place_by_place_keeps_channels(activations, gradients):
+    return (gradients * activations).clamp(min=0)
+
+
+def wrong_place_by_place_cuts_first(activations, gradients):
+    return (gradients * activations).clamp(min=0).sum(dim=0)
 
 
 def heat_on_person(heat, mask):

@@ -3,7 +3,7 @@
 Gao et al., "Res2Net: A New Multi-scale Backbone Architecture" (arXiv 1904.01169), at its usual size 26w x 4s.
 Written from the two papers. Only the parameters' names are those of the released weights, so that they load.
 
-Two things that the figures do not show, but the released weights do:
+Two things that the figures do not show, but that the networks of the released weights do:
 
 - The split that passes untouched is the LAST one; the figures draw it as the first.
 - The first block of every layer (a "stage" block) changes resolution or channels, so its splits are not added
