@@ -11,8 +11,8 @@ an obvious score. A retrieval network has a descriptor, and the score must be ch
   normalised: after a BNNeck, whose mean is 0, what makes it differ from the average image.
 
 What Grad-CAM cannot see: it weights a channel by the mean of its gradient, that is by what happens if the channel
-rises everywhere by the same amount. Then Pavg and Pmax rise alike and paper B's Pavg - Pmax stays as it is: the
-gradient through residual pooling's second convolution adds nothing to the weights.
+rises everywhere by the same amount. At the layer that is pooled, Pavg and Pmax then rise alike and paper B's
+Pavg - Pmax stays as it is: with a logit as the score, residual pooling's second convolution adds nothing to the map.
 """
 
 from __future__ import annotations

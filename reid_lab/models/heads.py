@@ -30,7 +30,8 @@ def _cells(size: int, m: int) -> list[slice]:
 class BNNeck(nn.BatchNorm1d):
     """Batch normalisation between a descriptor and its classifier, with its bias frozen at 0.
 
-    (batch, d) -> (batch, d). The triplet loss shapes the features before it, cross-entropy those after it.
+    (batch, d) -> (batch, d). Cross-entropy shapes the features after it; a triplet loss, those before it (in paper B
+    still earlier ones, the pooled features).
     Luo et al., "Bag of Tricks and a Strong Baseline for Deep Person Re-identification" (2019); paper B, 4.
     """
 
