@@ -1,8 +1,8 @@
 """The values of both papers' recipes at four sizes.
 
 ``paper`` holds the papers' numbers to the letter. ``full`` keeps the papers' networks, starts them from random
-weights and shortens the schedule for one GPU. ``classroom`` and ``smoke`` use slim members of the same families on a CPU, and openly leave the papers'
-optimiser and lengths behind.
+weights and shortens the schedule for one GPU. ``classroom`` and ``smoke`` use slim members of the same families on a
+CPU, and openly leave the papers' optimiser and lengths behind.
 """
 
 from __future__ import annotations
