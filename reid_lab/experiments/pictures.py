@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reid_lab.errors import DataError
 from reid_lab.experiments.grids import grid
@@ -155,5 +156,6 @@ def curves(rows: pd.DataFrame) -> Figure:
             for _, of_seed in of_one.groupby("seed"):
                 axes.plot(of_seed["epoch"], of_seed[column], color=COLOURS[i], alpha=0.25, linewidth=1)
         dress(axes, "epoch", label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.axes[0].legend()
     return figure
