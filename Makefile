@@ -5,7 +5,7 @@ BIN := .venv/bin
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
 # One folder of caches for tests and demo: set REID_LAB_HOME to move it.
 
-.PHONY: demo test lint lab notebooks bench clean
+.PHONY: demo test lint lab notebooks browser proof bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m reid_lab demo
@@ -25,6 +25,14 @@ lab: .venv/ready
 notebooks: .venv/ready
 	$(BIN)/python notebooks/run.py
 
+# Every notebook in JupyterLab in a real browser. Needs Chromium or Chrome on PATH, and is skipped without.
+browser: .venv/browser
+	$(BIN)/python notebooks/in_browser.py
+
+# Bugs, planted one at a time in a copy of the package: which notebook and which test notices? Takes an hour.
+proof: .venv/ready
+	$(BIN)/python tests/proof/plant.py
+
 bench: .venv/ready
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
 
@@ -33,6 +41,10 @@ bench: .venv/ready
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[course,dev,faiss,export,tensorboard]' --constraint constraints.txt
 	touch .venv/ready
+
+.venv/browser: .venv/ready
+	$(BIN)/python -m pip install --quiet --editable '.[browser]' --constraint constraints.txt
+	touch .venv/browser
 
 clean:
 	rm -rf .venv runs .pytest_cache .ruff_cache .mypy_cache

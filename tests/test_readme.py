@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from reid_lab.experiments import runner, tables
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -21,6 +23,34 @@ def test_the_demonstrations_scores_are_those_of_its_table():
     shown = {cells[0]: [float(cell) for cell in cells[1:]] for cells in rows("What the demonstration shows")}
     columns = ["rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP"]
     assert shown == {name: [round(value, 1) for value in row] for name, row in table[columns].T.to_dict("list").items()}
+
+
+def test_the_poolings_scores_and_verdicts_are_those_of_the_recorded_runs():
+    recorded = runner.table("pooling")
+    measured = tables.variants(recorded, "classroom")
+    against = tables.against("pooling", recorded, "classroom")
+    shown = rows("What the experiments show")
+    assert [cells[0] for cells in shown] == list(measured.index)
+    for label, seeds, descriptor, rank1, mean_ap, difference in shown:
+        row = measured.loc[label]
+        assert (int(seeds), int(descriptor)) == (row["seeds"], row["descriptor"])
+        assert rank1 == f"{row['rank-1']:.1f} ± {row['rank-1 sd']:.1f}"
+        assert mean_ap == f"{row['mAP']:.1f} ± {row['mAP sd']:.1f}"
+        if label in against.index:
+            points, half, verdict = against.loc[label]
+            assert difference == f"{points:+.1f} ± {half:.1f}, {verdict}"
+
+
+def test_the_training_speeds_are_those_of_the_benchmark():
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "training.csv")
+    shown = rows("Training on a GPU, on several, on several machines")
+    assert len(shown) >= 2
+    for network, batch, loop, bare, plain, share, machine in shown:
+        row = table[(table["network"] == network) & table["machine"].str.startswith(machine)].iloc[0]
+        assert [int(batch), int(loop), int(bare), int(plain)] == [
+            row[name] for name in ("batch", "loop_images_per_s", "bare_images_per_s", "plain_images_per_s")
+        ]
+        assert share == f"{row['loop_of_bare']:.2f}"
 
 
 def test_the_retrieval_ratios_are_those_of_the_benchmark():

@@ -6,7 +6,6 @@ Writes ``results.csv`` beside this file after each bug; what stands there is not
 """
 
 import argparse
-import contextlib
 import os
 import re
 import shutil
@@ -27,7 +26,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 RESULTS = HERE / "results.csv"
 NOBODY, TIMEOUT = "nobody", 900  # seconds for one notebook or test file
-SCRAP = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", ".*_cache", "*.egg-info", ".ipynb_checkpoints")
+COLUMNS = ["bug", "file", "notebook", "cell", "test", "seconds", "note", "date"]
+SCRAP = shutil.ignore_patterns(".git", ".venv", "runs", ".*_cache", "*.egg-info", ".ipynb_checkpoints")
 
 
 class Copy:
@@ -40,23 +40,27 @@ class Copy:
             shutil.copytree(result.parent, root / "runs" / result.parent.name)
         self.environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
         self.environment |= {"REID_LAB_RUNS": str(root / "runs"), "OMP_NUM_THREADS": "1"}
-        self.passed: set[str] = set()
+        self.seconds = 0.0  # with a bug planted
+        self.without_bug: dict[str, str | None] = {}
 
-    @contextlib.contextmanager
-    def planted(self, bug: Bug):
-        """With ``bug`` in the package; afterwards it is whole again, and what was trained with the bug is gone."""
-        path, runs = self.root / "reid_lab" / bug.file, set((self.root / "runs").glob("*"))
+    def failure_with(self, bug: Bug, *asked: str) -> str | None:
+        """The same with ``bug`` planted; afterwards the package is whole again, and what was trained with it gone."""
+        path, runs, start = self.root / "reid_lab" / bug.file, self._runs(), time.perf_counter()
         whole = path.read_text(encoding="utf-8")
         path.write_text(with_bug(bug, whole), encoding="utf-8")
         try:
-            yield
+            return self.failure(*asked)
         finally:
             path.write_text(whole, encoding="utf-8")
-            for new in set((self.root / "runs").glob("*")) - runs:
+            for new in self._runs() - runs:
                 shutil.rmtree(new, ignore_errors=True)
+            self.seconds += time.perf_counter() - start
+
+    def _runs(self) -> set[Path]:
+        return set((self.root / "runs").glob("*"))
 
     def failure(self, *asked: str) -> str | None:
-        """The first that fails of what pytest is asked, by its name; None if all pass."""
+        """The first that fails of what pytest is asked, or None. Raises ReidLabError if it was killed."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *asked]
         try:
             run = subprocess.run(
@@ -64,6 +68,8 @@ class Copy:
             )
         except subprocess.TimeoutExpired:
             return f"no end after {TIMEOUT} s"
+        if run.returncode < 0:
+            raise ReidLabError(f"pytest {asked[-1]} was killed by signal {-run.returncode}: start again.")
         if run.returncode == 0:
             return None
         failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", run.stdout, flags=re.M)
@@ -72,9 +78,10 @@ class Copy:
     def must_pass(self, *asked: str) -> None:
         """Raises ReidLabError if ``asked`` fails without a bug; then its failures would prove nothing."""
         name = asked[-1]
-        if name not in self.passed and (failed := self.failure(*asked)):
+        if name not in self.without_bug:
+            self.without_bug[name] = self.failure(*asked)
+        if failed := self.without_bug[name]:
             raise ReidLabError(f"{name} fails without any bug ({failed}), so it cannot prove anything: mend it first.")
-        self.passed.add(name)
 
 
 def with_bug(bug: Bug, text: str) -> str:
@@ -88,29 +95,37 @@ def with_bug(bug: Bug, text: str) -> str:
     return text.replace(bug.was, bug.becomes)
 
 
-def caught(bug: Bug, copy: Copy) -> dict[str, object]:
-    """Who notices ``bug``: a row of the table."""
+def first_notebook(bug: Bug, copy: Copy) -> tuple[str, str, str]:
+    """The first notebook that notices ``bug``, its cell, and a note about those that could not be asked."""
     files = {path.stem[:2]: f"notebooks/{path.name}" for path in sorted((copy.root / "notebooks").glob("[0-9]*.ipynb"))}
-    first = [files[number] for number in bug.notebooks if number in files]
-    order, tests = [*first, *(file for file in files.values() if file not in first)], f"tests/{bug.tests}"
-    start, notebook, cell = time.perf_counter(), NOBODY, ""
-    for file in order:
-        copy.must_pass("--nbval", file)
-        with copy.planted(bug):
-            failed = copy.failure("--nbval", file)
-        if failed:
+    first, unasked = [files[number] for number in bug.notebooks if number in files], []
+    for file in [*first, *(file for file in files.values() if file not in first)]:
+        try:
+            copy.must_pass("--nbval", file)
+        except ReidLabError:
+            if file in first:
+                raise
+            unasked.append(Path(file).stem)
+            continue
+        if failed := copy.failure_with(bug, "--nbval", file):
             place = re.search(r"Cell (\d+)", failed)
-            notebook, cell = Path(file).stem, f"[{int(place[1]) + 1}]" if place else failed
-            break
+            return Path(file).stem, f"[{int(place[1]) + 1}]" if place else failed, ""
+    return NOBODY, "", f"not asked, for they fail without any bug: {', '.join(unasked)}" if unasked else ""
+
+
+def caught(bug: Bug, copy: Copy) -> dict[str, object]:
+    """Who notices ``bug``: a row of the table. The seconds are those with the bug planted."""
+    copy.seconds = 0.0
+    notebook, cell, unasked = first_notebook(bug, copy)
+    tests = f"tests/{bug.tests}"
     copy.must_pass(tests)
-    with copy.planted(bug):
-        test = copy.failure(tests) or NOBODY
-    seconds = round(time.perf_counter() - start)
-    noticed = {"notebook": notebook, "cell": cell, "test": test.removeprefix("tests/"), "seconds": seconds}
-    return {"bug": bug.name, "file": bug.file, **noticed, "note": bug.note, "date": date.today().isoformat()}
+    test = (copy.failure_with(bug, tests) or NOBODY).removeprefix("tests/")
+    note = "; ".join(filter(None, [bug.note, unasked]))
+    row = bug.name, bug.file, notebook, cell, test, round(copy.seconds), note, date.today().isoformat()
+    return dict(zip(COLUMNS, row, strict=True))
 
 
-def keep(row: dict[str, object]) -> pd.DataFrame:
+def keep(row: dict[str, object]) -> dict[str, object]:
     """Write the row to the table, in the place of an older one of the same bug; bugs stand in their own order."""
     table = pd.DataFrame([row])
     if RESULTS.exists():
@@ -119,7 +134,7 @@ def keep(row: dict[str, object]) -> pd.DataFrame:
     names = [bug.name for bug in BUGS]
     table = table[table["bug"].isin(names)].sort_values("bug", key=lambda column: column.map(names.index))
     write_text(RESULTS, table.to_csv(index=False))
-    return table
+    return row
 
 
 def main() -> int:
@@ -130,21 +145,27 @@ def main() -> int:
     options = parser.parse_args()
     done = set(pd.read_csv(RESULTS)["bug"]) if RESULTS.exists() and not options.again else set()
     chosen = [bug for bug in BUGS if not options.bugs or any(word in bug.name for word in options.bugs)]
+    untried = 0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        try:
-            copy = Copy(Path(folder))
-            for bug in (bug for bug in chosen if bug.name not in done):
-                row = caught(bug, copy)
-                keep(row)
+        copy = Copy(Path(folder))
+        for bug in (bug for bug in chosen if bug.name not in done):
+            try:
+                row = keep(caught(bug, copy))
                 print(f"{bug.name}: {row['notebook']} {row['cell']}; {row['test']} ({row['seconds']} s)", flush=True)
-        except ReidLabError as error:
-            print(error)
-            return 1
-    table = pd.read_csv(RESULTS, keep_default_na=False)
+            except ReidLabError as error:
+                untried += 1
+                print(f"{bug.name}: not tried. {error}", flush=True)
+    return int(not everybody_noticed() or untried > 0)
+
+
+def everybody_noticed() -> bool:
+    """Print a summary of the table; returns whether each of its bugs was noticed by a notebook or a unit test."""
+    table = pd.read_csv(RESULTS, keep_default_na=False) if RESULTS.exists() else pd.DataFrame(columns=COLUMNS)
     by_notebook, by_test = table["notebook"] != NOBODY, table["test"] != NOBODY
-    print(f"{len(table)} bugs: notebooks notice {by_notebook.sum()}, unit tests {by_test.sum()}, ", end="")
-    print(f"one or the other {(by_notebook | by_test).sum()}.")
-    return int(not (by_notebook | by_test).all())
+    either = by_notebook | by_test
+    print(f"{len(table)} bugs in the table: notebooks notice {by_notebook.sum()}, unit tests {by_test.sum()}, ", end="")
+    print(f"one or the other {either.sum()}.")
+    return bool(either.all())
 
 
 if __name__ == "__main__":
