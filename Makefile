@@ -29,7 +29,7 @@ notebooks: .venv/ready
 browser: .venv/browser
 	$(BIN)/python notebooks/in_browser.py
 
-# Bugs, planted one at a time in a copy of the package: which notebook and which test notices? Takes an hour.
+# Bugs, planted one at a time in a copy of the package: which notebook and which test notices? Takes 40 minutes.
 proof: .venv/ready
 	$(BIN)/python tests/proof/plant.py
 
