@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from reid_lab.errors import CheckpointError
+from reid_lab.progress import silenced
 
 
 def home() -> Path:
@@ -74,7 +75,8 @@ def write_text(path: Path | str, text: str) -> None:
 def lock(folder: Path | str, seconds: float = -1, waiting: str = "") -> Iterator[None]:
     """Hold ``folder`` for this process; a second process waits (``seconds`` at most, forever by default).
 
-    ``waiting`` says what the other process does, and a second one logs that it waits for that. The lock is a file
+    ``waiting`` says what the other process does, and a second one logs (unless progress is silenced) that it waits for
+    that. The lock is a file
     beside the folder, released by the system when its holder dies.
 
     Raises:
@@ -103,6 +105,6 @@ def _acquire(held: FileLock, waiting: str) -> None:
     try:
         held.acquire(timeout=0)
     except Timeout:
-        if waiting and held.timeout:
+        if waiting and held.timeout and not silenced():
             logging.getLogger("reid_lab").warning("Another process is %s: waiting until it has finished.", waiting)
         held.acquire()

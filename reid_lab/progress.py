@@ -10,9 +10,14 @@ from typing import Any
 from tqdm.auto import tqdm
 
 
+def silenced() -> bool:
+    """Whether the user wants to hear of no progress: ``TQDM_DISABLE`` is set."""
+    return os.environ.get("TQDM_DISABLE", "") not in ("", "0")
+
+
 def interactive() -> bool:
     """Whether somebody is watching: a terminal on stderr or a Jupyter kernel, and ``TQDM_DISABLE`` not set."""
-    if os.environ.get("TQDM_DISABLE", "") not in ("", "0"):
+    if silenced():
         return False
     return sys.stderr.isatty() or "ipykernel" in sys.modules
 

@@ -250,7 +250,8 @@ def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)
 
 
-def test_a_second_process_waits_for_the_first_and_says_so(smoke, tmp_path, caplog):
+def test_a_second_process_waits_for_the_first_and_says_so(smoke, tmp_path, caplog, monkeypatch):
+    monkeypatch.delenv("TQDM_DISABLE")  # which also silences this sentence, in notebooks under regression, say
     recipe = recipes.residual_pooling("smoke", **RECIPE)
     folder = runs.run_folder(recipe, smoke, 2, tmp_path)
     child = start(tmp_path)
