@@ -76,8 +76,7 @@ def lock(folder: Path | str, seconds: float = -1, waiting: str = "") -> Iterator
     """Hold ``folder`` for this process; a second process waits (``seconds`` at most, forever by default).
 
     ``waiting`` says what the other process does, and a second one logs (unless progress is silenced) that it waits for
-    that. The lock is a file
-    beside the folder, released by the system when its holder dies.
+    that. The lock is a file beside the folder, released by the system when its holder dies.
 
     Raises:
         CheckpointError: another process still holds the folder after ``seconds``, or it cannot be made.
