@@ -152,15 +152,14 @@ def measure(name, recipe, bench, device, chosen, compiled=False):
             torch.cuda.reset_peak_memory_stats(device)
         seconds = {"loop": [], "bare": [], "plain": []}
         ours(run, store, 0, steps), bare(run, store, steps)  # algorithms are tried and chosen here
+        peak = torch.cuda.max_memory_allocated(device) / GIB if device.type == "cuda" else peak_of_process()
         for turn in range(chosen.rounds):
             seconds["loop"].append(ours(run, store, turn + 1, steps))
             seconds["bare"].append(bare(run, store, steps))
-        peak = torch.cuda.max_memory_allocated(device) / GIB if device.type == "cuda" else peak_of_process()
-        if not compiled:
-            threads = torch.get_num_threads()
-            for _ in range(max(1, chosen.rounds - 2)):
+            if not compiled:
+                threads = torch.get_num_threads()
                 seconds["plain"].append(plain(run, steps, os.cpu_count()))
-            torch.set_num_threads(threads)
+                torch.set_num_threads(threads)
     images = steps * recipe.batch
     rate = {way: images / min(times) for way, times in seconds.items() if times}
     of_step = rate["loop"] / rate["bare"]

@@ -99,9 +99,7 @@ class ImageStore:
 
     def batch(self, indices: Sequence[int] | np.ndarray | Tensor) -> Tensor:
         """Images at ``indices``: uint8 (B, 3, H, W) on the store's device."""
-        chosen = torch.as_tensor(indices, dtype=torch.int64)
-        if chosen.device != self.pixels.device:
-            chosen = chosen.to(self.pixels.device)
+        chosen = torch.as_tensor(indices, dtype=torch.int64).to(self.pixels.device)
         images = self.pixels.index_select(0, chosen)
         if images.device == self.device:
             return images

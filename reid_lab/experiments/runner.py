@@ -75,7 +75,9 @@ def jobs(grid: Grid, size: str, seeds: Sequence[int]) -> list[Job]:
 def table(name: str, folder: Path | str | None = None) -> pd.DataFrame:
     """What is recorded of a grid; an empty table where nothing is."""
     path = Path(folder or figures_folder()) / f"{name}.csv"
-    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=KEYS)
+    if not path.is_file():
+        return pd.DataFrame(columns=KEYS)
+    return pd.read_csv(path, dtype={"variant": str})  # a rate of erasing is a name, not a number
 
 
 def missing(wanted: Sequence[Job], folder: Path | str | None = None) -> list[Job]:

@@ -141,12 +141,13 @@ class _Training:
     def _epoch(self, epoch: int, store: data.ImageStore, shown: Any, interruption: Interruption) -> None:
         """The steps of an epoch that are left, what they amounted to, and the evaluation where one is due."""
         self.engine.model.train()
-        batches = torch.from_numpy(np.stack(self.sampler.epoch(epoch)))[:, self.engine.places]
-        batches = data.to_device(batches, self.device)  # (steps, batch)
+        here = torch.from_numpy(np.stack(self.sampler.epoch(epoch)))[:, self.engine.places]  # (steps, batch)
+        batches = data.to_device(here, self.device)
+        picks = here if store.pixels.device.type == "cpu" else batches  # where the images are, so that no step waits
         first, began = self.step, time.perf_counter()
         while self.step < len(batches):
             with interruption.held():
-                lr = self._step(store, batches[self.step], epoch)
+                lr = self._step(store.batch(picks[self.step]), self.labels[batches[self.step]], epoch)
             shown.update()
             if self.step % READ_EVERY == 1:
                 self._look(epoch, lr, shown)
@@ -167,10 +168,9 @@ class _Training:
         if self.tensorboard and self.team.main:
             write_tensorboard(self.folder / "tensorboard", row)
 
-    def _step(self, store: data.ImageStore, indices: Tensor, epoch: int) -> float:
+    def _step(self, images: Tensor, pids: Tensor, epoch: int) -> float:
         """One step, added to the sums; returns its learning rate."""
         lr = self.engine.set_lr(epoch + self.step / len(self.sampler))
-        images, pids = store.batch(indices), self.labels[indices]
         losses = self.engine.step(images, pids, _key(self.seed, epoch, self.step))
         for name, value in losses.report().items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value

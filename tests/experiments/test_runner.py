@@ -56,6 +56,14 @@ def test_a_grid_is_run_recorded_and_not_run_again(grid, smoke, tmp_path, monkeyp
     assert runner.run(wanted, **options) == 0
 
 
+def test_variants_named_by_a_number_are_recorded_like_others(tmp_path):
+    wanted = runner.jobs(grids.grid("erasing"), "smoke", [0])[:3]
+    for job in wanted:
+        runner.record(job, [{name: value for name, value in row().items() if name not in runner.KEYS}], tmp_path)
+    assert list(runner.table("erasing", tmp_path)["variant"]) == ["0.0", "0.5", "1.0"]
+    assert runner.missing(wanted, tmp_path) == []
+
+
 def test_a_run_that_another_grid_has_recorded_is_taken_from_there(grid, smoke, tmp_path, monkeypatch):
     other = grids.Grid("other", "Other", "here", lambda size: {"same": recipe()}, "same", "")
     monkeypatch.setitem(grids.GRIDS, "other", other)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 torch.set_num_threads(1)
@@ -21,6 +22,10 @@ RECIPES = {
     "multitask": recipes.multitask("smoke", precision="float32", dropout_identification=0.0, dropout_verification=0.0),
     "residual_pooling": recipes.residual_pooling("smoke", precision="float32", erasing_fill="random"),
 }
+
+
+def save(tensors, path):
+    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, path)
 
 
 def freeze(module, mode=True):
@@ -50,12 +55,12 @@ def main(folder):
     for name, recipe in RECIPES.items():
         loss, gradients = one_step(recipe, bench, team)
         if team.main:
-            torch.save({"loss": loss} | gradients, folder / f"{name}.pt")
+            save({"loss": loss} | gradients, folder / f"{name}.safetensors")
     recipe = RECIPES["residual_pooling"].but(epochs=2, optimiser="sgd", lr=3e-4)
     run = training.fit(recipe, bench, device="cpu", runs=folder / "runs")
     assert run.environment["processes"] == team.size
     assert run.history["loss"].iloc[1] < run.history["loss"].iloc[0]
-    torch.save(run.model.state_dict(), folder / f"weights{team.rank}.pt")
+    save(run.model.state_dict(), folder / f"weights{team.rank}.safetensors")
 
 
 if __name__ == "__main__":

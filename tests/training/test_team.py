@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from reid_lab.errors import DeviceError, RecipeError
 from reid_lab.training import recipes
@@ -41,7 +42,7 @@ def team(request, alone):
 @pytest.mark.parametrize("method", ["multitask", "residual_pooling"])
 def test_loss_and_gradients_of_a_step_equal_those_of_one_process(alone, team, method):
     """The triplets see the whole batch, and every image is cropped and erased as one process would."""
-    ours, theirs = (torch.load(folder / f"{method}.pt", weights_only=True) for folder in (team, alone))
+    ours, theirs = (load_file(folder / f"{method}.safetensors") for folder in (team, alone))
     assert ours.keys() == theirs.keys() and len(ours) > 30
     assert ours.pop("loss").item() == pytest.approx(theirs.pop("loss").item(), rel=1e-6)
     for name in theirs:  # each sum in another order: a little more than the whole may differ by
@@ -60,14 +61,14 @@ def test_a_run_ends_in_the_metrics_of_one_process(alone, team):
     assert {name: ours[name] for name in ours if name != "minutes"} == pytest.approx(
         {name: theirs[name] for name in theirs if name != "minutes"}, abs=1e-3
     )
-    ours, theirs = (torch.load(folder / "weights0.pt", weights_only=True) for folder in (team, alone))
+    ours, theirs = (load_file(folder / "weights0.safetensors") for folder in (team, alone))
     for name in theirs:
         assert torch.allclose(ours[name], theirs[name], atol=1e-5), name
 
 
 def test_all_processes_end_with_the_same_weights(team):
-    files = sorted(team.glob("weights*.pt"))
-    first, *others = (torch.load(path, weights_only=True) for path in files)
+    files = sorted(team.glob("weights*.safetensors"))
+    first, *others = map(load_file, files)
     assert len(files) == int(team.name)
     assert all(torch.equal(first[name], other[name]) for other in others for name in first)
 
