@@ -10,7 +10,10 @@ from reid_lab.commands.options import Arguments, at_least_one, command, device_o
 if TYPE_CHECKING:
     from reid_lab.experiments.runner import Job
 
-NAMES = ("pooling", "heads", "backbone", "erasing", "losses", "readings", "descriptor", "conditions", "curves", "heat")
+NAMES = (
+    *("pooling", "heads", "backbone", "erasing", "patience", "losses", "readings", "descriptor"),
+    *("conditions", "occlusion", "curves", "fitting", "heat"),
+)
 
 
 def add_to(commands: Any) -> None:

@@ -72,6 +72,10 @@ _EYES = {"network": "trained", "layer": "layer4", "target": "identity"}
 CLAIMS = (
     Claim("A", "Table 2", "erasing half of the images helps", "erasing", ("0.5",), ("0.0",), numbers=(2, 0.5, 0.0)),
     Claim(
+        *("A", "Table 2", "erasing half of the images helps, given three times the epochs", "patience"),
+        *(("erasing 0.5, 3 x epochs",), ("erasing 0.0, 3 x epochs",)),
+    ),
+    Claim(
         "A", "Table 2", "erasing half is better than erasing all", "erasing", ("0.5",), ("1.0",), numbers=(2, 0.5, 1.0)
     ),
     Claim(

@@ -60,6 +60,16 @@ def _erasing(size: str) -> dict[str, Recipe]:
     return {f"{rate:.1f}": base.but(erasing=rate) for rate in rates}
 
 
+def _patience(size: str) -> dict[str, Recipe]:
+    base = multitask(size, backbone=_plain_backbone(size))
+    longer = base.but(epochs=3 * base.epochs, milestones=tuple(3 * epoch for epoch in base.milestones))
+    return {
+        f"erasing {rate}{name}": schedule.but(erasing=rate)
+        for name, schedule in (("", base), (", 3 x epochs", longer))
+        for rate in (0.0, 0.5)
+    }
+
+
 def _backbone(size: str) -> dict[str, Recipe]:
     base = multitask(size)
     names = {"ResNet-50": "resnet50", "Res2Net-50": "res2net50", "ResNet-101": "resnet101", "Res2Net-101": "res2net101"}
@@ -114,15 +124,7 @@ def _descriptor(size: str) -> dict[str, Recipe]:
 
 
 def _conditions(size: str) -> dict[str, Recipe]:
-    on_plain, b = multitask(size, backbone=_plain_backbone(size)), residual_pooling(size)
-    return {
-        "A": multitask(size),
-        "A on ResNet, no erasing": on_plain.but(erasing=0.0),
-        "A on ResNet, erasing 0.5": on_plain.but(erasing=0.5),
-        "B, average": b.but(pooling="avg"),
-        "B, max": b.but(pooling="max"),
-        "B, residual": b,
-    }
+    return {"A": multitask(size)} | {f"B, {label}": recipe for label, recipe in _three_poolings(size).items()}
 
 
 def _heat(size: str) -> dict[str, Recipe]:
@@ -184,6 +186,14 @@ GRIDS = {
             "Equal: everything but the probability of erasing.",
         ),
         Grid(
+            "patience",
+            "Random erasing, with three times the epochs",
+            "paper A, Table 2: is the schedule long enough for erasing to pay?",
+            _patience,
+            "",
+            "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
+        ),
+        Grid(
             "losses",
             "The terms of eq. 2",
             "paper B, eq. 2",
@@ -213,7 +223,17 @@ GRIDS = {
             "Passersby's truth",
             _conditions,
             "",
-            "Equal: data and seeds; within B also network and schedule, within A on ResNet everything but erasing.",
+            "Equal: data and seeds; within B also network and schedule.",
+            measure="conditions",
+            several=("condition", "value"),
+        ),
+        Grid(
+            "occlusion",
+            "The same with and without random erasing",
+            "paper A, section III: erasing is there against occlusion",
+            _patience,
+            "",
+            "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
             measure="conditions",
             several=("condition", "value"),
         ),
@@ -224,6 +244,16 @@ GRIDS = {
             _three_poolings,
             "",
             "Equal: backbone, data, schedule, batches, seeds; residual has twice the convolutions of the others.",
+            measure="curves",
+            several=("epoch",),
+        ),
+        Grid(
+            "fitting",
+            "Loss and training accuracy with and without random erasing",
+            "paper A, Table 2: what erasing does to the fit",
+            _patience,
+            "",
+            "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
             measure="curves",
             several=("epoch",),
         ),
