@@ -2,7 +2,7 @@
 
 
 def seeds_needed(gap, deviation):
-    """How many seeds two variants need, so that a true difference of `gap` points is as large as its interval.
+    """How many seeds each of two variants needs until a difference of `gap` points is as large as the half width.
 
     The interval's half width is 2 x `deviation` x sqrt(2 / seeds), `deviation` being that of one run. At least 2.
     """
@@ -20,7 +20,7 @@ def check_seeds_needed(answer):
         if found != expected:
             yield (
                 f"for a gap of {gap:g} points and a deviation of {deviation:g} it takes {expected} seeds, not {found}: "
-                "solve 2 x deviation x sqrt(2 / seeds) = gap for the seeds, and round up."
+                "solve 2 x deviation x sqrt(2 / seeds) = gap for the seeds, round up, and take 2 where it is fewer."
             )
 
 

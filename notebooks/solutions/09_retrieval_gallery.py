@@ -29,8 +29,11 @@ def check_own_camera_share(answer):
         given = answer(np.array(correct), np.array(first), np.array(query))
         same = given is None if expected is None else given is not None and abs(float(given) - expected) < 1e-9
         if not same:
+            wrong = [place for place, right in enumerate(correct) if not right]
+            own = sum(first[place] == query[place] for place in wrong)
             yield (
-                f"for correct {correct}, cameras of the first answers {first} and of the queries {query}, "
+                f"for correct {correct}, cameras of the first answers {first} and of the queries {query}: of "
+                f"{len(wrong)} wrong first answers {own} come from the query's own camera, so "
                 f"{expected if expected is None else round(expected, 3)} is expected, but you return {given}."
             )
 
@@ -74,7 +77,7 @@ def check_kept_by_safe_threshold(answer):
         if given is None or not abs(float(given) - expected) < 1e-9:
             yield (
                 f"for similarities {scores}, of which {correct} are right, {expected:.3g} of the right ones "
-                f"are kept, but you return {given}."
+                f"are more similar than every wrong one, but you return {given}."
             )
 
 

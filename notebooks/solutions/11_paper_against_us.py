@@ -4,7 +4,7 @@
 def error_removed(before, after):
     """The share of the errors that is gone when a score in percent goes from `before` to `after`; negative if it falls.
 
-    From 80 to 90 % half of the errors are gone. A score of 100 % has none to lose.
+    From 80 to 90 % half of the errors are gone. A score of 100 % has none to lose: 0.
     """
     # solution
     return (after - before) / (100 - before) if before < 100 else 0.0

@@ -64,9 +64,11 @@ def _patience(size: str) -> dict[str, Recipe]:
     base = multitask(size, backbone=_plain_backbone(size))
     longer = base.but(epochs=3 * base.epochs, milestones=tuple(3 * epoch for epoch in base.milestones))
     return {
-        f"erasing {rate}{name}": schedule.but(erasing=rate)
-        for name, schedule in (("", base), (", 3 x epochs", longer))
-        for rate in (0.0, 0.5)
+        "erasing 0.0": base.but(erasing=0.0),
+        "erasing 0.5": base.but(erasing=0.5),
+        "erasing 0.5, mean colour": base.but(erasing=0.5, erasing_fill="mean"),
+        "erasing 0.0, 3 x epochs": longer.but(erasing=0.0),
+        "erasing 0.5, 3 x epochs": longer.but(erasing=0.5),
     }
 
 
@@ -187,8 +189,8 @@ GRIDS = {
         ),
         Grid(
             "patience",
-            "Random erasing, with three times the epochs",
-            "paper A, Table 2: is the schedule long enough for erasing to pay?",
+            "Random erasing: another fill, and three times the epochs",
+            "paper A, Table 2: what does erasing need to pay?",
             _patience,
             "",
             "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -14,6 +13,8 @@ from reid_lab.errors import DataError
 from reid_lab.experiments.grids import grid
 from reid_lab.experiments.measures import FOUND, RANKS
 from reid_lab.figures import COLOURS, LINES, axes_of, dress, save
+
+MARKS = ("o", "s", "^", "D", "v", "P")  # one per seed
 
 
 def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
@@ -61,19 +62,23 @@ def provenance(rows: pd.DataFrame, size: str) -> str:
 
 
 def dots(rows: pd.DataFrame, title: str, metrics: Sequence[str] = ("rank-1", "mAP")) -> Figure:
-    """One line per variant, a dot per seed, a bar at the mean: what a seed is worth is there to be seen."""
-    labels = list(dict.fromkeys(rows["variant"]))
+    """One line per variant, a mark per seed, a bar at the mean: what a seed is worth is there to be seen."""
+    labels, seeds = list(dict.fromkeys(rows["variant"])), sorted(set(rows["seed"]))
     figure = Figure(figsize=(9, 1.2 + 0.42 * len(labels)), layout="constrained")
     axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axis, metric in zip(axes, metrics, strict=True):
         for place, label in enumerate(labels):
-            values = rows.loc[rows["variant"] == label, metric]
-            axis.plot(values, np.full(len(values), place), "o", color=COLOURS[0], alpha=0.6, markersize=6)
-            axis.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color=COLOURS[1], linewidth=3)
+            mean = rows.loc[rows["variant"] == label, metric].mean()
+            axis.plot([mean] * 2, [place - 0.32, place + 0.32], color=COLOURS[1], linewidth=3)
+        for i, seed in enumerate(seeds):
+            of_seed = rows[rows["seed"] == seed]
+            places = [labels.index(label) for label in of_seed["variant"]]
+            axis.plot(of_seed[metric], places, MARKS[i % len(MARKS)], color=COLOURS[0], alpha=0.6, label=f"seed {seed}")
         dress(axis, f"{metric}, %", "")
     axes[0].set_yticks(range(len(labels)), labels)
     axes[0].invert_yaxis()
-    figure.suptitle(f"{title}\n(dots: seeds; bars: means)", fontsize=11)
+    axes[-1].legend(fontsize=8)
+    figure.suptitle(f"{title}\n(bars: means of the seeds)", fontsize=11)
     return figure
 
 

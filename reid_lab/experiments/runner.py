@@ -26,6 +26,7 @@ from reid_lab import data
 from reid_lab.errors import DataError, RecipeError, TrainingError
 from reid_lab.experiments.grids import GRIDS, Grid
 from reid_lab.home import lock, runs_folder, write_text
+from reid_lab.passersby.generate import is_made
 from reid_lab.progress import bar
 from reid_lab.training import pick_device
 from reid_lab.training.interruption import Interruption
@@ -89,20 +90,25 @@ def missing(wanted: Sequence[Job], folder: Path | str | None = None) -> list[Job
 def plan(wanted: Sequence[Job], folder: Path | str | None = None, runs: Path | str | None = None) -> pd.DataFrame:
     """One row per job: whether it is recorded, trained, interrupted or to do, and how many minutes it should take.
 
-    The estimate is the mean of what recorded runs of the method, backbone and size took, per epoch; NaN where there is
-    none.
+    The estimate is the mean of what recorded runs of the method and size took, per epoch; NaN where there is none.
+    Nothing is made for a plan: where the data are not drawn yet, the run has no name.
     """
     left = {job.name for job in missing(wanted, folder)}
     rates, rows = _minutes_per_epoch(folder), []
     for job in wanted:
-        where = job.folder(runs)
-        state = "trained" if finished(where) else "interrupted" if where.is_dir() else "to do"
-        state = state if job.name in left else "recorded"
+        where = job.folder(runs) if is_made(_data_size(job.size), job.seed) else None
+        state = "recorded" if job.name not in left else _state(where)
         per_epoch = rates.get((job.recipe.method, job.size), float("nan"))
         minutes = 0.0 if state in ("recorded", "trained") else per_epoch * job.recipe.epochs
         keys = {name: getattr(job, name) for name in ("grid", *KEYS)}
-        rows.append(keys | {"run": where.name, "state": state, "minutes": minutes})
+        rows.append(keys | {"run": where.name if where else "", "state": state, "minutes": minutes})
     return pd.DataFrame(rows)
+
+
+def _state(where: Path | None) -> str:
+    if where is None or not where.is_dir():
+        return "to do"
+    return "trained" if finished(where) else "interrupted"
 
 
 def run(

@@ -70,6 +70,8 @@ def means(name: str, rows: pd.DataFrame, size: str) -> pd.DataFrame:
 def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str = "mAP") -> Difference:
     """How ``one`` compares with ``other`` over the seeds that both have.
 
+    Re-ranked and not, a network is compared with itself: its seeds' differences are the sample (a paired t-test).
+
     Raises:
         DataError: fewer than two seeds have both, or one is not recorded.
     """
@@ -80,7 +82,10 @@ def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str 
     shared = values[[one, other]].dropna()
     if len(shared) < 2:
         raise DataError(f"{one!r} and {other!r} share {len(shared)} seeds at size {size}; a comparison takes two.")
-    deviation, freedom = residual_deviation(rows, size, metric)
+    if one.removesuffix(RERANKED) == other.removesuffix(RERANKED):
+        deviation, freedom = float((shared[one] - shared[other]).std(ddof=1) / np.sqrt(2)), len(shared) - 1
+    else:
+        deviation, freedom = residual_deviation(rows, size, metric)
     half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation * np.sqrt(2 / len(shared))
     return Difference(one, other, metric, float((shared[one] - shared[other]).mean()), float(half), len(shared))
 

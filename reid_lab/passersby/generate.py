@@ -163,7 +163,7 @@ def generate(size: str, seed: int = 0, home: Path | str | None = None, workers: 
         raise DataError(f"Passersby has no size {size!r}; choose one of {', '.join(SIZES)}.")
     if seed < 0:
         raise DataError(f"Passersby needs a seed of 0 or more, not {seed}.")
-    final = (Path(home) if home else homes.home()) / "passersby" / f"{size}-seed{seed}-v{VERSION}"
+    final = _place(size, seed, home)
     if _complete(final):
         return final
     with homes.lock(final):
@@ -176,6 +176,15 @@ def generate(size: str, seed: int = 0, home: Path | str | None = None, workers: 
                     "set REID_LAB_HOME to a folder that you may write to, then start again."
                 ) from error
     return final
+
+
+def is_made(size: str, seed: int = 0, home: Path | str | None = None) -> bool:
+    """Whether `generate` would find the data set ready."""
+    return _complete(_place(size, seed, home))
+
+
+def _place(size: str, seed: int, home: Path | str | None) -> Path:
+    return (Path(home) if home else homes.home()) / "passersby" / f"{size}-seed{seed}-v{VERSION}"
 
 
 def _complete(folder: Path) -> bool:

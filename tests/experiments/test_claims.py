@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from reid_lab.experiments import claims, grids, tables
-from reid_lab.experiments.claims import CLAIMS, FAILS, HOLDS, MISSING, OPEN
+from reid_lab.experiments.claims import CLAIMS, FAILS, HOLDS, MISSING, NOT_ASKED, OPEN
 
 
 def record(folder, grid, values):
@@ -34,8 +35,20 @@ def test_a_claim_holds_fails_or_is_open_as_the_seeds_say(tmp_path, residual, ver
 
 def test_what_is_not_recorded_is_said_to_be_so(tmp_path):
     found = claims.verdicts("classroom", tmp_path)
-    assert set(found["verdict"]) == {MISSING} and len(found) == len(CLAIMS)
+    assert len(found) == len(CLAIMS)
+    assert found.loc[found["verdict"] == NOT_ASKED, "claim"].tolist() == ["the deeper Res2Net beats the shallower"]
+    assert set(found.loc[found["verdict"] != NOT_ASKED, "verdict"]) == {MISSING}
+    assert set(claims.verdicts("full", tmp_path)["verdict"]) == {MISSING}
     assert claims.write("classroom", tmp_path).name == "claims-classroom.csv"
+
+
+def test_re_ranking_is_compared_with_the_same_runs_not_re_ranked(tmp_path):
+    """The runs lie ten points apart; re-ranking adds two to each."""
+    plain, reranked = [40.0, 50.0, 60.0], [42.0, 52.1, 61.9]
+    record(tmp_path, "pooling", {"average": [45.0, 44.0, 46.0], "residual": plain, "residual, re-ranked": reranked})
+    verdict, evidence = claim("re-ranking raises mAP").verdict("classroom", tmp_path)
+    interval = stats.ttest_rel(reranked, plain).confidence_interval()
+    assert verdict == HOLDS and evidence.startswith(f"+2.0 ± {(interval.high - interval.low) / 2:.1f} points of mAP")
 
 
 def test_the_papers_numbers_are_those_of_its_tables():

@@ -94,6 +94,13 @@ def test_a_job_that_fails_is_named_and_the_others_are_recorded(grid, smoke, tmp_
     assert list(runner.table("small", tmp_path)["variant"]) == ["good"]
 
 
+def test_a_plan_makes_no_data(grid, tmp_path, monkeypatch):
+    monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "home"))
+    plan = runner.plan(runner.jobs(grid, "smoke", [7]), tmp_path, tmp_path / "runs")
+    assert list(plan["state"]) == ["to do"] * 2 and list(plan["run"]) == ["", ""]
+    assert not (tmp_path / "home").exists()
+
+
 def test_the_estimate_is_what_recorded_runs_took(grid, smoke, tmp_path):
     rows = [row(minutes=0.5), row(seed=1, minutes=1.5)]
     pd.DataFrame(rows).to_csv(tmp_path / "small.csv", index=False)
