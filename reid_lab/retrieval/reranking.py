@@ -16,7 +16,7 @@ and gallery is described anew by *who its mutual neighbours are*; two images are
 
 V has some tens of entries per row, so all but step 1 costs little; step 1 is a matrix product, a block of
 rows at a time. The divisions by the largest distance and by the row's sum are the published code's, not the
-paper's.
+paper's, and so is "more than" in step 3, where the paper writes "at least".
 """
 
 from __future__ import annotations
