@@ -48,7 +48,7 @@ def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> 
     grid = figure.subplots(len(chosen), top + 1, squeeze=False)
     for axes, query in zip(grid, chosen, strict=True):
         record = result.query[query]
-        _picture(axes[0], record, f"query, camera {record.camid}\nAP {100 * result.ap[query]:.0f} %")
+        _picture(axes[0], record, f"query, cam {record.camid}\nAP {100 * result.ap[query]:.0f} %")
         for rank in range(top):
             index = int(result.matches.indices[query, rank])
             if index < 0:  # fewer valid gallery images than places
@@ -56,7 +56,7 @@ def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> 
                 continue
             correct = bool(result.matches.correct[query, rank])
             found = result.gallery[index]
-            _picture(axes[rank + 1], found, f"{rank + 1}  camera {found.camid}", correct)
+            _picture(axes[rank + 1], found, f"{rank + 1}  cam {found.camid}", correct)
     return figure
 
 
@@ -208,7 +208,7 @@ def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None
     axes.set_yticks([])
     colour = INK if correct is None else MATCH if correct else MISS
     sign = "" if correct is None else "  ✓" if correct else "  ✗"
-    axes.set_title(title + sign, fontsize=8, color=colour)
+    axes.set_title(title + sign, fontsize=10, color=colour)
     dashes = (0, (3, 2)) if correct is False else "solid"
     for side in axes.spines.values():
         side.set(color=colour, linewidth=3, linestyle=dashes, capstyle="butt")
