@@ -5,17 +5,32 @@ from pathlib import Path
 
 import pandas as pd
 
-from reid_lab.experiments import runner, tables
+from reid_lab.experiments import claims, runner, tables
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def rows(heading):
+def rows(heading, page=README):
     """The cells of the first Markdown table below a heading, without its head."""
-    section = README.split(f"## {heading}\n")[1].split("\n## ")[0]
+    section = page.split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_the_claims_and_verdicts_are_those_of_the_recorded_runs():
+    found = claims.verdicts("classroom")
+    told = found[["paper", "claim", "the paper's numbers", "ours", "verdict"]].to_numpy().tolist()
+    assert rows("What the papers claim") == told
+
+
+def test_what_notebooks_take_was_measured():
+    table = pd.read_csv(ROOT / "benchmarks" / "results" / "notebooks.csv").set_index("notebook")
+    page = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    shown = {cells[0]: cells[1:] for cells in rows("Minutes and memory", page)}
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb")}
+    assert set(shown) == notebooks == set(table.index)
+    assert shown == {name: [str(row.iloc[0]), str(row.iloc[1])] for name, row in table.iterrows()}
 
 
 def test_the_demonstrations_scores_are_those_of_its_table():
