@@ -77,7 +77,7 @@ def dots(rows: pd.DataFrame, title: str, metrics: Sequence[str] = ("rank-1", "mA
         dress(axis, f"{metric}, %", "")
     axes[0].set_yticks(range(len(labels)), labels)
     axes[0].invert_yaxis()
-    axes[-1].legend(fontsize=8)
+    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.suptitle(f"{title}\n(bars: means of the seeds)", fontsize=11)
     return figure
 
