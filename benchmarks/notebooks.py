@@ -17,6 +17,7 @@ from run import run  # noqa: E402
 
 
 def measure(notebook):
+    """Minutes and memory of one notebook, as a row of the table."""
     with tempfile.TemporaryDirectory() as folder:
         minutes, peak = run(Path(shutil.copy(notebook, folder)))
     return {"notebook": notebook.stem, "minutes": round(minutes, 1), "memory, GiB": round(peak, 1)}
