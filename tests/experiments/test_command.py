@@ -30,7 +30,7 @@ def ablate(*options, folder):
 def test_a_dry_run_lists_the_runs_and_runs_nothing(smoke, tmp_path, capsys):
     assert ablate("losses", "--seeds", "1", "--dry-run", folder=tmp_path) == 0
     said = capsys.readouterr().out
-    assert "3 of 3 runs are left; how long they take is not known" in said and said.count("to do") == 3
+    assert "4 of 4 runs are left; how long they take is not known" in said and said.count("to do") == 4
     assert not list(tmp_path.iterdir())
 
 
