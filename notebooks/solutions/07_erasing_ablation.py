@@ -44,45 +44,57 @@ def wrong_could_be_best_leaves_out_the_best(means, half_width):
     return [name for name, mean in means.items() if 0 < best - mean <= half_width]
 
 
-def taken_of_person(mask, box):
-    """The share of a person's pixels, 0..1, that a rectangle covers.
+def narrowing(before, after):
+    """By how much a gap narrowed from `before` to `after`: the mean over the seeds, and the deviation of that mean.
 
-    mask  (height, width), bool: True where the person is
-    box   top, left, height, width of the rectangle, in pixels
+    before, after  arrays (2, seeds): scores without erasing in row 0, with erasing in row 1; a column is a seed
+
+    A seed's gap is its score without erasing less its score with it. The deviation of a mean of n numbers is
+    s / sqrt(n), where s is their deviation with n - 1 as divisor.
     """
     # solution
-    top, left, height, width = box
-    return mask[top : top + height, left : left + width].sum() / mask.sum()
+    narrowed = (before[0] - before[1]) - (after[0] - after[1])
+    return narrowed.mean(), narrowed.std(ddof=1) / len(narrowed) ** 0.5
     # end
 
 
-def check_taken_of_person(answer):
+def check_narrowing(answer):
     import numpy as np
 
-    mask = np.zeros((8, 6), dtype=bool)
-    mask[2:8, 1:3] = True  # 12 pixels of person
-    cases = {
-        (0, 0, 8, 6): (1.0, "the rectangle covers the whole image, so the whole person"),
-        (0, 0, 2, 6): (0.0, "the rectangle lies above the person"),
-        (2, 1, 3, 2): (0.5, "the rectangle covers the upper 6 of the person's 12 pixels"),
-        (5, 2, 3, 4): (0.25, "the rectangle covers 12 pixels, 3 of them among the person's 12"),
-    }
-    for box, (expected, why) in cases.items():
-        found = answer(mask, box)
-        if abs(float(found) - expected) > 1e-9:
-            yield f"for the box {box}: {why}. Expected {expected:g}, not {float(found):.3g}."
+    before = np.array([[30.0, 34.0, 38.0, 35.0], [20.0, 26.0, 31.0, 30.0]])  # gaps 10, 8, 7, 5
+    after = np.array([[45.0, 50.0, 54.0, 49.0], [41.0, 45.0, 52.0, 46.0]])  # gaps 4, 5, 2, 3
+    for seeds, told in ((3, "6, 3 and 5"), (4, "6, 3, 5 and 2")):
+        each = np.array([6.0, 3.0, 5.0, 2.0])[:seeds]
+        expected = each.mean(), each.std(ddof=1) / seeds**0.5
+        mean, deviation = map(float, answer(before[:, :seeds].copy(), after[:, :seeds].copy()))
+        if abs(mean - expected[0]) > 1e-6:
+            yield (
+                f"the gaps of {seeds} seeds narrow by {told}, on average by {expected[0]:.3f}, not {mean:.3f}. "
+                "Take what each seed's gap was before, less what it is after."
+            )
+        elif abs(deviation - expected[1]) > 1e-6:
+            yield (
+                f"the gaps of {seeds} seeds narrow by {told}; the deviation of their mean is {expected[1]:.3f}, not "
+                f"{deviation:.3f}. Take the deviation of these {seeds} numbers alone, with {seeds - 1} as divisor, "
+                f"and divide it by the root of {seeds}."
+            )
 
 
-def wrong_taken_of_person_of_the_rectangle(mask, box):
-    top, left, height, width = box
-    return mask[top : top + height, left : left + width].mean()
+def wrong_narrowing_widens(before, after):
+    mean, deviation = narrowing(before, after)
+    return -mean, deviation
 
 
-def wrong_taken_of_person_of_the_image(mask, box):
-    top, left, height, width = box
-    return mask[top : top + height, left : left + width].sum() / mask.size
+def wrong_narrowing_as_if_unpaired(before, after):
+    squares = sum(scores.var(ddof=1) for scores in (*before, *after))
+    return narrowing(before, after)[0], (squares / before.shape[1]) ** 0.5
 
 
-def wrong_taken_of_person_takes_corners(mask, box):
-    top, left, bottom, right = box
-    return mask[top:bottom, left:right].sum() / mask.sum()
+def wrong_narrowing_of_one_seed(before, after):
+    mean, deviation = narrowing(before, after)
+    return mean, deviation * before.shape[1] ** 0.5
+
+
+def wrong_narrowing_of_all_there_is(before, after):
+    narrowed = (before[0] - before[1]) - (after[0] - after[1])
+    return narrowed.mean(), narrowed.std() / len(narrowed) ** 0.5
