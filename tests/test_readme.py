@@ -24,6 +24,14 @@ def test_the_claims_and_verdicts_are_those_of_the_recorded_runs():
     assert rows("What the papers claim") == told
 
 
+def test_what_is_said_of_erasing_is_what_the_runs_say():
+    against = tables.against("erasing", runner.table("erasing"), "classroom")
+    assert (against.iloc[:, 0] < 0).all()
+    assert (against["verdict"][against.index.astype(float) >= 0.4] == "separated").all()
+    longer = ("erasing 0.5, 3 x epochs", "erasing 0.0, 3 x epochs")
+    assert not tables.difference(runner.table("patience"), "classroom", *longer).separated
+
+
 def test_what_notebooks_take_was_measured():
     table = pd.read_csv(ROOT / "benchmarks" / "results" / "notebooks.csv").set_index("notebook")
     page = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")

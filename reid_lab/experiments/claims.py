@@ -78,7 +78,7 @@ class Claim:
 CLAIMS = (
     Claim("A", "Table 2", "erasing half of the images helps", "erasing", ("0.5",), ("0.0",), numbers=(2, 0.5, 0.0)),
     Claim(
-        *("A", "Table 2", "erasing half of the images helps, given three times the epochs", "patience"),
+        *("A", "Table 2", "erasing half of the images helps, given three times the epochs (our question)", "patience"),
         *(("erasing 0.5, 3 x epochs",), ("erasing 0.0, 3 x epochs",)),
     ),
     Claim(

@@ -94,9 +94,10 @@ def plan(wanted: Sequence[Job], folder: Path | str | None = None, runs: Path | s
     Nothing is made for a plan: where the data are not drawn yet, the run has no name.
     """
     left = {job.name for job in missing(wanted, folder)}
+    made = {key: is_made(*key) for key in {(_data_size(job.size), job.seed) for job in wanted}}
     rates, rows = _minutes_per_epoch(folder), []
     for job in wanted:
-        where = job.folder(runs) if is_made(_data_size(job.size), job.seed) else None
+        where = job.folder(runs) if made[_data_size(job.size), job.seed] else None
         state = "recorded" if job.name not in left else _state(where)
         per_epoch = rates.get((job.recipe.method, job.size), float("nan"))
         minutes = 0.0 if state in ("recorded", "trained") else per_epoch * job.recipe.epochs

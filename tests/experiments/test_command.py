@@ -15,7 +15,7 @@ def record(folder):
     rows = [
         {"variant": label, "size": "smoke", "seed": seed, "run": f"residual_pooling-smoke-{place}{seed}", **about}
         | {f"rank-{k}": 10.0 + place + k for k in RANKS}
-        | {name: 20.0 + 3 * place + (seed * place) % 3 for name in ("mAP", "mAP_trapezoid", "mINP")}
+        | {name: 20.0 + 3 * max(place, 3) + (seed * place) % 3 for name in ("mAP", "mAP_trapezoid", "mINP")}
         for place, label in enumerate(grids.grid("pooling").variants("smoke"))
         for seed in range(3)
     ]
@@ -42,7 +42,8 @@ def test_what_is_recorded_is_drawn_and_judged_without_running_anything(tmp_path,
     rows = pd.read_csv(folder / "pooling.csv")
     verdicts = tables.against("pooling", rows, "smoke")["verdict"]
     lines = [line for line in said.splitlines() if line.endswith("separated")]
-    assert len(lines) == len(verdicts) == 8 and all(map(str.endswith, lines, verdicts))
+    assert ["not separated" if "not separated" in line else "separated" for line in lines] == list(verdicts)
+    assert len(lines) == 8 and len(set(verdicts)) == 2
     written = {path.name for path in folder.iterdir()}
     assert {"pooling.csv", "pooling-smoke.png", "cmc-smoke.png", "claims-smoke.csv"} <= written
     claims = pd.read_csv(folder / "claims-smoke.csv").set_index("claim")

@@ -158,6 +158,15 @@ def test_an_unknown_grid_is_refused():
         grids.grid("pools")
 
 
+def test_every_run_has_the_mark_of_its_seed_at_its_score():
+    rows = pd.DataFrame([row(v, s, mAP=10 * i + s) for i, v in enumerate(("wide", "narrow")) for s in (0, 1)])
+    axes = pictures.dots(rows, "both", ["mAP"]).axes[0]
+    marks = [line for line in axes.lines if line.get_marker() in pictures.MARKS]
+    seen = [(line.get_marker(), line.get_label(), list(zip(*line.get_data(), strict=True))) for line in marks]
+    assert seen == [("o", "seed 0", [(0, 0), (10, 1)]), ("s", "seed 1", [(1, 0), (11, 1)])]
+    assert [line.get_xdata()[0] for line in axes.lines if line not in marks] == [0.5, 10.5]  # the means
+
+
 @pytest.mark.parametrize("name", ["conditions", "heat", "curves"])
 def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monkeypatch, name):
     whole = grids.GRIDS[name]
