@@ -12,7 +12,7 @@ demo: .venv/ready
 
 test: .venv/ready lint
 	$(BIN)/python -m pytest $(TOGETHER)
-	$(BIN)/python -m pytest $(TOGETHER) --nbval notebooks
+	$(BIN)/python -m pytest $(TOGETHER) --no-loadscope-reorder --nbval notebooks
 
 lint: .venv/ready
 	$(BIN)/ruff check .

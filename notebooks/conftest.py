@@ -10,3 +10,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")])
 )
+
+# What trains a network stands first, in an order in which two workers seldom wait for the same one (with pytest-xdist's
+# --no-loadscope-reorder): 08 trains average, max and residual pooling, the others A, A with erasing, B.
+FIRST = ("08_grad_cam", "03_res2net_multitask", "07_erasing_ablation", "05_training", "06_pooling_ablation")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))

@@ -20,10 +20,10 @@ FREE_GB = 2.0  # data and runs of the course at classroom size, with room to spa
 def examine() -> list[str]:
     """One line per thing the course needs. Versions are left to :func:`details`, so that machines can be compared."""
     lines = [_line(sys.version_info >= (3, 11), "Python is 3.11 or newer", "install Python 3.11 or newer")]
-    for names, need in ((NEEDED, "the package"), (COURSE, "the notebooks")):
+    for names, need in ((NEEDED, "the package needs"), (COURSE, "the notebooks need")):
         missing = [name for name in names if importlib.util.find_spec(name) is None]
         cure = f"missing: {', '.join(missing)}; install with: pip install -e '.[course,dev]' -c constraints.txt"
-        lines.append(_line(not missing, f"everything that {need} imports is installed", cure))
+        lines.append(_line(not missing, f"everything that {need} is installed", cure))
     lines.append(_free_disk())
     lines.append(_computes())
     return lines

@@ -35,6 +35,8 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> Figure:
     """Each query and the ``top`` gallery images ranked first (paper A, Figs. 5 and 6; paper B, Fig. 4).
 
+    Above an image stand its rank and its camera; "own cam" is the query's.
+
     Args:
         result: from ``retrieval.evaluate``, which knows the images.
         queries: how many queries, spread evenly from the best to the worst average precision, or which (indices).
@@ -56,7 +58,8 @@ def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> 
                 continue
             correct = bool(result.matches.correct[query, rank])
             found = result.gallery[index]
-            _picture(axes[rank + 1], found, f"{rank + 1}  cam {found.camid}", correct)
+            camera = "own cam" if found.camid == record.camid else f"cam {found.camid}"
+            _picture(axes[rank + 1], found, f"{rank + 1} {camera}", correct)
     return figure
 
 
@@ -184,10 +187,14 @@ def erasing_grid(benchmark: Benchmark, erasing: data.RandomErasing, count: int =
     before = store.batch(indices)  # (count, 3, height, width), uint8
     after = erasing(to_unit(before), generator(seed))  # float in [0, 1]
     figure = Figure(figsize=(1.5 * count, 6), layout="constrained")
-    for axes, images in zip(figure.subplots(2, count, squeeze=False), (before, after), strict=True):
+    grid = figure.subplots(2, count, squeeze=False)
+    for axes, images, name in zip(grid, (before, after), ("before", "after erasing"), strict=True):
         for cell, image in zip(axes, images, strict=True):
             cell.imshow(np.asarray(image.permute(1, 2, 0)))
-            cell.axis("off")
+            cell.set_xticks([])
+            cell.set_yticks([])
+            cell.spines[:].set_visible(False)
+        axes[0].set_ylabel(name, color=INK)
     return figure
 
 
@@ -207,7 +214,7 @@ def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None
     axes.set_xticks([])
     axes.set_yticks([])
     colour = INK if correct is None else MATCH if correct else MISS
-    sign = "" if correct is None else "  ✓" if correct else "  ✗"
+    sign = "" if correct is None else " ✓" if correct else " ✗"
     axes.set_title(title + sign, fontsize=10, color=colour)
     dashes = (0, (3, 2)) if correct is False else "solid"
     for side in axes.spines.values():

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from reid_lab import doctor
 from reid_lab.commands import main
 
 COMMANDS = ["demo", "check", "train", "evaluate", "passersby", "runs", "export", "describe", "search"]
-COMMANDS += ["runs list", "runs compare", "runs delete"]
+COMMANDS += ["runs list", "runs compare", "runs delete", "ablate", "doctor"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -21,6 +22,16 @@ def test_every_command_helps_with_an_example(command, capsys):
         main([*command.split(), "--help"])
     assert left.value.code == 0
     assert f"example: python -m reid_lab {command}" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_the_doctor_names_what_is_missing_and_its_cure(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "COURSE", ("pandas",))
+    assert main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    assert "[problem]" not in printed and f"torch: {torch.__version__.split('+')[0]}" in printed
+    monkeypatch.setattr(doctor, "COURSE", ("pandas", "no_such_library"))
+    assert main(["doctor"]) == 1
+    assert "Missing: no_such_library; install with: pip install" in capsys.readouterr().out
 
 
 def test_check_of_a_good_folder_ends_with_status_0(smoke, capsys):

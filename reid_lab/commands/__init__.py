@@ -5,6 +5,7 @@ datasets     check, passersby
 experiments  ablate
 shelf        runs: list, compare, delete
 use          a trained run at work: export, describe, search
+machine      doctor
 options      what several of them share
 
 Each command imports what it needs when it runs, so that ``--help`` answers at once.
@@ -17,7 +18,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from reid_lab.commands import datasets, experiments, shelf, training, use
+from reid_lab.commands import datasets, experiments, machine, shelf, training, use
 from reid_lab.errors import ReidLabError
 
 
@@ -49,6 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m reid_lab", description="Person re-identification to read and run.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (training, datasets, experiments, shelf, use):
+    for group in (training, datasets, experiments, shelf, use, machine):
         group.add_to(commands)
     return parser

@@ -89,7 +89,7 @@ def erasing(rows: pd.DataFrame) -> Figure:
     for metric, colour, line in zip(("rank-1", "mAP"), COLOURS, LINES, strict=False):
         means = rates.groupby("rate")[metric].mean()
         axes.plot(means.index, means, color=colour, linestyle=line, linewidth=2, label=f"{metric}, mean of seeds")
-        axes.plot(rates["rate"], rates[metric], "o", color=colour, alpha=0.45, markersize=5)
+        axes.plot(rates["rate"], rates[metric], "o", color=colour, alpha=0.45, markersize=5, label=f"{metric}, a seed")
     axes.set_ylim(bottom=0)
     axes.legend()
     return figure
@@ -126,7 +126,7 @@ def by_condition(rows: pd.DataFrame) -> Figure:
         dress(axes, name, f"{score}, %")
         axes.set_xticks(range(len(values)), [str(value) for value in values], fontsize=8)
         axes.set_ylim(bottom=0)
-    figure.axes[0].legend(fontsize=8)
+    figure.axes[0].legend(fontsize=8, title="lines: means; dots: seeds", title_fontsize=8)
     return figure
 
 
@@ -162,5 +162,5 @@ def curves(rows: pd.DataFrame) -> Figure:
                 axes.plot(of_seed["epoch"], of_seed[column], color=COLOURS[i], alpha=0.25, linewidth=1)
         dress(axes, "epoch", label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.axes[0].legend()
+    figure.axes[0].legend(title="bold: means; faint: seeds", title_fontsize=8)
     return figure
