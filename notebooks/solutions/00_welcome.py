@@ -12,7 +12,7 @@ from torch import Tensor
 def nearest(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids):
     """Which gallery image comes first for each query: (q,) tensor of places in the gallery.
 
-    query, gallery                 (q, d) and (g, d) tensors of features, of any length
+    query, gallery                 (q, d) and (g, d) tensors of features, not normalised
     query_pids, gallery_pids       (q,) and (g,) tensors of int, the identities
     query_camids, gallery_camids   (q,) and (g,) tensors of int, the cameras
 
@@ -27,7 +27,7 @@ def nearest(query, gallery, query_pids, gallery_pids, query_camids, gallery_cami
 
 
 QUERY = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 4.0]])
-GALLERY = torch.tensor([[5.0, 0.5], [1.0, 0.0], [0.1, 1.0], [9.0, 8.0], [-1.0, -0.1]])
+GALLERY = torch.tensor([[5.0, 0.5], [1.0, 0.0], [0.1, 1.0], [9.0, 8.0], [-1.0, 0.0]])
 LABELS = tuple(map(torch.tensor, ([1, 2, 3], [4, 1, 2, 3, 5], [1, 1, 2], [1, 1, 2, 1, 2])))
 
 
@@ -38,7 +38,7 @@ def check_nearest(answer: Any) -> Iterator[str]:
         yield f"for 3 queries a tensor of shape (3,) was expected, not {getattr(given, 'shape', given)}."
         return
     for query, expected, why in (
-        (0, 0, "image 1 is the query's person from its own camera; image 0 is another person from there, and counts"),
+        (0, 0, "image 1 is of its own person and camera; image 0 is of another person, and counts at any length"),
         (1, 2, "image 2 has nearly the query's direction, and another camera"),
         (2, 3, "image 3 has nearly the query's direction; its length and distance do not matter"),
     ):
