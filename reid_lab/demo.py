@@ -77,7 +77,7 @@ def _rankings(
     """An untrained network, both trained ones, and the second again after re-ranking."""
     where = training.pick_device(device)
     title, last = list(trained.items())[-1]
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
         torch.manual_seed(seed)
         untrained = last.recipe.but(weights=None).build(2)
     results = {"untrained network": retrieval.evaluate(untrained, benchmark, device=where)}

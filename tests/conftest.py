@@ -6,6 +6,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TQDM_DISABLE"] = "1"
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by older PyTorch, at the first GPU product
 
 import torch  # noqa: E402 (after the number of threads is set)
 

@@ -33,7 +33,7 @@ def add_to(commands: Any) -> None:
     running.add_argument("--dry-run", action="store_true", help="print the runs and how long they should take")
     running.add_argument("--draw", action="store_true", help="run nothing: draw what is recorded")
     running.add_argument("--minutes", type=float, help="stop after so long, and go on with the next call")
-    running.add_argument("--workers", type=at_least_one, help="runs at once (default: one per core, four on a GPU)")
+    running.add_argument("--workers", type=at_least_one, help="runs at once (default: one per core, up to 4 on a GPU)")
     running.add_argument("--shard", metavar="K/N", help="the K-th of N shares, for several machines")
     running.add_argument(
         "--merge", type=Path, nargs="+", default=[], metavar="FOLDER", help="add the tables of other machines' folders"

@@ -44,8 +44,10 @@ def generator(seed: int, device: torch.device | str = "cpu") -> Generator:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A CPU tensor on ``device``; to a GPU it is copied while the program goes on."""
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+    """A tensor on ``device``; from the CPU to a GPU it is copied while the program goes on."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from reid_lab.data.augment import to_device
 from reid_lab.data.records import Record
 from reid_lab.errors import DataError
 from reid_lab.home import home
@@ -99,13 +100,9 @@ class ImageStore:
 
     def batch(self, indices: Sequence[int] | np.ndarray | Tensor) -> Tensor:
         """Images at ``indices``: uint8 (B, 3, H, W) on the store's device."""
-        chosen = torch.as_tensor(indices, dtype=torch.int64).to(self.pixels.device)
+        chosen = to_device(torch.as_tensor(indices, dtype=torch.int64), self.pixels.device)
         images = self.pixels.index_select(0, chosen)
-        if images.device == self.device:
-            return images
-        if self.device.type == "cuda":  # copied while the GPU works
-            images = images.pin_memory()
-        return images.to(self.device, non_blocking=True)
+        return to_device(images, self.device)
 
     def to(self, device: torch.device | str) -> "ImageStore":
         """A store of the same images whose batches come out on ``device``; this one is left as it is.
@@ -180,6 +177,7 @@ _shared_lock = threading.Lock()
 
 def image_store(records: Sequence[Record], size: tuple[int, int], device: torch.device | str = "cpu") -> ImageStore:
     """The store of these images, shared with whoever holds it already, so that images are decoded once."""
+    device = _indexed(torch.device(device))  # "cuda" and "cuda:0" are one
     key = (tuple(record.path for record in records), tuple(size), str(device))
     with _shared_lock:
         store = _shared.get(key)

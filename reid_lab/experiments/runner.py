@@ -81,6 +81,13 @@ def table(name: str, folder: Path | str | None = None) -> pd.DataFrame:
     return pd.read_csv(path, dtype={"variant": str})  # a rate of erasing is a name, not a number
 
 
+def _at_once(device: torch.device) -> int:
+    """How many runs share a device by default: a CPU's threads; on a GPU four, where each has 16 GiB of its memory."""
+    if device.type != "cuda":
+        return max(1, torch.get_num_threads())
+    return max(1, min(4, torch.cuda.mem_get_info(device)[1] // 2**34))
+
+
 def missing(wanted: Sequence[Job], folder: Path | str | None = None) -> list[Job]:
     """The jobs that are not recorded yet."""
     recorded = {name: set(table(name, folder)[KEYS].itertuples(index=False, name=None)) for name in GRIDS}
@@ -130,7 +137,7 @@ def run(
         runs: folder of the runs; default as in ``training.fit``.
         folder: of the tables; default ``figures`` in the checkout.
         minutes: stop after so long. What is in progress is interrupted, and resumed by the next call.
-        workers: jobs at once; default one per CPU core, or four on a GPU.
+        workers: jobs at once; default one per CPU core, or up to four on a GPU, by its memory.
         say: called with a line about each job.
 
     Returns:
@@ -142,7 +149,7 @@ def run(
     """
     target = pick_device(device)
     runs, folder = Path(runs or runs_folder()), Path(folder or figures_folder())
-    workers = workers or (4 if target.type == "cuda" else max(1, torch.get_num_threads()))
+    workers = workers or _at_once(target)
     waiting = missing(wanted, folder)
     say(f"{len(wanted) - len(waiting)} of {len(wanted)} runs are recorded; {workers} at a time on {target}")
     for job in list(waiting):  # data are generated here, once, before anybody needs them

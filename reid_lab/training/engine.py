@@ -74,10 +74,12 @@ class Engine:
         try:
             self.network = cast(nn.Module, torch.compile(self.network))
             self.losses(images, pids).total.backward()
+        except torch.OutOfMemoryError:  # told by the loop, with its cure
+            raise
         except Exception as error:  # a missing compiler, an unsupported operation: many libraries take part
+            said = next(iter(str(error).strip().splitlines()), "no reason given")
             raise DeviceError(
-                f"torch.compile does not work here ({type(error).__name__}: {str(error).strip().splitlines()[0]}); "
-                "train without it."
+                f"torch.compile does not work here ({type(error).__name__}: {said}); train without it."
             ) from error
         self.optimiser.zero_grad(set_to_none=True)
         self.model.load_state_dict(before)  # the trial has moved the batch norms' statistics

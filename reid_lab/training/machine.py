@@ -45,7 +45,7 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
 def fast_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 on ``device`` (tensor cores, AVX-512 BF16 or AMX)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.get_device_capability(device) >= (8, 0)
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, hence asked for politely
     return device.type == "cpu" and any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
 

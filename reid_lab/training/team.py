@@ -70,7 +70,9 @@ class _Accelerated(Team):
         from accelerate import Accelerator, InitProcessGroupKwargs
 
         on_cpu = device is not None and device.type == "cpu" or not torch.cuda.is_available()
-        self.accelerator = Accelerator(cpu=on_cpu, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
+        self.accelerator = Accelerator(  # precision is the recipe's, whatever `accelerate config` was told
+            cpu=on_cpu, mixed_precision="no", kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)]
+        )
         super().__init__(self.accelerator.device)
         self.rank, self.size = self.accelerator.process_index, self.accelerator.num_processes
         self.main = self.accelerator.is_main_process

@@ -23,16 +23,18 @@ def batch_of(recipe, device="cuda"):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("fill", ["random", "mean"])
-def test_a_step_never_waits_for_the_gpu(smoke, method, fill):
+@pytest.mark.parametrize(("fill", "optimiser"), [("random", "adamw"), ("mean", "sgd")])
+def test_a_step_never_waits_for_the_gpu(smoke, method, fill, optimiser):
     """Augmentation, network, losses and optimiser: PyTorch is told to call every wait an error."""
-    recipe = method("smoke", erasing=0.5, erasing_fill=fill)
+    recipe = method("smoke", erasing=0.5, erasing_fill=fill, optimiser=optimiser)
     engine, (images, pids) = engine_of(recipe), batch_of(recipe)
     store = data.image_store(smoke.train, recipe.resize, "cuda")
     indices = torch.arange(recipe.batch, device="cuda")
     engine.step(images, pids, 1)  # kernels are loaded and chosen here
     torch.cuda.set_sync_debug_mode("error")
     try:
+        with pytest.raises(RuntimeError):  # so it would notice
+            pids.sum().item()
         for key in range(2, 5):
             engine.set_lr(0.5)
             engine.step(store.batch(indices), pids, key).report()
@@ -41,7 +43,8 @@ def test_a_step_never_waits_for_the_gpu(smoke, method, fill):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_gpu_computes_the_loss_that_a_cpu_does(method):
+def test_a_gpu_computes_the_loss_that_a_cpu_does(method, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     recipe = method("smoke", precision="float32", erasing=0.0)
     if recipe.method == "multitask":
         recipe = recipe.but(dropout_identification=0.0, dropout_verification=0.0)
@@ -79,6 +82,13 @@ def test_a_compiled_network_trains(smoke, tmp_path):
     recipe = recipes.residual_pooling("smoke")
     run = training.fit(recipe, smoke, device="cuda", runs=tmp_path, compile=True)
     assert run.environment["compile_seconds"] > 0 and len(run.history) == recipe.epochs
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+
+
+def test_images_are_decoded_once_however_the_gpu_is_called(smoke):
+    recipe = recipes.multitask("smoke")
+    store = data.image_store(smoke.query, recipe.crop, "cuda")
+    assert store is data.image_store(smoke.query, recipe.crop, torch.device("cuda", 0))
 
 
 def test_the_default_is_the_gpu_and_its_name_is_kept(smoke, tmp_path):

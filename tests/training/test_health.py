@@ -83,12 +83,20 @@ def test_a_gpu_that_is_too_small_is_a_sentence(smoke, tmp_path, monkeypatch):
         training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path)
 
 
-def test_compiling_that_fails_is_a_sentence(smoke, tmp_path, monkeypatch):
-    def no_compiler(network):
-        raise RuntimeError("Failed to find C compiler.")
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (RuntimeError("Failed to find C compiler."), DeviceError, r"compile does not work here .*C compiler.*without"),
+        (AssertionError(), DeviceError, r"compile does not work here \(AssertionError: no reason given\)"),
+        (torch.OutOfMemoryError("CUDA out of memory."), TrainingError, r"memory is too small .* smaller batch"),
+    ],
+)
+def test_compiling_that_fails_is_a_sentence(smoke, tmp_path, monkeypatch, error, kind, told):
+    def failing(network):
+        raise error
 
-    monkeypatch.setattr(torch, "compile", no_compiler)
-    with pytest.raises(DeviceError, match=r"torch.compile does not work here .*C compiler.*train without it"):
+    monkeypatch.setattr(torch, "compile", failing)
+    with pytest.raises(kind, match=told):
         training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path, compile=True)
 
 

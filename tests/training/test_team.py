@@ -24,6 +24,7 @@ def trained_by(processes, folder):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *(launcher if processes > 1 else []), str(Path(__file__).with_name("team_member.py"))]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment["ACCELERATE_MIXED_PRECISION"] = "bf16"  # as `accelerate config` may have been told: the recipe decides
     done = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
