@@ -25,6 +25,7 @@ HIDDEN = "a trained run that is loaded was trained without the bug"
 METRICS, PROTOCOL = "retrieval/metrics.py", "retrieval/protocol.py"
 LOSSES, HEADS, RERANKING = "losses.py", "models/heads.py", "retrieval/reranking.py"
 TEST_METRICS, TEST_LOSSES, TEST_HEADS = "retrieval/test_metrics.py", "test_losses.py", "models/test_heads.py"
+TABLES, TEST_TABLES = "experiments/tables.py", "experiments/test_tables.py"
 TEST_RERANKING, TEST_SCHEDULE = "retrieval/test_reranking.py", "training/test_schedule.py"
 
 BUGS = (
@@ -224,5 +225,25 @@ BUGS = (
         *("one digit of paper A's Table 4 is wrong", "papers/tables.py"),
         *("Proposed,     93.14,", "Proposed,     93.41,"),
         *(("02",), "test_papers.py"),
+    ),
+    Bug(
+        *("a difference over seeds has the wrong sign", TABLES),
+        *("float((shared[one] - shared[other]).mean())", "float((shared[other] - shared[one]).mean())"),
+        *(("06",), TEST_TABLES),
+    ),
+    Bug(
+        *("an interval over seeds forgets how few they are", TABLES),
+        *("stats.t.ppf((1 + CONFIDENCE) / 2, freedom)", "stats.norm.ppf((1 + CONFIDENCE) / 2)"),
+        *(("06",), TEST_TABLES),
+    ),
+    Bug(
+        *("what is not separated counts against the paper", "experiments/claims.py"),
+        *("return OPEN, evidence", "return FAILS, evidence"),
+        *(("11",), "experiments/test_claims.py"),
+    ),
+    Bug(
+        *("the person's mask is that of everything else", "passersby/truth.py"),
+        *("return render.person_mask(*_seed_and_key(image))", "return ~render.person_mask(*_seed_and_key(image))"),
+        *(("00",), "passersby/test_truth.py"),
     ),
 )
