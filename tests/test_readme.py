@@ -64,6 +64,20 @@ def test_the_poolings_scores_and_verdicts_are_those_of_the_recorded_runs():
             assert difference == f"{points:+.1f} ± {half:.1f}, {verdict}"
 
 
+def test_the_readings_scores_and_verdicts_are_those_of_the_recorded_runs():
+    recorded = runner.table("readings")
+    measured, against = tables.variants(recorded, "classroom"), tables.against("readings", recorded, "classroom")
+    shown = rows("Where paper B leaves a choice")
+    assert [cells[0] for cells in shown] == list(measured.index) and (measured["seeds"] == 3).all()
+    for label, rank1, mean_ap, difference in shown:
+        row = measured.loc[label]
+        assert rank1 == f"{row['rank-1']:.1f} ± {row['rank-1 sd']:.1f}"
+        assert mean_ap == f"{row['mAP']:.1f} ± {row['mAP sd']:.1f}"
+        if label in against.index:
+            points, half, verdict = against.loc[label]
+            assert difference == f"{points:+.1f} ± {half:.1f}, {verdict}"
+
+
 def test_the_training_speeds_are_those_of_the_benchmark():
     table = pd.read_csv(ROOT / "benchmarks" / "results" / "training.csv")
     shown = rows("Training on a GPU, on several, on several machines")
