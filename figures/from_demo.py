@@ -1,6 +1,6 @@
 """Copy what `make demo` wrote into this folder, as the README shows it: ``python figures/from_demo.py``.
 
-Pictures become JPEG, at most WIDTH pixels wide (a tenth of the size, and the repository stays quick to clone); the
+Pictures become JPEG, at most WIDTH pixels wide (a fraction of the size, and the repository stays quick to clone); the
 table is copied as it is and carries seed, versions, device and date of the run that the pictures were drawn from.
 """
 

@@ -40,6 +40,14 @@ def test_a_gallery_marks_matches_and_misses_by_colour_line_and_sign(result):
     assert marked == result.matches.correct[shown, :6].sum()
 
 
+def test_a_gallery_names_the_querys_own_camera(result):
+    queries = range(8)
+    titles = [cell.get_title() for cell in figures.gallery(result, queries, top=5).axes]
+    named = np.array(["own cam" in title for title in titles]).reshape(8, 6)[:, 1:]
+    own = result.matches.camids[:8, :5] == result.query_camids[:8, None]
+    assert np.array_equal(named, own) and 0 < own.sum() < own.size
+
+
 def figures_colour(name):
     from matplotlib.colors import to_rgb
 
@@ -91,6 +99,7 @@ def test_an_erasing_grid_changes_only_what_was_erased(smoke):
     figure = figures.erasing_grid(smoke, data.RandomErasing(probability=1.0), count=3)
     drawn(figure)
     pictures = [cell.images[0].get_array() for cell in figure.axes]
+    assert [cell.get_ylabel() for cell in figure.axes if cell.get_ylabel()] == ["before", "after erasing"]
     for before, after in zip(pictures[:3], pictures[3:], strict=True):
         changed = np.abs(before / 255 - after).max(axis=-1) > 1e-6
         assert 0.01 < changed.mean() < 0.42

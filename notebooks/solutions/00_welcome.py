@@ -49,22 +49,26 @@ def check_nearest(answer: Any) -> Iterator[str]:
         yield "what does not count must never come first, not even before an image with cosine -1."
 
 
+def _cosine(query: Tensor, gallery: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(query) @ torch.nn.functional.normalize(gallery).T
+
+
 def wrong_nearest_forgets_the_cameras(query: Tensor, gallery: Tensor, *labels: Tensor) -> Tensor:
     """The same walk is found again."""
-    return (torch.nn.functional.normalize(query) @ torch.nn.functional.normalize(gallery).T).argmax(dim=1)
+    return _cosine(query, gallery).argmax(dim=1)
 
 
 def wrong_nearest_leaves_out_the_camera(
     query: Tensor, gallery: Tensor, query_pids: Tensor, gallery_pids: Tensor, query_camids: Tensor, camids: Tensor
 ) -> Tensor:
     """Everybody from the query's camera is left out."""
-    similarity = torch.nn.functional.normalize(query) @ torch.nn.functional.normalize(gallery).T
+    similarity = _cosine(query, gallery)
     return similarity.masked_fill(query_camids[:, None] == camids, -2.0).argmax(dim=1)
 
 
 def wrong_nearest_takes_the_farthest(query: Tensor, gallery: Tensor, *labels: Tensor) -> Tensor:
     """A similarity treated like a distance."""
-    return (torch.nn.functional.normalize(query) @ torch.nn.functional.normalize(gallery).T).argmin(dim=1)
+    return _cosine(query, gallery).argmin(dim=1)
 
 
 def wrong_nearest_measures_lengths(
@@ -80,5 +84,5 @@ def wrong_nearest_multiplies_with_zero(
 ) -> Tensor:
     """Junk gets similarity 0, which is more than that of an image that points the other way."""
     own_walk = (query_pids[:, None] == pids) & (query_camids[:, None] == camids)
-    similarity = torch.nn.functional.normalize(query) @ torch.nn.functional.normalize(gallery).T
+    similarity = _cosine(query, gallery)
     return (similarity * ~own_walk).argmax(dim=1)

@@ -5,6 +5,7 @@ import json
 
 import pandas as pd
 import pytest
+import torch
 
 from reid_lab.commands import experiments as experiments_command
 from reid_lab.errors import RecipeError, TrainingError
@@ -92,6 +93,12 @@ def test_a_job_that_fails_is_named_and_the_others_are_recorded(grid, smoke, tmp_
     with pytest.raises(TrainingError, match="1 runs failed; the first, small: bad, seed 0: .*P = 500 identities"):
         runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
     assert list(runner.table("small", tmp_path)["variant"]) == ["good"]
+
+
+@pytest.mark.parametrize(("gigabytes", "at_once"), [(8, 1), (40, 2), (80, 4), (141, 4)])
+def test_a_small_gpu_is_shared_by_fewer_runs(monkeypatch, gigabytes, at_once):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, gigabytes * 2**30))
+    assert runner._at_once(torch.device("cuda")) == at_once
 
 
 def test_a_plan_makes_no_data(grid, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from reid_lab import retrieval
+from reid_lab.training import recipes
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 OPTIONS = [
@@ -35,9 +36,8 @@ def test_rankings_and_scores_equal_the_cpus(people, options):
     ours = retrieval.rank(*features, **labels, device="cuda", **options)
     theirs = retrieval.rank(*features, **labels, device="cpu", **options)
     assert (ours.ranks != theirs.ranks).mean() < 0.002  # where two images are equally near but for the last bit
-    assert ours.ap == pytest.approx(theirs.ap, abs=0.02, nan_ok=True) and ours.mAP == pytest.approx(
-        theirs.mAP, abs=1e-4
-    )
+    assert ours.ap == pytest.approx(theirs.ap, abs=0.02, nan_ok=True)
+    assert ours.mAP == pytest.approx(theirs.mAP, abs=1e-4)
     assert ours.roc.eer == pytest.approx(theirs.roc.eer, abs=1e-3)
     assert (ours.matches.indices != theirs.matches.indices).mean() < 0.01
 
@@ -51,8 +51,6 @@ def test_reranked_distances_equal_the_cpus(people):
 
 
 def test_an_evaluation_on_the_gpu_equals_one_on_the_cpu(smoke):
-    from reid_lab.training import recipes
-
     torch.manual_seed(0)
     model = recipes.residual_pooling("smoke").build(18)
     ours = retrieval.evaluate(model.cuda(), smoke, device="cuda")
