@@ -2,6 +2,8 @@
 
 import os
 from pathlib import Path
+from tempfile import gettempdir
+from uuid import uuid4
 
 os.environ["REID_LAB_SIZE"] = "classroom"
 os.environ["TQDM_DISABLE"] = "1"
@@ -14,6 +16,17 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 # What trains a network stands first, in an order in which two workers seldom wait for the same one (with pytest-xdist's
 # --no-loadscope-reorder): 08 trains average, max and residual pooling, the others A, A with erasing, B.
 FIRST = ("08_grad_cam", "03_res2net_multitask", "07_erasing_ablation", "05_training", "06_pooling_ablation")
+
+
+def pytest_configure():
+    """Let kernels talk over files: of two that start at once and pick the same free port, one would never answer."""
+    if os.name == "posix":
+        import nbval.kernel
+
+        manager = nbval.kernel.KernelManager
+        nbval.kernel.KernelManager = lambda **settings: manager(
+            transport="ipc", ip=str(Path(gettempdir(), f"reid_lab-kernel-{uuid4().hex[:8]}")), **settings
+        )
 
 
 def pytest_collection_modifyitems(items):
