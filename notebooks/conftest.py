@@ -13,9 +13,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")])
 )
 
-# What trains a network stands first, in an order in which two workers seldom wait for the same one (with pytest-xdist's
-# --no-loadscope-reorder): 08 trains average, max and residual pooling, the others A, A with erasing, B.
-FIRST = ("08_grad_cam", "03_res2net_multitask", "07_erasing_ablation", "05_training", "06_pooling_ablation")
+# What trains a network stands first, in an order in which two workers never wait for the same one (with pytest-xdist's
+# --no-loadscope-reorder): average pooling and paper A, then residual pooling and erasing, then maximum pooling.
+FIRST = ("06_pooling_ablation", "03_res2net_multitask", "04_residual_pooling", "07_erasing_ablation", "08_grad_cam")
+for name in FIRST:
+    assert Path(__file__).with_name(f"{name}.ipynb").exists(), f"FIRST in notebooks/conftest.py: no notebook {name}."
 
 
 def pytest_configure():
