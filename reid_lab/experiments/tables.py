@@ -1,9 +1,9 @@
 """From the runs of a grid to a table one may quote: mean, deviation, and what the seeds can tell apart.
 
 Every seed is both a training and a data set of its own, and all variants see the same seeds. So the deviation that
-counts is what remains when each variant's mean and each seed's mean are taken away, over all variants of the grid
-(a two-way analysis of variance without replication). A difference of two variants is called separated where it is
-larger than Student's t for 95 % allows. With many pairs some will be separated by luck: one in twenty.
+counts is what remains when what is common to a variant and what is common to a seed are taken away, over all runs of
+the grid (a two-way analysis of variance without replication). A difference of two variants is called separated where
+it is larger than Student's t for 95 % allows. With many pairs some will be separated by luck: one in twenty.
 """
 
 from __future__ import annotations
@@ -91,19 +91,20 @@ def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str 
 
 
 def residual_deviation(rows: pd.DataFrame, size: str, metric: str = "mAP") -> tuple[float, int]:
-    """What a run differs by from its variant's and its seed's mean, in points, and its degrees of freedom.
+    """What a run differs by from its variant and its seed, in points, and its degrees of freedom.
 
-    Re-ranked rows share their runs with others, and do not count.
+    Least squares on one constant per variant and one per seed; variants need not have equally many seeds. Re-ranked
+    rows share their runs with others, and do not count.
     """
     values = _values(rows, size, metric)
-    values = values[[label for label in values if not label.endswith(RERANKED)]]
-    values = values.loc[:, values.notna().sum() >= 2].dropna()
-    runs, kinds = values.shape
-    freedom = (runs - 1) * (kinds - 1)
+    runs = values[[label for label in values if not label.endswith(RERANKED)]].stack().dropna()
+    design = np.hstack([pd.get_dummies(runs.index.get_level_values(level)) for level in runs.index.names])
+    constants, _, rank, _ = np.linalg.lstsq(design.astype(float), runs.to_numpy(float), rcond=None)
+    freedom = len(runs) - int(rank)
     if freedom < 1:
         raise DataError(f"At size {size} there are too few runs to tell chance from effect: record two seeds or more.")
-    left = values.sub(values.mean(axis=1), axis=0).sub(values.mean(axis=0), axis=1) + values.to_numpy().mean()
-    return float(np.sqrt((left.to_numpy() ** 2).sum() / freedom)), freedom
+    left = runs.to_numpy(float) - design @ constants
+    return float(np.sqrt((left**2).sum() / freedom)), freedom
 
 
 def against(

@@ -46,6 +46,18 @@ def test_the_deviation_is_what_variant_and_seed_leave():
     assert freedom == 4 and deviation == pytest.approx(np.sqrt((noise**2).sum() / 4))
 
 
+def test_variants_may_have_unequally_many_seeds():
+    a, b, c = [40.0, 44.0, 47.0, 41.0, 45.0], [38.0, 43.5, 44.0, 40.0, 44.5], [30.0, 33.0]
+    deviation, freedom = tables.residual_deviation(rows_of({"a": a, "b": b, "c": c}), "classroom")
+    assert freedom == 12 - 3 - 5 + 1
+    alone = [*c, 99.0]  # a seed that only one variant has explains itself
+    lonely = tables.residual_deviation(rows_of({"a": a[:2], "b": b[:2], "c": alone}), "classroom")
+    assert lonely == pytest.approx(tables.residual_deviation(rows_of({"a": a[:2], "b": b[:2], "c": c}), "classroom"))
+    found = tables.difference(rows_of({"a": a, "b": b, "c": c}), "classroom", "a", "b")
+    assert found.seeds == 5 and found.points == pytest.approx(np.subtract(a, b).mean())
+    assert found.half_width == pytest.approx(stats.t.ppf(0.975, freedom) * deviation * np.sqrt(2 / 5))
+
+
 def test_chance_is_seldom_called_an_effect():
     """Variants that are alike: about one pair in twenty is separated, as the confidence says."""
     random, called = np.random.default_rng(0), 0
