@@ -12,7 +12,8 @@ an obvious score. A retrieval network has a descriptor, and the score must be ch
 
 What Grad-CAM cannot see: it weights a channel by the mean of its gradient, that is by what happens if the channel
 rises everywhere by the same amount. At the layer that is pooled, Pavg and Pmax then rise alike and paper B's
-Pavg - Pmax stays as it is: with a logit as the score, residual pooling's second convolution adds nothing to the map.
+Pavg - Pmax stays as it is: with the logit of a given identity as the score, residual pooling's second convolution adds
+nothing to the map. (Which logit is the largest it does help to decide.)
 """
 
 from __future__ import annotations

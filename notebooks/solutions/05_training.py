@@ -4,7 +4,8 @@
 def warmed_up(progress, epochs, factor):
     """The factor on the learning rate after `progress` epochs of a linear warm-up that lasts `epochs`.
 
-    It starts at `factor`, rises evenly to 1, and stays there. `progress` may be a fraction of an epoch.
+    It starts at `factor`, rises evenly to 1, and stays there. `progress` may be a fraction of an epoch. Without a
+    warm-up, `epochs` = 0, it is 1 from the start.
     """
     # solution
     if progress >= epochs:

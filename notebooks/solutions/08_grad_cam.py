@@ -50,7 +50,11 @@ def wrong_place_by_place_cuts_first(activations, gradients):
 
 
 def heat_on_person(heat, mask):
-    """The share of a heat map (H, W), 0 or more, that lies where the mask (H, W) is true; nan if there is no heat."""
+    """The share of a heat map that lies where the mask is true, a float; nan if there is no heat.
+
+    heat  (H, W) numpy array, 0 or more
+    mask  (H, W) numpy array of bool
+    """
     # solution
     total = heat.sum()
     return float(heat[mask].sum() / total) if total > 0 else float("nan")
