@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from reid_lab.experiments.runner import Job
 
 NAMES = (
-    *("pooling", "heads", "backbone", "erasing", "patience", "losses", "readings", "descriptor"),
+    *("pooling", "rivals", "heads", "backbone", "erasing", "patience", "losses", "readings", "descriptor"),
     *("conditions", "occlusion", "curves", "fitting", "heat"),
 )
 
@@ -30,7 +30,6 @@ def add_to(commands: Any) -> None:
     running.add_argument(
         "--seeds", type=at_least_one, default=3, help="of data and training, counted from 0 (default 3)"
     )
-    running.add_argument("--only", nargs="+", metavar="VARIANT", help='these variants alone, such as max "max + max"')
     running.add_argument("--dry-run", action="store_true", help="print the runs and how long they should take")
     running.add_argument("--draw", action="store_true", help="run nothing: draw what is recorded")
     running.add_argument("--minutes", type=float, help="stop after so long, and go on with the next call")
@@ -53,7 +52,7 @@ def ablate(chosen: Arguments) -> int:
     for name in names:
         runner.add_tables(name, chosen.merge, folder)
     wanted = [job for name in names for job in runner.jobs(grids.grid(name), chosen.size, range(chosen.seeds))]
-    wanted = runner.shard(runner.only(wanted, chosen.only), chosen.shard)
+    wanted = runner.shard(wanted, chosen.shard)
     if chosen.dry_run:
         return _show_plan(wanted, folder, chosen)
     left = 0

@@ -307,15 +307,6 @@ def add_tables(name: str, others: Sequence[Path | str], folder: Path | str) -> N
             write_text(path, _in_order(merged, name).to_csv(index=False))
 
 
-def only(wanted: Sequence[Job], variants: Sequence[str] | None) -> list[Job]:
-    """The jobs of some variants, all jobs for None. Raises RecipeError for a variant that no job has."""
-    there = list(dict.fromkeys(job.variant for job in wanted))
-    for name in variants or ():
-        if name not in there:
-            raise RecipeError(f"There is no variant {name!r} among these; choose from {', '.join(map(repr, there))}.")
-    return [job for job in wanted if variants is None or job.variant in variants]
-
-
 def shard(wanted: Sequence[Job], which: str | None) -> list[Job]:
     """The part ``"2/8"``: the second of eight shares of the jobs. Raises RecipeError for anything else."""
     if which is None:

@@ -115,15 +115,6 @@ def test_the_estimate_is_what_recorded_runs_took(grid, smoke, tmp_path):
     assert list(plan["minutes"]) == [0.0, 1.0]
 
 
-def test_some_variants_alone_are_wanted():
-    wanted = runner.jobs(grids.grid("pooling"), "smoke", range(2))
-    assert runner.only(wanted, None) == wanted
-    some = runner.only(wanted, ["max + max", "residual"])
-    assert [(job.seed, job.variant) for job in some] == [(s, v) for s in (0, 1) for v in ("residual", "max + max")]
-    with pytest.raises(RecipeError, match="no variant 'maximum' among these.*'max \\+ max'"):
-        runner.only(wanted, ["max", "maximum"])
-
-
 def test_shards_share_the_jobs_out_and_merge_puts_them_together():
     wanted = runner.jobs(grids.grid("pooling"), "classroom", [0, 1])
     shares = [runner.shard(wanted, f"{k}/4") for k in (1, 2, 3, 4)]
