@@ -135,12 +135,9 @@ CLAIMS = (
         numbers=(2, "Residual", "ResNet50_baseline"),
     ),
     Claim(
-        "B",
-        "eq. 1",
-        "the subtraction matters: residual beats max + average",
-        "pooling",
-        ("residual",),
-        ("max + average",),
+        *("B", "eq. 1", "the subtraction matters: residual beats max + average", "pooling"),
+        *(("residual",), ("max + average",)),
+        more="rivals",
     ),
     Claim(
         "B", "eq. 1", "residual beats average + average of equal size", "pooling", ("residual",), ("average + average",)

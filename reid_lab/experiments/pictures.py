@@ -14,7 +14,7 @@ from reid_lab.experiments.grids import grid
 from reid_lab.experiments.measures import FOUND, RANKS
 from reid_lab.figures import COLOURS, LINES, axes_of, dress, save
 
-MARKS = ("o", "s", "^", "D", "v", "P")  # one per seed
+MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one per seed
 
 
 def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
@@ -89,9 +89,11 @@ def erasing(rows: pd.DataFrame) -> Figure:
     for metric, colour, line in zip(("rank-1", "mAP"), COLOURS, LINES, strict=False):
         means = rates.groupby("rate")[metric].mean()
         axes.plot(means.index, means, color=colour, linestyle=line, linewidth=2, label=f"{metric}, mean of seeds")
-        axes.plot(rates["rate"], rates[metric], "o", color=colour, alpha=0.45, markersize=5, label=f"{metric}, a seed")
+        for i, (seed, of_seed) in enumerate(rates.groupby("seed")):
+            style = dict(color=colour, alpha=0.45, markersize=5, label=f"{metric}, seed {seed}")
+            axes.plot(of_seed["rate"], of_seed[metric], MARKS[i % len(MARKS)], **style)
     axes.set_ylim(bottom=0)
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
     return figure
 
 
