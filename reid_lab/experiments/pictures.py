@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -90,7 +91,7 @@ def erasing(rows: pd.DataFrame) -> Figure:
         means = rates.groupby("rate")[metric].mean()
         axes.plot(means.index, means, color=colour, linestyle=line, linewidth=2, label=f"{metric}, mean of seeds")
         for i, (seed, of_seed) in enumerate(rates.groupby("seed")):
-            style = dict(color=colour, alpha=0.45, markersize=5, label=f"{metric}, seed {seed}")
+            style: dict[str, Any] = dict(color=colour, alpha=0.45, markersize=5, label=f"{metric}, seed {seed}")
             axes.plot(of_seed["rate"], of_seed[metric], MARKS[i % len(MARKS)], **style)
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside upper center", ncols=4, fontsize=8)
