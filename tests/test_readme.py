@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from reid_lab.experiments import claims, runner, tables
 
@@ -55,11 +56,15 @@ def test_the_demonstrations_scores_are_those_of_its_table():
     assert shown == {name: [round(value, 1) for value in row] for name, row in table[columns].T.to_dict("list").items()}
 
 
-def test_the_poolings_scores_and_verdicts_are_those_of_the_recorded_runs():
-    recorded = runner.table("pooling")
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [("pooling", "What the experiments show"), ("rivals", "The closest poolings, with eight seeds")],
+)
+def test_the_poolings_scores_and_verdicts_are_those_of_the_recorded_runs(name, heading):
+    recorded = runner.table(name)
     measured = tables.variants(recorded, "classroom")
-    against = tables.against("pooling", recorded, "classroom")
-    shown = rows("What the experiments show")
+    against = tables.against(name, recorded, "classroom")
+    shown = rows(heading)
     assert [cells[0] for cells in shown] == list(measured.index)
     for label, seeds, descriptor, rank1, mean_ap, difference in shown:
         row = measured.loc[label]
