@@ -206,3 +206,15 @@ def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monk
 
 def test_the_command_line_offers_every_grid():
     assert list(experiments_command.NAMES) == list(grids.GRIDS)
+
+
+def test_a_sweep_shows_every_seed_by_a_mark_of_its_own():
+    rows = [
+        {"variant": rate, "seed": seed, "rank-1": 40 + seed, "mAP": 30 - seed}
+        for rate in ("0.5", "0.0")
+        for seed in (0, 1, 2)
+    ]
+    lines = pictures.erasing(pd.DataFrame(rows)).axes[0].lines
+    of_seeds = [line for line in lines if "seed " in line.get_label()]
+    assert len({line.get_marker() for line in of_seeds}) == 3 and len(of_seeds) == 6
+    assert all(list(line.get_xdata()) == [0.0, 0.5] for line in of_seeds)
