@@ -65,7 +65,7 @@ class Recipe:
     decay: float = 0.1
     # engine
     precision: str = "auto"  # "bf16" autocast, "float32", or "auto": bf16 where the machine is fast at it
-    evaluate_every: int = 0  # epochs between evaluations; 0: only at the end
+    evaluate_every: int = 0  # epochs between evaluations in that precision; 0: only at the end, in float32
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # JSON has lists only

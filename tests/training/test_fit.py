@@ -35,6 +35,25 @@ def test_training_lowers_the_loss(smoke, method, tmp_path):
     assert run.history["loss"].iloc[-1] < 0.9 * run.history["loss"].iloc[0]
 
 
+def test_only_the_last_evaluation_is_in_float32_whatever_the_precision_of_training(smoke, tmp_path, monkeypatch):
+    """On the way half the bits, and half the minutes, are enough; what a run is worth is not rounded."""
+    evaluate, seen = loop.retrieval.evaluate, []
+
+    def watched(model, bench, **options):
+        exact = evaluate(model, bench, **options | {"autocast": False}).mAP
+        seen.append((options["autocast"], evaluate(model, bench, **options).mAP, exact))
+        return evaluate(model, bench, **options)
+
+    monkeypatch.setattr(loop.retrieval, "evaluate", watched)
+    recipe = recipes.residual_pooling("smoke", precision="bf16", epochs=2, evaluate_every=1)
+    run = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    assert [autocast for autocast, *_ in seen] == [True, False]
+    assert seen[0][1] != seen[0][2] and seen[0][1] == pytest.approx(seen[0][2], abs=0.02)
+    assert run.result["mAP"] == seen[1][2]
+    training.fit(recipe.but(precision="float32"), smoke, device="cpu", runs=tmp_path)
+    assert [autocast for autocast, *_ in seen[2:]] == [False, False]
+
+
 def test_a_trained_run_is_loaded_not_trained_again(smoke, smoke_run, monkeypatch):
     monkeypatch.setattr(loop, "_Training", None)  # would raise if training began
     again = training.fit(smoke_run.recipe, smoke, seed=0, device="cpu")
