@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Two files of tests or notebooks at a time, each on one thread; the larger the machine, the more, up to four.
-TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
+TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # One folder of caches for tests and demo: set REID_LAB_HOME to move it.
 
 .PHONY: demo test lint lab notebooks browser proof bench clean
@@ -12,7 +12,7 @@ demo: .venv/ready
 
 test: .venv/ready lint
 	$(BIN)/python -m pytest $(TOGETHER)
-	$(BIN)/python -m pytest $(TOGETHER) --no-loadscope-reorder --nbval notebooks
+	$(BIN)/python -m pytest $(TOGETHER) --nbval notebooks
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """What all tests share: a cache and a runs folder of their own, one thread, and the smoke-sized data set."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,20 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by olde
 import torch  # noqa: E402 (after the number of threads is set)
 
 torch.set_num_threads(1)
+
+
+# The files that take longest stand first (with pytest-xdist's --no-loadscope-reorder), so that no worker ends alone.
+FIRST = ("training/test_resuming", "training/test_team", "experiments/test_runner", "test_command_line")
+for name in FIRST:
+    assert Path(__file__).parent.joinpath(f"{name}.py").exists(), f"FIRST in tests/conftest.py: no file {name}.py."
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        found = [number for number, name in enumerate(FIRST) if item.path.with_suffix("").as_posix().endswith(name)]
+        return found[0] if found else len(FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)
