@@ -161,7 +161,7 @@ GRIDS = {
         Grid(
             "pooling",
             "Pooling: average, max, residual, and controls of equal size",
-            "paper B, Table 2 and Fig. 5",
+            "paper B, Table 2",
             _pooling,
             "residual",
             "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "

@@ -99,7 +99,7 @@ def erasing(rows: pd.DataFrame) -> Figure:
 
 
 def cmc(rows: pd.DataFrame, size: str) -> Figure:
-    """Cumulative matching characteristics of every variant, mean of the seeds (paper B, Fig. 5)."""
+    """Cumulative matching characteristics of every variant, mean of the seeds."""
     figure, axes = axes_of("rank", "queries with a match, %")
     some = rows[rows["size"] == size]
     columns = [f"rank-{k}" for k in RANKS]

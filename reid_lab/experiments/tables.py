@@ -4,6 +4,9 @@ Every seed is both a training and a data set of its own, and all variants see th
 counts is what remains when what is common to a variant and what is common to a seed are taken away, over all runs of
 the grid (a two-way analysis of variance without replication). A difference of two variants is called separated where
 it is larger than Student's t for 95 % allows. With many pairs some will be separated by luck: one in twenty.
+
+One deviation for all assumes that all variants vary alike. Where two vary more than the rest, their interval is too
+narrow; so a difference also knows how wide it is by its own pairs of runs, which with three seeds is very wide.
 """
 
 from __future__ import annotations
@@ -24,13 +27,17 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Difference:
-    """``metric`` of variant ``one`` less that of ``other``, in points, and half the width of its interval."""
+    """``metric`` of variant ``one`` less that of ``other``, in points, and half the width of its interval.
+
+    ``alone`` is half the width by the differences of these two alone (a paired t-test).
+    """
 
     one: str
     other: str
     metric: str
     points: float
     half_width: float
+    alone: float
     seeds: int
 
     @property
@@ -82,12 +89,17 @@ def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str 
     shared = values[[one, other]].dropna()
     if len(shared) < 2:
         raise DataError(f"{one!r} and {other!r} share {len(shared)} seeds at size {size}; a comparison takes two.")
-    if one.removesuffix(RERANKED) == other.removesuffix(RERANKED):
-        deviation, freedom = float((shared[one] - shared[other]).std(ddof=1) / np.sqrt(2)), len(shared) - 1
-    else:
+    differences = shared[one] - shared[other]
+    half = alone = _half_width(float(differences.std(ddof=1)), len(shared) - 1, len(shared))
+    if one.removesuffix(RERANKED) != other.removesuffix(RERANKED):
         deviation, freedom = residual_deviation(rows, size, metric)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation * np.sqrt(2 / len(shared))
-    return Difference(one, other, metric, float((shared[one] - shared[other]).mean()), float(half), len(shared))
+        half = _half_width(deviation * np.sqrt(2), freedom, len(shared))
+    return Difference(one, other, metric, float(differences.mean()), half, alone, len(shared))
+
+
+def _half_width(deviation: float, freedom: int, count: int) -> float:
+    """Half a confidence interval of the mean of ``count`` values with this deviation."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation / np.sqrt(count))
 
 
 def residual_deviation(rows: pd.DataFrame, size: str, metric: str = "mAP") -> tuple[float, int]:
