@@ -46,7 +46,7 @@ def demo(
     say("Ranking the gallery for every query")
     results = _rankings(benchmark, trained, seed, device)
     table = pd.concat([result.table(name) for name, result in results.items()]).rename_axis("ranking")
-    best = list(results)[-2]  # the trained network of paper B, before re-ranking
+    best, last = list(trained.items())[-1]  # paper B; its recipe is the untrained network's, too
     pictures = {
         "passersby.png": figures.contact_sheet(benchmark),
         "curves.png": figures.curves(trained),
@@ -54,10 +54,7 @@ def demo(
     }
     for name, figure in pictures.items():
         figures.save(figure, out / name)
-    environment = next(iter(trained.values())).environment
-    recipe_names = [run.folder.name for run in trained.values()]
-    about = {key: environment[key] for key in ("seed", "device", "threads", "torch", "reid_lab", "data", "date")}
-    written = table.assign(runs=" ".join(recipe_names), **about)
+    written = table.join(pd.DataFrame({name: _about(trained.get(name, last)) for name in results}).T)
     write_text(out / "table.csv", written.to_csv(float_format="%.4f"))
     say(table.round(1).to_string())
     say("Written to " + ", ".join(str(out / name) for name in ("table.csv", *pictures)))
@@ -69,6 +66,11 @@ def _methods(size: str) -> dict[str, Recipe]:
         "A: multi-task Res2Net": recipes.multitask(size),
         "B: residual pooling": recipes.residual_pooling(size),
     }
+
+
+def _about(run: training.Run) -> dict[str, object]:
+    keys = ("seed", "device", "threads", "torch", "reid_lab", "data", "date")
+    return {"run": run.folder.name} | {key: run.environment[key] for key in keys}
 
 
 def _rankings(

@@ -6,11 +6,9 @@ import importlib.metadata
 import importlib.util
 import shutil
 import sys
+from collections.abc import Sequence
 
-import torch
-
-from reid_lab.home import home
-from reid_lab.training.machine import fast_bf16, pick_device
+# What may be missing is imported where it is used: a doctor that needs it could not say so.
 
 NEEDED = ("torch", "torchvision", "numpy", "scipy", "pandas", "matplotlib", "PIL", "tqdm", "safetensors", "filelock")
 COURSE = ("jupyterlab", "ipywidgets", "seaborn", "pytorch_grad_cam")
@@ -18,27 +16,45 @@ FREE_GB = 2.0  # data and runs of the course at classroom size, with room to spa
 
 
 def examine() -> list[str]:
-    """One line per thing the course needs. Versions are left to :func:`details`, so that machines can be compared."""
+    """One line per thing the course needs. Versions are left to :func:`details`, so that machines can be compared.
+
+    Where a package is missing that reid_lab needs, the lines that take it are left out.
+    """
     lines = [_line(sys.version_info >= (3, 11), "Python is 3.11 or newer", "install Python 3.11 or newer")]
     for names, need in ((NEEDED, "the package needs"), (COURSE, "the notebooks need")):
-        missing = [name for name in names if importlib.util.find_spec(name) is None]
+        missing = _missing(names)
         cure = f"missing: {', '.join(missing)}; install with: pip install -e '.[course,dev]' -c constraints.txt"
         lines.append(_line(not missing, f"everything that {need} is installed", cure))
-    lines.append(_free_disk())
-    lines.append(_computes())
-    return lines
+    return lines if _missing(NEEDED) else [*lines, _free_disk(), _computes()]
 
 
 def details() -> dict[str, str]:
-    """What a bug report should say: versions, device, precision, threads."""
+    """What a bug report should say: versions, and, where nothing is missing, device, precision, threads."""
+    found = {name: _version(name) for name in ("torch", "torchvision", "numpy", "pandas")}
+    found["python"] = sys.version.split()[0]
+    if _missing(NEEDED):
+        return found
+    import torch
+
+    from reid_lab.training.machine import fast_bf16, pick_device
+
     device = pick_device()
-    found = {name: importlib.metadata.version(name) for name in ("torch", "torchvision", "numpy", "pandas")}
     return found | {
-        "python": sys.version.split()[0],
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
         "fast bfloat16": "yes" if fast_bf16(device) else "no",
         "threads": str(torch.get_num_threads()),
     }
+
+
+def _missing(names: Sequence[str]) -> list[str]:
+    return [name for name in names if importlib.util.find_spec(name) is None]
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _line(good: bool, fact: str, cure: str) -> str:
@@ -46,6 +62,8 @@ def _line(good: bool, fact: str, cure: str) -> str:
 
 
 def _free_disk() -> str:
+    from reid_lab.home import home
+
     folder = home()
     while not folder.exists():
         folder = folder.parent
@@ -56,5 +74,9 @@ def _free_disk() -> str:
 
 def _computes() -> str:
     """A product with a known answer, on the device that training would use."""
+    import torch
+
+    from reid_lab.training.machine import pick_device
+
     ones = torch.ones(64, 64, device=pick_device())
     return _line(float((ones @ ones).sum()) == 64.0**3, "PyTorch computes", "reinstall torch and torchvision")

@@ -11,14 +11,16 @@ an obvious score. A retrieval network has a descriptor, and the score must be ch
   normalised: after a BNNeck, whose mean is 0, what makes it differ from the average image.
 
 What Grad-CAM cannot see: it weights a channel by the mean of its gradient, that is by what happens if the channel
-rises everywhere by the same amount. At the layer that is pooled, Pavg and Pmax then rise alike and paper B's
-Pavg - Pmax stays as it is: with the logit of a given identity as the score, residual pooling's second convolution adds
-nothing to the map. (Which logit is the largest it does help to decide.)
+rises everywhere by the same amount. At layer4, Pavg and Pmax then rise alike and paper B's Pavg - Pmax stays as it is:
+with the logit of a given identity as the score, residual pooling's second convolution adds nothing to the map. (Which
+logit is the largest it does help to decide.) At layer3, which is pooled, too, it does add to the map: what rises there
+rises unevenly in layer4, on which two of the three branches stand.
 """
 
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -34,6 +36,7 @@ from reid_lab.errors import DataError, FeatureError, ReidLabError
 from reid_lab.models import MultiTask, Network, ResidualPooling
 from reid_lab.models.network import evaluating, must_be_one_of
 from reid_lab.progress import bar
+from reid_lab.retrieval import checks
 
 LAYERS = ("layer4", "layer3", "layer2", "layer1")
 TARGETS = ("identity", "similarity")
@@ -53,12 +56,13 @@ def grad_cam(
     """Heat maps (N, H, W) of images, float32 in [0, 1], at the model's input size, where the model is.
 
     The layer's channels are weighted by the spatial mean of the score's gradient, summed, cut off below 0, and each
-    map is stretched from 0 to 1: heat can be compared within an image, not between images. All 0 means that nothing
-    in the layer raises the score. Uses pytorch-grad-cam; the model stays as it is, gradients included.
+    map is stretched from 0 to 1: heat can be compared within an image, not between images. All 0 means that no place
+    in the layer raises the score more than another, as where there is but one or none raises it. Uses pytorch-grad-cam;
+    the model stays as it is, gradients included.
 
     Args:
         model: either paper's network.
-        images: N records, or a tensor (N, 3, H, W) of the model's input size, uint8 or normalised.
+        images: N records, or a tensor (N, 3, H, W) of the model's input size, uint8 or float and normalised.
         layer: whose map; layer4 is the coarsest, and nearest to the descriptor.
         target: "identity" or "similarity", see the head of this module.
         references: for "similarity": one for all or one per image, as images or as descriptors (N, d).
@@ -69,12 +73,14 @@ def grad_cam(
 
     Raises:
         RecipeError: an unknown layer or target.
-        DataError: no images, a wrong size or number, an image that is its own reference.
-        FeatureError: descriptors of another length than the model's.
+        DataError: no images, a wrong size, type or number, an image that is its own reference.
+        FeatureError: descriptors of another length than the model's, NaN or infinity in what a map is made of, or a
+            ``batch_size`` that is no number of images.
         ReidLabError: pytorch-grad-cam is not installed.
     """
     must_be_one_of("layer", layer, LAYERS)
     must_be_one_of("target", target, TARGETS)
+    batch_size = checks.whole_number("batch_size", batch_size, 1)
     _check(model, images)
     heats: list[np.ndarray] = []
     with _as_it_was(model), bar(total=len(images), description="heat maps", unit="image") as shown:
@@ -83,6 +89,7 @@ def grad_cam(
             for batch in _batches(model, images, batch_size):
                 asked = None if scores is None else scores[len(heats) : len(heats) + len(batch)]
                 heats.extend(cam(batch.requires_grad_(True), asked))
+                _check_heats(heats, len(batch))
                 shown.update(len(batch))
     return np.stack(heats).astype(np.float32, copy=False)
 
@@ -117,13 +124,15 @@ def heat_share(heats: np.ndarray, masks: Sequence[np.ndarray] | np.ndarray) -> n
         masks: N masks (h, w), bool; of another size they are resized by nearest neighbour.
 
     Raises:
-        DataError: shapes or numbers do not match.
+        DataError: shapes or numbers do not match, or heat is below 0 or NaN.
     """
     heats = np.asarray(heats, dtype=np.float64)
     if heats.ndim != 3 or len(heats) != len(masks):
         raise DataError(
             f"There are heat maps of shape {heats.shape} and {len(masks)} masks: pass (N, H, W) and one mask for each."
         )
+    if not (heats >= 0).all():
+        raise DataError("Some heat is below 0 or NaN, of which there are no shares: pass maps as grad_cam gives them.")
     fitted = fit_masks(masks, heats.shape[1:])
     total, on_person = heats.sum(axis=(1, 2)), (heats * fitted).sum(axis=(1, 2))
     known = (total > 0) & fitted.any(axis=(1, 2))
@@ -224,7 +233,13 @@ def _similarity(reference: Tensor, place: int) -> Score:
 
 
 def _checked(classes: Sequence[int], count: int, identities: int) -> list[int]:
-    numbers = [int(number) for number in classes]
+    try:
+        numbers = [operator.index(number) for number in classes]
+    except TypeError as error:
+        raise DataError(
+            f"The classes are {classes!r}, not a list of whole numbers: pass one from 0 to {identities - 1} for each "
+            "image."
+        ) from error
     if len(numbers) != count or not all(0 <= number < identities for number in numbers):
         raise DataError(
             f"The classes are {len(numbers)} numbers for {count} images, from {min(numbers, default=0)} to "
@@ -243,6 +258,12 @@ def _references(model: Network, references: Images, batch_size: int) -> Tensor:
 
 
 def _check(model: Network, images: Images) -> None:
+    tensor = isinstance(images, Tensor) and (images.is_floating_point() or images.dtype == torch.uint8)
+    if not tensor and not (isinstance(images, Sequence) and all(isinstance(image, Record) for image in images)):
+        kind = images.dtype if isinstance(images, Tensor) else f"a {type(images).__name__}"
+        raise DataError(
+            f"The images are {kind}: pass a list of records, or a tensor of uint8 pixels or of normalised floats."
+        )
     if len(images) == 0:
         raise DataError("There are no images to explain: the list is empty, so choose some records.")
     if isinstance(images, Tensor) and images.shape[1:] != (3, *model.input_size):
@@ -261,6 +282,15 @@ def _batches(model: Network, images: Images, batch_size: int) -> Iterator[Tensor
         batch = (pixels[places] if isinstance(pixels, Tensor) else pixels.batch(places)).detach().to(device)
         batch = normalise(batch) if batch.dtype == torch.uint8 else batch.float()
         yield batch.contiguous(memory_format=torch.channels_last)
+
+
+def _check_heats(heats: Sequence[np.ndarray], batch: int) -> None:
+    for i in range(len(heats) - batch, len(heats)):
+        if not np.isfinite(heats[i]).all():
+            raise FeatureError(
+                f"The heat map of image {i} is NaN: its pixels, its reference or the network's weights hold NaN or "
+                "infinity, so look for them there."
+            )
 
 
 @contextlib.contextmanager

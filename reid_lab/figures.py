@@ -6,7 +6,7 @@ paper B solid and dashed ones, Fig. 4), so that nobody depends on colour.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from reid_lab.data.images import decode
 from reid_lab.errors import DataError
 from reid_lab.home import write_whole
 from reid_lab.retrieval import Found, Result, Roc
+from reid_lab.retrieval.checks import whole_number
 from reid_lab.training import Run
 
 MATCH, MISS, INK = "#009E73", "#D55E00", "#222222"  # Okabe and Ito's colour-blind safe green and vermilion
@@ -41,11 +42,17 @@ def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> 
         result: from ``retrieval.evaluate``, which knows the images.
         queries: how many queries, spread evenly from the best to the worst average precision, or which (indices).
         top: how many gallery images.
+
+    Raises:
+        DataError: the result knows no images, or not those queries.
+        FeatureError: a number of images that is none.
     """
     if result.query is None or result.gallery is None:
         raise DataError("This result knows no images; a gallery needs one from retrieval.evaluate(model, benchmark).")
-    chosen = _spread(result.ap, queries) if isinstance(queries, int) else list(queries)
-    top = min(top, result.matches.indices.shape[1])
+    chosen = list(queries) if isinstance(queries, Iterable) else _spread(result.ap, whole_number("queries", queries, 1))
+    if not chosen or not set(chosen) <= set(range(len(result.query))):
+        raise DataError(f"queries is {queries!r}, but the result's queries are numbered 0 to {len(result.query) - 1}.")
+    top = min(whole_number("top", top, 1), result.matches.indices.shape[1])
     figure = Figure(figsize=(1.05 * (top + 1), 2.35 * len(chosen)), layout="constrained")
     grid = figure.subplots(len(chosen), top + 1, squeeze=False)
     for axes, query in zip(grid, chosen, strict=True):
@@ -75,13 +82,16 @@ def found(found: Found, query: Sequence[Record], gallery: Sequence[Record], quer
         gallery: the images that were searched.
         queries: how many of them are drawn at most, the first ones.
     """
-    count, top = min(queries, len(found.indices)), found.indices.shape[1]
+    count, top = min(whole_number("queries", queries, 1), len(found.indices)), found.indices.shape[1]
     figure = Figure(figsize=(1.05 * (top + 1), 2.35 * count + 0.3), layout="constrained")
     grid = figure.subplots(count, top + 1, squeeze=False)
     for axes, record, places, scores in zip(grid, query, found.indices, found.scores, strict=False):
         _picture(axes[0], record, "query")
         _caption(axes[0], record)
         for rank, (cell, place, score) in enumerate(zip(axes[1:], places, scores, strict=True), 1):
+            if place < 0:  # an approximate index found no more
+                cell.axis("off")
+                continue
             _picture(cell, gallery[place], f"{rank}   {score:.2f}")
             _caption(cell, gallery[place])
             for side in cell.spines.values():
@@ -110,16 +120,22 @@ def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
     return figure
 
 
-def thresholds(rocs: Mapping[str, Roc], false_match_rate: float = 0.01) -> Figure:
+def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -> Figure:
     """Above which score is it the same person? Receiver operating characteristics on one figure.
 
     Args:
         rocs: by name, from ``result.roc``, or from ``retrieval.verification`` (paper A's verification head, eq. 4,
             beside the cosine similarity of the same pairs).
         false_match_rate: share of impostor pairs that may be accepted; the threshold for it is marked and named.
+
+    Raises:
+        DataError: a result without impostor pairs has no ROC.
+        FeatureError: the rate does not lie in 0..1.
     """
     figure, axes = axes_of("impostor pairs accepted, %", "genuine pairs accepted, %")
     for i, (name, roc) in enumerate(rocs.items()):
+        if roc is None:
+            raise DataError(f"{name!r} has no ROC, because its gallery shows no other people: leave it out.")
         point, sign = roc.at(false_match_rate), "≥" if roc.higher_is_nearer else "≤"
         label = f"{name}: EER {100 * roc.eer:.1f} %, threshold {sign} {point.threshold:.3g} marked"
         colour = COLOURS[i % len(COLOURS)]
@@ -159,8 +175,11 @@ def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
 
 
 def contact_sheet(benchmark: Benchmark, identities: int = 12, per_camera: int = 2) -> Figure:
-    """Some training identities (rows) as the cameras (columns) see them."""
+    """Some training identities (rows) as the cameras (columns) see them. Raises DataError where there are none."""
+    identities, per_camera = whole_number("identities", identities, 1), whole_number("per_camera", per_camera, 1)
     records = [record for record in benchmark.train if record.pid > 0]
+    if not records:
+        raise DataError(f"{benchmark.name} has no training people to show: check its training folder.")
     cameras = sorted({record.camid for record in records})
     known = sorted({record.pid for record in records})
     shown = [known[i] for i in np.linspace(0, len(known) - 1, min(identities, len(known))).astype(int)]
@@ -223,7 +242,7 @@ def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None
 
 def _caption(axes: Axes, record: Record, letters: int = 20) -> None:
     """The file's name below its picture; of a long one the beginning and the end."""
-    name, half = record.path.stem, letters // 2
+    name, half = record.path.stem.encode(errors="replace").decode(), letters // 2  # Linux allows any bytes in a name
     shown = name if len(name) <= letters else f"{name[: half - 1]}…{name[-half:]}"
     axes.set_xlabel(shown, fontsize=6, color=INK, parse_math=False)
 

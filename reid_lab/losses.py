@@ -2,6 +2,9 @@
 
 Each model's ``loss(outputs, pids)`` adds them up as its paper does. Everything here is computed in float32,
 also under autocast: a distance between two similar descriptors does not survive bfloat16's three digits.
+
+A function that takes labels raises TrainingError where shapes or types do not fit. It looks at no value, for which a
+GPU would have to wait: labels out of range are for the caller to avoid.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -11,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reid_lab.errors import TrainingError
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -18,7 +23,8 @@ class Losses:
 
     ``total`` is what to minimise (scalar, carries gradients); ``terms`` are its parts by name, unweighted and
     detached, for the history; ``accuracy`` is the share of images whose identity was classified rightly;
-    ``spread`` and ``length`` are those of the descriptors (see :func:`spread`).
+    ``spread`` and ``length``, root mean squares, are those of paper A's descriptors, and of the last of the pooled
+    features that paper B's network uses: with residual pooling Pmax3 (see :func:`spread`).
     """
 
     total: Tensor
@@ -45,8 +51,11 @@ def identification(logits: Tensor, pids: Tensor, smoothing: float = 0.0) -> Tens
     """Cross-entropy over the training identities: paper A, eqs. 1 and 2; paper B, L_CE of eq. 2.
 
     ``logits`` (batch, identities), ``pids`` (batch,) counted from 0. Label smoothing spreads the share
-    ``smoothing`` of the target evenly over all identities. Returns the mean over the batch.
+    ``smoothing`` (0 to 1) of the target evenly over all identities. Returns the mean over the batch.
     """
+    _check("logits", logits, pids, logits.ndim == 2, "(batch, identities)")
+    if not 0 <= smoothing <= 1:
+        raise TrainingError(f"The label smoothing is {smoothing}, but it is a share: pass a number from 0 to 1.")
     identities = logits.shape[1]
     p = F.one_hot(pids.long(), identities).float()  # (batch, identities): p_t = 1, all other p_i = 0
     p = (1 - smoothing) * p + smoothing / identities
@@ -56,7 +65,7 @@ def identification(logits: Tensor, pids: Tensor, smoothing: float = 0.0) -> Tens
 
 def square_layer(f1: Tensor, f2: Tensor) -> Tensor:
     """The element-wise squared difference of two descriptors, (batch, d) each: paper A, eq. 3."""
-    return (f1 - f2) ** 2  # A eq. 3: f_s = (f_1 - f_2)^2
+    return (f1.float() - f2.float()) ** 2  # A eq. 3: f_s = (f_1 - f_2)^2
 
 
 def verification(pair_logits: Tensor, same: Tensor) -> Tensor:
@@ -65,6 +74,7 @@ def verification(pair_logits: Tensor, same: Tensor) -> Tensor:
     ``pair_logits`` (pairs, 2), where class 0 is "same" (q_1) and class 1 "different" (q_2); ``same`` (pairs,)
     is true where both images show one person. Returns the mean over the pairs.
     """
+    _check("pair logits", pair_logits, same, pair_logits.shape[1:] == (2,), "(pairs, 2)")
     same = same.bool()
     q = torch.stack([same, ~same], dim=1).float()  # (pairs, 2): same q = (1, 0), different q = (0, 1)
     log_q_hat = F.log_softmax(pair_logits.float(), dim=1)  # A eq. 4: q^ = softmax(theta_s o f_s)
@@ -79,6 +89,7 @@ def batch_hard_triplet(features: Tensor, pids: Tensor, margin: float) -> Tensor:
     (2017). Returns the mean over the anchors that have a positive and a negative in the batch; the others are
     left out, and a batch without any gives 0, with zero gradients.
     """
+    _check("features", features, pids, features.ndim > 1, "(batch, d)")
     features = features.flatten(1).float()  # (batch, d)
     hardest_positive, hardest_negative, usable = _hardest(features.detach(), pids)
     d_positive = _distance(features, features[hardest_positive])  # (batch,)
@@ -104,7 +115,18 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 def accuracy(logits: Tensor, pids: Tensor) -> Tensor:
     """The share of the batch whose largest logit is its own identity (a scalar without gradient)."""
+    _check("logits", logits, pids, logits.ndim == 2, "(batch, identities)")
     return (logits.detach().argmax(dim=1) == pids).float().mean()
+
+
+def _check(name: str, rows: Tensor, labels: Tensor, fits: bool, wanted: str) -> None:
+    """Raise TrainingError unless the rows fit, are at least one, and have a whole number or a truth value each."""
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    if not fits or labels.shape != rows.shape[:1] or not len(labels) or not whole:
+        raise TrainingError(
+            f"The {name} have shape {tuple(rows.shape)}, their labels {tuple(labels.shape)} in {labels.dtype}: pass "
+            f"{wanted}, at least one row, and a vector with one whole number for each."
+        )
 
 
 @torch.no_grad()

@@ -1,3 +1,4 @@
+import importlib.metadata
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import torch
 from reid_lab import doctor
 from reid_lab.commands import main
 
+ROOT = Path(__file__).parent.parent
 COMMANDS = ["demo", "check", "train", "evaluate", "passersby", "runs", "export", "describe", "search"]
 COMMANDS += ["runs list", "runs compare", "runs delete", "ablate", "doctor"]
 
@@ -32,6 +34,22 @@ def test_the_doctor_names_what_is_missing_and_its_cure(monkeypatch, capsys):
     monkeypatch.setattr(doctor, "COURSE", ("pandas", "no_such_library"))
     assert main(["doctor"]) == 1
     assert "Missing: no_such_library; install with: pip install" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("package", doctor.NEEDED)
+def test_the_doctor_needs_none_of_what_it_looks_for(package):
+    code = "import sys; sys.modules[sys.argv[1]] = None; from reid_lab.commands import main; sys.exit(main(['doctor']))"
+    run = subprocess.run([sys.executable, "-c", code, package], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 1 and run.stderr == ""
+    assert f"Missing: {package}; install with: pip install" in run.stdout and "python: 3" in run.stdout
+
+
+def test_the_doctor_bears_a_package_without_a_version(monkeypatch):
+    def nowhere(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", nowhere)
+    assert doctor.details()["torchvision"] == "unknown"
 
 
 def test_check_of_a_good_folder_ends_with_status_0(smoke, capsys):
@@ -78,8 +96,13 @@ def test_the_demonstration_writes_its_table_and_pictures_and_then_reuses_its_run
     table = pd.read_csv(out / "table.csv", index_col=0)
     assert len(table) == 4
     assert {"rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP", "seed", "device", "torch"} <= set(table)
+    first = next(tmp_path.glob("multitask-*")) / "environment.json"
+    first.write_text(json.dumps(json.loads(first.read_text()) | {"device": "a machine of its own"}))
     monkeypatch.setattr(loop, "_Training", None)  # a second training would raise
     assert main(command) == 0
+    table = pd.read_csv(out / "table.csv", index_col=0)
+    assert list(table["device"] == "a machine of its own") == [False, True, False, False]
+    assert list(table["run"].str.split("-").str[0]) == ["residual_pooling", "multitask", *["residual_pooling"] * 2]
 
 
 MISTAKES = [
@@ -193,6 +216,34 @@ def test_a_reader_that_closes_the_pipe_gets_no_traceback(smoke):
         run.stdin.write("\n")
         run.stdin.close()
         assert run.stderr.read() == ""
+
+
+@pytest.mark.parametrize(("output", "status"), [("/dev/full", 2), ("&-", 0)])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+def test_what_cannot_be_printed_leaves_no_traceback(tmp_path, output, status):
+    command = f'"{sys.executable}" -m reid_lab runs --runs "{tmp_path}" >{output}'
+    run = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert run.returncode == status
+    assert ("No space left on device" in run.stderr) == (status == 2) and run.stderr.count("\n") == (status == 2)
+
+
+FILES = [
+    (["export", "run", "--onnx"], "folder"),
+    (["describe", "run", "--images", ".", "--out"], "folder"),
+    (["evaluate", "run", "--gallery"], "picture"),
+    (["search", "run", "--query", "a.png", "--gallery", ".", "--picture"], "picture"),
+    (["passersby", "--sheet"], "picture"),
+]
+
+
+@pytest.mark.parametrize(("command", "kind"), FILES, ids=lambda value: value[0] if isinstance(value, list) else value)
+def test_what_cannot_be_the_file_to_write_is_refused_before_the_work(command, kind, tmp_path, capsys):
+    wrong = [(str(tmp_path), "is a folder: give the name of a file")]
+    wrong += [("x.pdf", "does not end in .png")] if kind == "picture" else []
+    for name, said in wrong:
+        with pytest.raises(SystemExit):
+            main([*command, name])
+        assert f"argument {command[-1]}: {name} {said}" in capsys.readouterr().err
 
 
 def test_help_comes_without_loading_pytorch():

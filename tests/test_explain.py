@@ -257,6 +257,13 @@ def test_wrong_requests_are_sentences_without_the_library(images):
     refused(DataError, "2 references for 5 images", target="similarity", references=images[:2])
     refused(DataError, "2 numbers for 5 images", classes=[0, 1])
     refused(DataError, "from 0 to 5: pass one from 0 to 4", classes=[0, 1, 2, 3, 5])
+    refused(DataError, "classes are 3, not a list of whole numbers", classes=3)
+    refused(DataError, r"classes are \[1.9, 1, 1, 1, 1\], not a list of whole", classes=[1.9, 1, 1, 1, 1])
+    refused(DataError, "images are torch.int64", given=images.long())
+    refused(DataError, "images are a ndarray: pass a list of records", given=images.numpy())
+    refused(DataError, "images are a ndarray", target="similarity", references=np.zeros((5, 48)))
+    refused(FeatureError, r"batch_size must be .*found 0", batch_size=0)
+    refused(FeatureError, r"batch_size must be .*found -1", batch_size=-1)
     refused(DataError, "leave the others out", references=images)
     refused(DataError, "leave the others out", target="similarity", classes=[0] * 5)
 
@@ -264,6 +271,19 @@ def test_wrong_requests_are_sentences_without_the_library(images):
 def test_references_of_another_network_are_refused(images):
     with pytest.raises(FeatureError, match="8 dimensions, the network's descriptors 48"):
         explain.grad_cam(network("residual"), images, target="similarity", references=torch.randn(5, 8))
+
+
+@pytest.mark.parametrize("spoilt", ["image", "reference"])
+def test_a_map_that_is_not_a_number_is_refused_with_its_place(images, spoilt):
+    references = torch.ones(5, 48)
+    (images if spoilt == "image" else references)[3] = torch.nan
+    with pytest.raises(FeatureError, match="heat map of image 3 is NaN"):
+        explain.grad_cam(network("residual"), images, target="similarity", references=references, batch_size=2)
+
+
+def test_a_map_of_one_place_is_0_whatever_it_does_to_the_score():
+    model = models.ResidualPooling(5, "resnet_slim", dim=16, last_stride=2, input_size=(32, 16))
+    assert explain.grad_cam(model, torch.randn(3, 3, 32, 16)).max() == 0
 
 
 def test_a_missing_library_is_named_without_the_library(images, monkeypatch):
@@ -309,6 +329,9 @@ def test_masks_that_do_not_match_are_refused_without_the_library():
         explain.heat_share(heats, np.ones((1, 4, 2), bool))
     with pytest.raises(DataError, match=r"shape \(4, 2\) and 1 masks"):
         explain.heat_share(heats[0], np.ones((1, 4, 2), bool))
+    for heat in (-1, np.nan):
+        with pytest.raises(DataError, match="Some heat is below 0 or NaN"):
+            explain.heat_share(heat * heats, np.ones((2, 4, 2), bool))
     with pytest.raises(DataError, match="Mask 1 has shape"):
         explain.heat_share(heats, [np.ones((4, 2), bool), np.ones(8, bool)])
 

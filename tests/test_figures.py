@@ -1,5 +1,7 @@
 import io
+import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from PIL import Image
 
 from reid_lab import data, figures, passersby, retrieval
 from reid_lab.data.images import decode
-from reid_lab.errors import DataError
+from reid_lab.errors import DataError, FeatureError
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,26 @@ def test_a_gallery_of_bare_features_is_refused_with_the_cure(smoke_run):
         figures.gallery(bare)
 
 
+def test_a_gallery_takes_a_number_of_queries_from_numpy(result):
+    assert len(figures.gallery(result, np.int64(3), top=2).axes) == 3 * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"queries": 0}, FeatureError, "queries must be a whole number from 1"),
+        ({"queries": 2.5}, FeatureError, "queries must be a whole number from 1"),
+        ({"top": -1}, FeatureError, "top must be a whole number from 1"),
+        ({"queries": [999]}, DataError, r"queries is \[999\], but the result's queries are numbered 0 to"),
+        ({"queries": []}, DataError, r"queries is \[\]"),
+    ],
+    ids=str,
+)
+def test_a_gallery_of_queries_that_there_are_not_is_refused_with_a_sentence(result, options, error, sentence):
+    with pytest.raises(error, match=sentence):
+        figures.gallery(result, **options)
+
+
 def test_cmc_curves_show_the_numbers_of_the_result(result):
     figure = figures.cmc({"B": result}, ranks=10)
     drawn(figure)
@@ -95,6 +117,13 @@ def test_a_contact_sheet_has_a_row_per_identity_and_a_column_per_camera(smoke):
     assert [title for title in titles if title] == [f"camera {camera}" for camera in range(1, cameras + 1)]
 
 
+def test_a_contact_sheet_of_nobody_is_refused_with_a_sentence(smoke):
+    with pytest.raises(DataError, match="no training people"):
+        figures.contact_sheet(replace(smoke, train=[]))
+    with pytest.raises(FeatureError, match="identities must be a whole number from 1"):
+        figures.contact_sheet(smoke, identities=0)
+
+
 def test_an_erasing_grid_changes_only_what_was_erased(smoke):
     figure = figures.erasing_grid(smoke, data.RandomErasing(probability=1.0), count=3)
     drawn(figure)
@@ -115,6 +144,13 @@ def test_thresholds_mark_the_false_match_rate_that_was_asked_for(result):
     assert (np.diff(curve.get_ydata()) >= 0).all()
     assert point.get_xdata()[0] <= 5
     assert point.get_ydata()[0] == pytest.approx(100 * result.roc.at(0.05).true_match_rate)
+
+
+def test_thresholds_without_a_curve_or_a_share_are_refused_with_a_sentence(result):
+    with pytest.raises(DataError, match="'alone' has no ROC"):
+        figures.thresholds({"cosine": result.roc, "alone": None})
+    with pytest.raises(FeatureError, match="lies in 0..1"):
+        figures.thresholds({"cosine": result.roc}, 5)
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +192,30 @@ def test_a_long_file_name_is_shortened_in_the_middle_and_never_read_as_a_formula
     drawn(figure)
     label = figure.axes[0].get_xlabel()
     assert label.startswith("beginning"[:8]) and label.endswith("a $x_$ end") and len(label) <= 20
+
+
+def test_where_a_search_found_no_image_nothing_is_drawn(search):
+    found, query, gallery = search
+    indices, scores = found.indices.copy(), found.scores.copy()
+    indices[1, 2:], scores[1, 2:] = -1, np.nan
+    figure = figures.found(replace(found, indices=indices, scores=scores), query, gallery)
+    drawn(figure)
+    pictures = [len(cell.images) for cell in figure.axes]
+    assert pictures == [1] * 5 + [1, 1, 1, 0, 0] + [1] * 5
+    assert not any("nan" in cell.get_title() for cell in figure.axes)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names on Windows are Unicode")
+def test_a_file_name_that_is_no_unicode_is_drawn_all_the_same(search, tmp_path):
+    found, query, gallery = search
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        shutil.copy(query[0].path, odd)
+    except OSError:
+        pytest.skip("this file system takes Unicode only")
+    figure = figures.found(found, [data.Record(odd, 0), *query[1:]], gallery)
+    drawn(figure)
+    assert figure.axes[0].get_xlabel() == "caf?"
 
 
 @pytest.fixture

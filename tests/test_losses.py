@@ -13,6 +13,7 @@ from pytorch_metric_learning.reducers import MeanReducer
 from torch.nn import functional as F
 
 from reid_lab import losses
+from reid_lab.errors import TrainingError
 
 
 def random_batch(seed: int, identities: int = 4, batch: int = 16, d: int = 8):
@@ -111,6 +112,7 @@ def test_losses_of_bfloat16_tensors_are_computed_in_float32():
         lambda f: losses.identification(f, pids, 0.1),
         lambda f: losses.verification(f[:, :2], pids > 1),
         lambda f: losses.batch_hard_triplet(f, pids, 0.3),
+        lambda f: losses.square_layer(f, f.roll(1, 0)),
     ):
         torch.testing.assert_close(loss(features), loss(features.float()), rtol=0, atol=0)
 
@@ -120,3 +122,48 @@ def test_accuracy_is_the_share_of_right_identities():
     accuracy = losses.accuracy(logits, torch.tensor([0, 1, 2, 0]))
     assert accuracy.item() == 0.75
     assert not accuracy.requires_grad
+
+
+PIDS = torch.tensor([0, 1, 1, 0])
+LABELS = {
+    "a column": PIDS[:, None],
+    "one for all": PIDS[:1],
+    "too few": PIDS[:3],
+    "fractions": PIDS + 0.9,
+}
+
+
+@pytest.mark.parametrize("pids", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize(
+    "loss",
+    [
+        losses.identification,
+        losses.verification,
+        losses.accuracy,
+        lambda rows, pids: losses.batch_hard_triplet(rows, pids, 0.3),
+    ],
+)
+def test_labels_that_are_not_one_whole_number_for_each_row_are_refused(loss, pids):
+    with pytest.raises(TrainingError, match=r"have shape \(4, 2\), their labels .* one whole number for each"):
+        loss(torch.randn(4, 2), pids)
+
+
+@pytest.mark.parametrize(
+    ("loss", "rows"),
+    [
+        (losses.identification, torch.randn(4, 5, 2)),
+        (losses.verification, torch.randn(4, 1)),
+        (losses.accuracy, torch.randn(4, 5, 4)),
+        (lambda rows, pids: losses.batch_hard_triplet(rows, pids, 0.3), torch.randn(4)),
+    ],
+)
+def test_rows_of_another_shape_than_a_loss_takes_are_refused(loss, rows):
+    with pytest.raises(TrainingError, match="have shape"):
+        loss(rows, PIDS)
+
+
+def test_an_empty_batch_and_an_impossible_smoothing_are_refused():
+    with pytest.raises(TrainingError, match="at least one row"):
+        losses.identification(torch.randn(0, 5), PIDS[:0])
+    with pytest.raises(TrainingError, match="label smoothing is 2"):
+        losses.identification(torch.randn(4, 5), PIDS, smoothing=2)

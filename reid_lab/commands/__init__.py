@@ -33,18 +33,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         status = chosen.run(chosen)
-        sys.stdout.flush()
+        print(end="", flush=True)  # unlike sys.stdout.flush(), also where somebody has closed it
         return status
     except ReidLabError as error:
         print(f"reid_lab: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # whoever read what is printed (``| head``) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 141  # as a shell says of a program that a closed pipe ended
+    except OSError as error:
+        if _can_print():
+            raise
+        _print_no_more()
+        print(f"reid_lab: what was to be printed could not be: {error.strerror}. Print elsewhere.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as interruption:  # training tells how far it came
         told = str(interruption) or "interrupted. Start the same command again and it goes on where it stopped."
         print(f"reid_lab: {told}", file=sys.stderr)
         return 130
+
+
+def _can_print() -> bool:
+    try:
+        print(flush=True)  # a line, as an empty text need not get as far as the device
+    except OSError:
+        return False
+    return True
+
+
+def _print_no_more() -> None:
+    """What waits to be printed is lost, and Python says nothing of it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reid_lab.commands.options import Arguments, command, size_option
+from reid_lab.commands.options import Arguments, command, picture_to_write, size_option
 
 
 def add_to(commands: Any) -> None:
@@ -18,7 +18,7 @@ def add_to(commands: Any) -> None:
     )
     size_option(making, "classroom")
     making.add_argument("--seed", type=int, default=0, help="of the data (default 0)")
-    making.add_argument("--sheet", type=Path, metavar="FILE", help="also write a contact sheet")
+    making.add_argument("--sheet", type=picture_to_write, metavar="FILE", help="also write a contact sheet (.png)")
 
 
 def check(chosen: Arguments) -> int:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reid_lab.commands.options import Arguments, at_least_one, command, device_option, runs_option, size_option
+from reid_lab.commands.options import (
+    Arguments,
+    above_zero,
+    at_least_one,
+    command,
+    device_option,
+    runs_option,
+    size_option,
+)
 
 if TYPE_CHECKING:
     from reid_lab.experiments.runner import Job
@@ -30,12 +38,13 @@ def add_to(commands: Any) -> None:
     running.add_argument(
         "--seeds", type=at_least_one, default=3, help="of data and training, counted from 0 (default 3)"
     )
-    running.add_argument("--dry-run", action="store_true", help="print the runs and how long they should take")
+    planning = running.add_mutually_exclusive_group()  # a dry run writes nothing, not even what is merged
+    planning.add_argument("--dry-run", action="store_true", help="print the runs and how long they should take")
     running.add_argument("--draw", action="store_true", help="run nothing: draw what is recorded")
-    running.add_argument("--minutes", type=float, help="stop after so long, and go on with the next call")
+    running.add_argument("--minutes", type=above_zero, help="stop after so long, and go on with the next call")
     running.add_argument("--workers", type=at_least_one, help="runs at once (default: one per core, up to 4 on a GPU)")
     running.add_argument("--shard", metavar="K/N", help="the K-th of N shares, for several machines")
-    running.add_argument(
+    planning.add_argument(
         "--merge", type=Path, nargs="+", default=[], metavar="FOLDER", help="add the tables of other machines' folders"
     )
     running.add_argument("--out", type=Path, help="folder of tables and pictures (default: figures)")
@@ -49,8 +58,8 @@ def ablate(chosen: Arguments) -> int:
 
     names = list(grids.GRIDS) if "all" in chosen.experiments else list(dict.fromkeys(chosen.experiments))
     folder = chosen.out or runner.figures_folder()
-    for name in names:
-        runner.add_tables(name, chosen.merge, folder)
+    runner.check_tables(folder)
+    runner.add_tables(names, chosen.merge, folder)
     wanted = [job for name in names for job in runner.jobs(grids.grid(name), chosen.size, range(chosen.seeds))]
     wanted = runner.shard(wanted, chosen.shard)
     if chosen.dry_run:

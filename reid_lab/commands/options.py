@@ -69,7 +69,33 @@ def force_option(parser: argparse.ArgumentParser) -> None:
 
 def at_least_one(text: str) -> int:
     """A whole number from 1, as an argument's ``type``."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return int(text)
+
+
+def above_zero(text: str) -> float:
+    """A number above 0, as an argument's ``type``."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not number > 0:  # nor NaN
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
     return number
+
+
+def file_to_write(text: str) -> Path:
+    """The name of a file, not of a folder, as an argument's ``type``."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder: give the name of a file")
+    return path
+
+
+def picture_to_write(text: str) -> Path:
+    """The name of a PNG file, as an argument's ``type``."""
+    path = file_to_write(text)
+    if path.suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"{text} does not end in .png, and pictures are written as PNG")
+    return path

@@ -14,6 +14,7 @@ from reid_lab.commands.options import (
     chosen_run,
     command,
     device_option,
+    picture_to_write,
     run_argument,
     size_option,
     training_options,
@@ -48,7 +49,11 @@ def add_to(commands: Any) -> None:
     teaching.add_argument(
         "--compile", action="store_true", help="torch.compile: a minute of warm-up, then faster on a GPU"
     )
-    teaching.add_argument("--deterministic", action="store_true", help="the same bits each time, also on a GPU; slower")
+    teaching.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits each time on the same machine (CPU: with the same number of threads); slower",
+    )
     teaching.add_argument("--tensorboard", action="store_true", help="write logs for TensorBoard to the run's folder")
 
     measuring = command(
@@ -57,7 +62,9 @@ def add_to(commands: Any) -> None:
     run_argument(measuring)
     measuring.add_argument("--data", type=Path, help="another data set's folder (default: the one it was trained on)")
     measuring.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking")
-    measuring.add_argument("--gallery", type=Path, metavar="FILE", help="also write a picture of retrievals")
+    measuring.add_argument(
+        "--gallery", type=picture_to_write, metavar="FILE", help="also write a picture of retrievals (.png)"
+    )
     device_option(measuring)
 
 

@@ -13,7 +13,9 @@ from reid_lab.commands.options import (
     chosen_run,
     command,
     device_option,
+    file_to_write,
     force_option,
+    picture_to_write,
     run_argument,
 )
 
@@ -32,7 +34,7 @@ def add_to(commands: Any) -> None:
         "export residual_pooling-classroom-01 --onnx network.onnx",
     )
     run_argument(exporting)
-    exporting.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
+    exporting.add_argument("--onnx", type=file_to_write, required=True, metavar="FILE", help="the file to write")
     force_option(exporting)
 
     describing = command(
@@ -44,7 +46,9 @@ def add_to(commands: Any) -> None:
     )
     run_argument(describing)
     describing.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="crops of people")
-    describing.add_argument("--out", type=Path, required=True, metavar="FILE", help="the NumPy file to write (.npz)")
+    describing.add_argument(
+        "--out", type=file_to_write, required=True, metavar="FILE", help="the NumPy file to write (.npz)"
+    )
     force_option(describing)
     device_option(describing)
     _add_search(commands)
@@ -62,7 +66,9 @@ def _add_search(commands: Any) -> None:
     searching.add_argument("--query", type=Path, nargs="+", required=True, metavar="IMG", help="crops to look for")
     searching.add_argument("--gallery", type=Path, required=True, metavar="FOLDER", help="crops to look in")
     searching.add_argument("--top", type=at_least_one, default=10, help="how many to show of each (default 10)")
-    searching.add_argument("--picture", type=Path, metavar="FILE", help="also write a picture of what was found")
+    searching.add_argument(
+        "--picture", type=picture_to_write, metavar="FILE", help="also write a picture of what was found (.png)"
+    )
     device_option(searching)
 
 

@@ -12,21 +12,27 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from reid_lab.errors import RecipeError
+from reid_lab.data.checks import is_size, is_whole
+from reid_lab.errors import DataError, RecipeError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """ImageNet's mean and deviation: (B, 3, H, W), uint8 or float in [0, 1] -> float32."""
+    """ImageNet's mean and deviation: (B, 3, H, W), uint8 or float in [0, 1] -> float32.
+
+    Raises DataError for images of another type.
+    """
     return _normalise_(to_unit(images))
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """A float32 copy in [0, 1] of images that are uint8, or float in [0, 1] already."""
+    """A float32 copy in [0, 1] of images that are uint8, or float in [0, 1] already. Raises DataError for others."""
     if images.dtype == torch.uint8:
         return images.to(torch.float32).div_(255)
+    if not images.is_floating_point():
+        raise DataError(f"The images are {images.dtype}: convert them to uint8 (0 ... 255), or to floats in [0, 1].")
     return images.to(torch.float32, copy=True)
 
 
@@ -80,11 +86,14 @@ class RandomErasing:
 
     def __post_init__(self) -> None:
         _within("erasing probability", self.probability, 0, 1)
-        _within("smallest erased area", self.area[0], 0, self.area[1])
-        _within("largest erased area", self.area[1], self.area[0], 1)
+        _within("largest erased area", self.area[1], 1e-6, 1)
+        _within("smallest erased area", self.area[0], 0, min(self.area[1], 0.99))  # more is never strictly inside
+        _within("largest erased aspect", self.aspect[1], 1e-6, 1e6)
         _within("smallest erased aspect", self.aspect[0], 1e-6, self.aspect[1])
-        if self.attempts < 1:
-            raise RecipeError(f"Random erasing needs at least 1 attempt, not {self.attempts}: the authors use 100.")
+        if not is_whole(self.attempts, 1):
+            raise RecipeError(
+                f"Random erasing needs 1 attempt or more, a whole number, not {self.attempts}: the authors use 100."
+            )
         if self.fill not in ("random", "mean"):
             raise RecipeError(f'Random erasing fills with "random" or "mean", not {self.fill!r}: choose one.')
 
@@ -147,6 +156,12 @@ class Augment:
     erasing: RandomErasing | None = None
 
     def __post_init__(self) -> None:
+        if not is_size(self.size):
+            raise RecipeError(
+                f"The crop's size is {self.size}: give (height, width) in whole pixels, 1 or more of each."
+            )
+        if not is_whole(self.pad, 0):
+            raise RecipeError(f"The padding is {self.pad!r}: give a whole number of pixels, 0 or more.")
         _within("padding", self.pad, 0, min(self.size))
         _within("flip probability", self.flip, 0, 1)
 
@@ -181,7 +196,7 @@ class Augment:
         columns = left + torch.where(flipped, columns.flip(0), columns)  # (B, w)
         rows, columns = to_device(rows, images.device), to_device(columns, images.device)
         taken = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # (B, h, w), places in a flat image
-        flat = taken.view(len(images), 1, -1).expand(-1, 3, -1)
+        flat = taken.flatten(1)[:, None].expand(-1, 3, -1)
         return padded.flatten(2).gather(2, flat).view(len(images), 3, *self.size)
 
 

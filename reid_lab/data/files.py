@@ -54,10 +54,14 @@ def _missing(folder: Path, needed: Iterable[str]) -> list[str]:
 
 
 def image_files(folder: Path, recursive: bool = False) -> list[Path]:
-    """The images of a folder, sorted by name; Thumbs.db, hidden and other files are passed over."""
+    """The images of a folder, sorted by name; Thumbs.db, other files, and hidden files and folders are passed over.
+
+    A link that leads nowhere is listed: whoever opens it will name it.
+    """
     files = folder.rglob("*") if recursive else folder.iterdir()
-    images = (path for path in files if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    return sorted(images, key=lambda path: path.relative_to(folder).as_posix())
+    named = {path.relative_to(folder).as_posix(): path for path in files if path.suffix.lower() in SUFFIXES}
+    seen = (name for name in sorted(named) if not any(part.startswith(".") for part in name.split("/")))
+    return [named[name] for name in seen if not named[name].is_dir()]
 
 
 def with_any_suffix(path: Path) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.checks import is_whole
 from reid_lab.data.files import candidates, existing_folder, image_files, locate
 from reid_lab.data.market import FOLDERS, MARKER, dukemtmc_reid, is_duke, market1501
 from reid_lab.data.msmt import LISTS, RELEASES, msmt17
@@ -39,11 +40,16 @@ def folder(root: Path | str, cameras: Cameras = None, train_share: float = 0.5, 
     camera_1 is looked for there (``0007/cam2/003.jpg``, ``0007/c2_003.jpg``); where none is, it is unknown.
     Identities are numbered from 1 in the order of their folders' names; ``distractors`` and ``junk`` are
     nobody (pids 0 and -1).
-    Raises DataError if there are no such sub-folders, or a camera that was told is not found.
+    Raises DataError if there are no such sub-folders, a camera that was told is not found or no number (-1 where it
+    is unknown), or ``train_share`` or ``seed`` cannot work.
     """
     root = existing_folder(root)
     if not 0 <= train_share < 1:
         raise DataError(f"The share of identities for training is {train_share}: give 0 to less than 1.")
+    if not is_whole(seed, 0):
+        raise DataError(f"The seed of the division is {seed!r}: give a whole number from 0 up.")
+    if isinstance(cameras, str):
+        _check_pattern(cameras)
     tops = {split: root / split for split in SPLITS if (root / split).is_dir()} or {"": root}
     pids = _number(sorted({person.name for top in tops.values() for person in _people(top)}))
     found = {split: _crops(top, pids, cameras) for split, top in tops.items()}
@@ -74,15 +80,37 @@ def _crops(top: Path, pids: dict[str, int], cameras: Cameras) -> list[Record]:
     ]
 
 
+def _check_pattern(pattern: str) -> None:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise DataError(f"The camera pattern {pattern!r} is no regular expression ({error}): correct it.") from error
+    if not groups:
+        raise DataError(
+            f"The camera pattern {pattern!r} has no group: put the number in brackets, as in 'cam([0-9]+)'."
+        )
+
+
 def _camera(path: Path, name: str, cameras: Cameras) -> int:
-    if isinstance(cameras, int):
-        return cameras
-    if callable(cameras):
-        return cameras(path)
-    match = re.search(CAMERA if cameras is None else cameras, name, re.IGNORECASE)
-    if match is None and cameras is not None:
-        raise DataError(f"No camera is found in {path}: the pattern {cameras!r} does not match {name!r}; correct one.")
-    return int(match[1]) if match else UNKNOWN_CAMERA
+    if cameras is None or isinstance(cameras, str):
+        return _camera_in(path, name, cameras)
+    told = cameras(path) if callable(cameras) else cameras
+    if not is_whole(told, UNKNOWN_CAMERA):
+        raise DataError(f"The camera of {path} was told as {told!r}: give its number, or -1 if it is unknown.")
+    return int(told)
+
+
+def _camera_in(path: Path, name: str, pattern: str | None) -> int:
+    match = re.search(CAMERA if pattern is None else pattern, name, re.IGNORECASE)
+    if match is None and pattern is None:
+        return UNKNOWN_CAMERA
+    if match is None:
+        raise DataError(f"No camera is found in {path}: the pattern {pattern!r} does not match {name!r}; correct one.")
+    try:
+        return int(match[1])
+    except (TypeError, ValueError) as error:  # None is a group that was left out
+        found = f"The camera pattern {pattern!r} finds {match[1]!r} in {path}"
+        raise DataError(f"{found}, which is no number: put the number alone in brackets.") from error
 
 
 def _say(pids: dict[str, int]) -> str:
@@ -126,14 +154,14 @@ def _queries(crops: Sequence[Record], random: np.random.Generator) -> list[Recor
 def csv(path: Path | str) -> Benchmark:
     """A table with the columns path, pid, split (train, query, gallery) and, if known, camid.
 
-    Paths are absolute or relative to the table. Numeric pids are kept, with the field's conventions (-1 junk,
-    0 distractor); if any pid is a name, all are numbered from 1 in alphabetical order. An empty
-    camid is unknown.
+    Paths are absolute or relative to the table. Numeric pids are kept, with the field's conventions (-1 or ``junk``,
+    0 or ``distractors``); if any pid is a name, all but these are numbered from 1 in alphabetical order. An empty
+    camid is unknown. Numbers may end in .0, as pandas writes a column with gaps; blank lines are passed over.
     Raises DataError if the table cannot be read, or which column and row is wrong.
     """
     path = Path(os.path.abspath(Path(path).expanduser()))
     table = _table(path)
-    pids, note = _pids(table["pid"])
+    pids, note = _pids(table, path)
     camids = _camids(table, path)
     places = [path.parent / name for name in table["path"].str.replace("\\", "/")]
     splits: dict[str, list[Record]] = {split: [] for split in SPLITS}
@@ -143,9 +171,13 @@ def csv(path: Path | str) -> Benchmark:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """The table, all cells stripped strings; every one but camid filled."""
+    """The table, all cells stripped strings, by its lines in the file; every cell but camid filled."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        with path.open("rb") as file:
+            above = next((i for i, line in enumerate(file) if line.strip()), 0)
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, skipinitialspace=True, skiprows=above, skip_blank_lines=False
+        )
     except (OSError, ValueError) as error:
         raise DataError(f"The table {path} cannot be read ({error}): give a CSV with {', '.join(COLUMNS)}.") from error
     table = table.rename(columns=str.strip).rename(columns=str.lower)
@@ -155,7 +187,14 @@ def _table(path: Path) -> pd.DataFrame:
             f"The table {path} has no column {', '.join(missing)} but {', '.join(table)}: name its columns "
             f"{', '.join(COLUMNS)}."
         )
+    twice = [column for column in COLUMNS if list(table).count(column) > 1]
+    if twice:
+        raise DataError(f"The table {path} has the column {', '.join(twice)} more than once: keep one.")
+    table.index = pd.RangeIndex(above + 2, above + 2 + len(table))
     table = table.apply(lambda column: column.str.strip())
+    for column in {"pid", "camid"} & set(table):
+        table[column] = table[column].str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
+    table = table[(table != "").any(axis=1)]  # blank lines
     for column in ("path", "pid"):
         _refuse(path, table, table[column] == "", column, f"fill in the {column}")
     _refuse(path, table, ~table["split"].str.lower().isin(SPLITS), "split", f"write {', '.join(SPLITS)}")
@@ -166,16 +205,22 @@ def _refuse(path: Path, table: pd.DataFrame, wrong: pd.Series, column: str, cure
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
         raise DataError(
-            f"{int(wrong.sum()):,} rows of {path} have a bad {column} (first: line {row + 2}, "
+            f"{int(wrong.sum()):,} rows of {path} have a bad {column} (first: line {table.index[row]}, "
             f"{table[column].iloc[row]!r}): {cure}."
         )
 
 
-def _pids(column: pd.Series) -> tuple[list[int], tuple[Finding, ...]]:
-    if column.str.fullmatch(r"-?\d+").all():
-        return [int(pid) for pid in column], ()
-    pids = {name: pid for pid, name in enumerate(sorted(set(column)), 1)}
+def _pids(table: pd.DataFrame, path: Path) -> tuple[list[int], tuple[Finding, ...]]:
+    column = table["pid"]
+    known = NOBODY | {name: int(name) for name in column if re.fullmatch(r"-?\d+", name)}
+    wrong = column.map(lambda name: known.get(name, DISTRACTOR) < JUNK)
+    _refuse(path, table, wrong, "pid", "write -1 for junk, 0 for a distractor, and 1 or more or a name for a person")
+    if known.keys() >= set(column):
+        return [known[name] for name in column], ()
+    nobody = {name: pid for name, pid in known.items() if pid in NOBODY.values()}
+    pids = {name: pid for pid, name in enumerate(sorted(set(column) - nobody.keys()), 1)}
     note = Finding("note", f"Identities are numbered in alphabetical order: {_say(pids)}.")
+    pids |= nobody
     return [pids[name] for name in column], (note,)
 
 

@@ -20,8 +20,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from reid_lab.data.augment import to_device
+from reid_lab.data.checks import is_size
 from reid_lab.data.records import Record
-from reid_lab.errors import DataError
+from reid_lab.errors import DataError, DeviceError
 from reid_lab.home import home
 from reid_lab.progress import bar
 
@@ -35,8 +36,10 @@ def decode(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
 
     Grey-scale, CMYK and palette images become RGB; an alpha channel is dropped, as other re-ID code does; a
     photograph is turned upright as its EXIF entry says.
-    Raises DataError where the file is missing, empty, not an image, or damaged.
+    Raises DataError where the file is missing, empty, not an image, or damaged, or ``size`` cannot be.
     """
+    if size is not None:
+        _check_size(size)
     try:
         with Image.open(path) as opened:
             image = _rgb(ImageOps.exif_transpose(opened))
@@ -45,6 +48,11 @@ def decode(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
             return np.asarray(image)
     except Exception as error:  # a decoder may raise anything at a damaged file
         raise DataError(f"The image {path} {_trouble(path, error)}.") from error
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if not is_size(size):
+        raise DataError(f"Images cannot have the size {size}: give (height, width) in whole pixels, 1 or more of each.")
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -72,7 +80,8 @@ class ImageStore:
 
     In memory up to ``memory_limit`` bytes, beyond it in a memory-mapped temporary file in the cache folder,
     which vanishes with the store. ``device`` is where batches come out.
-    Raises DataError, which names every bad image up to five, or a full disk.
+    Raises DataError, which names every bad image up to five, a full disk or a size that cannot be; DeviceError
+    if this machine does not have the device.
     """
 
     def __init__(
@@ -85,13 +94,15 @@ class ImageStore:
     ) -> None:
         if not records:
             raise DataError("There are no images to read: the list of records is empty; check the data folder.")
+        _check_size(size)
+        device = _found(device)
         shape = (len(records), 3, *size)
         array = np.empty(shape, np.uint8) if prod(shape) <= memory_limit else _memory_mapped(shape)
         _decode_into(array, [record.path for record in records], progress)
         self.size = size
         self.pixels = torch.from_numpy(array)  # (N, 3, H, W), on the device if it fits there
         self.device = torch.device("cpu")
-        if torch.device(device).type != "cpu":
+        if device.type != "cpu":
             moved = self.to(device)
             self.pixels, self.device = moved.pixels, moved.device
 
@@ -99,28 +110,44 @@ class ImageStore:
         return len(self.pixels)
 
     def batch(self, indices: Sequence[int] | np.ndarray | Tensor) -> Tensor:
-        """Images at ``indices``: uint8 (B, 3, H, W) on the store's device."""
-        chosen = to_device(torch.as_tensor(indices, dtype=torch.int64), self.pixels.device)
-        images = self.pixels.index_select(0, chosen)
+        """Images at ``indices``: uint8 (B, 3, H, W) on the store's device.
+
+        Raises DataError unless they are whole numbers from 0 to N - 1. Indices that lie on a GPU are trusted to be
+        that: to look at them, the program would have to wait for it.
+        """
+        given = torch.as_tensor(indices)
+        if given.numel() and (given.dtype == torch.bool or not torch.can_cast(given.dtype, torch.int64)):
+            raise DataError(f"Images are taken by their index, not by {given.dtype}: give whole numbers.")
+        chosen = given.to(torch.int64)
+        if chosen.numel() and chosen.device.type == "cpu":
+            low, high = (bound.item() for bound in chosen.aminmax())
+            if low < 0 or high >= len(self):
+                raise DataError(
+                    f"There is no image {low if low < 0 else high} in a store of {len(self):,}: give indices from 0 "
+                    f"to {len(self) - 1}."
+                )
+        images = self.pixels.index_select(0, to_device(chosen, self.pixels.device))
         return to_device(images, self.device)
 
     def to(self, device: torch.device | str) -> "ImageStore":
         """A store of the same images whose batches come out on ``device``; this one is left as it is.
 
         The images themselves move only where they take less than half of the GPU's free memory.
+        Raises DeviceError if this machine does not have the device.
         """
         store = copy.copy(self)
-        store.device = _indexed(torch.device(device))
+        store.device = _found(device)
         if store.device.type == "cpu" or _fits(self.pixels.nbytes, store.device):
             store.pixels = self.pixels.to(store.device)
         return store
 
 
-def _indexed(device: torch.device) -> torch.device:
-    """``cuda`` as ``cuda:0``, so that devices can be compared."""
-    if device.type == "cuda" and device.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return device
+def _found(device: torch.device | str) -> torch.device:
+    """The device of that name, ``cuda`` as ``cuda:0``, so that devices can be compared."""
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceError(f'Device "{device}" is not available on this machine: use "cpu".') from error
 
 
 def _fits(size: int, device: torch.device) -> bool:
@@ -141,7 +168,7 @@ def _memory_mapped(shape: tuple[int, ...]) -> np.ndarray:
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as error:
         raise DataError(
-            f"The decoded images need {size / GIBIBYTE:.1f} GB in {folder}, which failed ({error.strerror}): "
+            f"The decoded images need {size / 1e9:.1f} GB in {folder}, which failed ({error.strerror}): "
             "free some space, set REID_LAB_HOME to a larger disk, or raise memory_limit."
         ) from error
 
@@ -171,14 +198,27 @@ def _decode_into(array: np.ndarray, paths: Sequence[Path], progress: str) -> Non
         raise DataError(" ".join(bad[:NAMED_BAD] + more))
 
 
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file, which tell one content from another; None where it is missing."""
+    try:
+        now = path.stat()
+    except OSError:
+        return None
+    return now.st_size, now.st_mtime_ns
+
+
 _shared: "weakref.WeakValueDictionary[tuple, ImageStore]" = weakref.WeakValueDictionary()
 _shared_lock = threading.Lock()
 
 
 def image_store(records: Sequence[Record], size: tuple[int, int], device: torch.device | str = "cpu") -> ImageStore:
-    """The store of these images, shared with whoever holds it already, so that images are decoded once."""
-    device = _indexed(torch.device(device))  # "cuda" and "cuda:0" are one
-    key = (tuple(record.path for record in records), tuple(size), str(device))
+    """The store of these images, shared with whoever holds it already, so that images are decoded once.
+
+    A file that has been written anew is decoded anew. Raises what :class:`ImageStore` does.
+    """
+    _check_size(size)
+    device = _found(device)  # "cuda" and "cuda:0" are one
+    key = (tuple((record.path, _stamp(record.path)) for record in records), tuple(size), str(device))
     with _shared_lock:
         store = _shared.get(key)
         if store is None:

@@ -32,9 +32,11 @@ def market1501(root: Path | str, junk: Junk = "drop") -> Benchmark:
 
     Gallery images of pid -1 are junk: "drop" leaves them out, as most code does; "mask" keeps them, which
     matters to the neighbours that re-ranking sees. Distractors (pid 0) stay.
-    Raises DataError if the folder is another, or a name does not parse.
+    Raises DataError if the folder has another layout or DukeMTMC-reID's names, or a name does not parse.
     """
     root = locate(root, FOLDERS.values(), "Market-1501")
+    if is_duke(root):
+        raise DataError(f"The folder {root} holds DukeMTMC-reID, as its names say: read it with dukemtmc_reid.")
     splits = _read(root)
     kept = _without_junk(splits) if _drops(junk) else splits
     if (root / MARKER).is_file():
@@ -47,9 +49,14 @@ def dukemtmc_reid(root: Path | str) -> Benchmark:
     """DukeMTMC-reID (Zheng, Zheng and Yang, ICCV 2017).
 
     Its authors withdrew it in 2019; this serves people who hold a copy lawfully, and nothing downloads it.
-    Raises DataError if the folder is another, or a name does not parse.
+    Raises DataError if the folder has another layout, its queries other names, or a name does not parse.
     """
     root = locate(root, FOLDERS.values(), "DukeMTMC-reID")
+    if not is_duke(root):
+        raise DataError(
+            f"The folder {root} is not DukeMTMC-reID: its queries are not named as 0005_c2_f0046985.jpg is; read it "
+            "with market1501, or unpack the archive again."
+        )
     splits = _read(root)
     return Benchmark("DukeMTMC-reID", **splits, root=root, notes=(verdict("DukeMTMC-reID", splits),))
 
@@ -66,7 +73,7 @@ def passersby(size: str = "classroom", seed: int = 0, junk: Junk = "drop") -> Be
 
 
 def is_duke(root: Path) -> bool:
-    """Whether the images of a folder in Market-1501's layout have DukeMTMC-reID's names."""
+    """Whether the queries of a folder in Market-1501's layout have DukeMTMC-reID's names."""
     names = [path.name for path in image_files(root / FOLDERS["query"])]
     return bool(names) and all(DUKE_NAME.match(name) for name in names)
 

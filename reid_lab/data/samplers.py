@@ -1,7 +1,7 @@
 """Which images make up each batch of an epoch: P identities x K images, or pairs.
 
 An epoch is a pure function of (seed, epoch), so a resumed training needs no saved sampler. Its length is
-training images / batch size, whatever the sampler.
+training images / (P * K), or / pairs, rounded down, but one batch at least.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from reid_lab.data.checks import is_whole
 from reid_lab.errors import DataError, RecipeError
 
 
@@ -17,15 +18,20 @@ class PKSampler:
 
     Identities come in random order and return only when all have been seen; so do the images of each. An
     identity of fewer than K images repeats them, as evenly as K allows.
-    Raises RecipeError (P or K below 2) or DataError (fewer than P identities).
+    Raises RecipeError (P or K below 2, a seed or epoch below 0) or DataError (fewer than P identities, a pid of NaN).
     """
 
     def __init__(self, pids: Sequence[int] | np.ndarray, identities: int, images: int, seed: int) -> None:
-        people = np.unique(np.asarray(pids))
-        if images < 2:
-            raise RecipeError(f"K, the images per identity, is {images}, and a positive pair takes 2: set K >= 2.")
-        if identities < 2:
-            raise RecipeError(f"P, the identities per batch, is {identities}, and a negative takes 2: set P >= 2.")
+        people = np.unique(_known(pids))
+        if not is_whole(images, 2):
+            raise RecipeError(
+                f"K, the images per identity, is {images}, and a positive pair takes 2: set K >= 2, a whole number."
+            )
+        if not is_whole(identities, 2):
+            raise RecipeError(
+                f"P, the identities per batch, is {identities}, and a negative takes 2: set P >= 2, a whole number."
+            )
+        _check_from_zero("seed", seed)
         if len(people) < identities:
             raise DataError(
                 f"A batch needs P = {identities} identities and the train images show {len(people)}: "
@@ -40,6 +46,7 @@ class PKSampler:
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         """Batches of one epoch: indices (P * K,), K neighbours of one identity after another."""
+        _check_from_zero("epoch", epoch)
         random = np.random.default_rng([self.seed, epoch])
         people = _Deck(np.arange(len(self._of_person)), random)
         images = [_Deck(indices, random) for indices in self._of_person]
@@ -68,14 +75,17 @@ class _Deck:
 
 
 class PairSampler:
-    """Pairs for paper A: each image is the anchor once an epoch, its partner is drawn.
+    """Pairs for paper A: each image is the anchor at most once an epoch, its partner is drawn.
+
+    The images that are left over by full batches of ``pairs`` are no anchors in that epoch; where one batch wants
+    more anchors than there are images, they repeat.
 
     The partner shows the same identity with probability ``positive``, else another. "annealed" is the rule of
     Zheng, Zheng and Yang (2016): 1 / min(5, 2 * 1.01^epoch), from 1/2 towards 1/5. ``cross_camera`` takes
     positives from another camera where one exists. An anchor that is its identity's only image always gets a
     negative.
-    Raises RecipeError (``pairs`` or ``positive`` impossible) or DataError (one identity, or no two images of
-    any).
+    Raises RecipeError (``pairs`` or ``positive`` impossible, a seed or epoch below 0) or DataError (one identity, no
+    two images of any, or a pid of NaN).
     """
 
     def __init__(
@@ -87,11 +97,12 @@ class PairSampler:
         cross_camera: bool = False,
         seed: int = 0,
     ) -> None:
-        if pairs < 1:
-            raise RecipeError(f"A batch of {pairs} pairs is empty: set pairs >= 1.")
+        if not is_whole(pairs, 1):
+            raise RecipeError(f"A batch cannot hold {pairs} pairs: set pairs >= 1, a whole number.")
         if positive != "annealed" and not (isinstance(positive, int | float) and 0 <= positive <= 1):
             raise RecipeError(f'The share of positive pairs is {positive!r}: give 0 to 1, or "annealed".')
-        pids = np.asarray(pids)
+        _check_from_zero("seed", seed)
+        pids = _known(pids)
         camids = np.asarray(camids) if cross_camera else np.zeros_like(pids)
         identities, counts = np.unique(pids, return_counts=True)
         if len(identities) < 2:
@@ -116,6 +127,7 @@ class PairSampler:
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
         """Batches of one epoch: indices (2 * pairs,), first the anchors, then their partners."""
+        _check_from_zero("epoch", epoch)
         random = np.random.default_rng([self.seed, epoch])
         # Places in the sorted order, each an anchor once; np.resize repeats them where one batch wants more.
         anchors = np.resize(random.permutation(len(self._order)), len(self) * self.pairs)
@@ -136,6 +148,22 @@ class PairSampler:
         other = (draws * (len(self._order) - size)).astype(np.int64)
         other += (other >= start) * size
         return np.where(wanted, same, other)
+
+
+def _known(pids: Sequence[int] | np.ndarray) -> np.ndarray:
+    array = np.asarray(pids)
+    unknown = array != array  # true of NaN alone
+    if unknown.any():
+        raise DataError(
+            f"{int(unknown.sum()):,} of {len(array):,} train images have the pid NaN (first: place "
+            f"{int(unknown.argmax())}): number the people, or leave these images out."
+        )
+    return array
+
+
+def _check_from_zero(name: str, value: int) -> None:
+    if not is_whole(value, 0):
+        raise RecipeError(f"The sampler's {name} is {value!r}: give a whole number from 0 up.")
 
 
 def _blocks(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from reid_lab import passersby, retrieval
 from reid_lab.data import DISTRACTOR, JUNK, Benchmark, Record, normalise
 from reid_lab.data.images import decode
+from reid_lab.errors import DataError
 from reid_lab.experiments.conditions import interval
 from reid_lab.models.network import Network
 from reid_lab.progress import bar
@@ -43,14 +44,17 @@ def background_shortcut(
 
     Args:
         identities: how many people, drawn at random, and that share of distractors and junk; None: all.
-        donors: training images whose backgrounds are used.
+        donors: training images, drawn at random, whose backgrounds are used.
 
-    Raises DataError if the images are not Passersby's.
+    Raises DataError if the images are not Passersby's, if nobody is left, or a camera has no donor.
     """
     small = _sample(bench, identities, seed)
     records = [*small.query, *small.gallery]
     random = np.random.default_rng(seed)
-    given = [bench.train[place] for place in random.permutation(len(bench.train))[:donors]]
+    given = [bench.train[place] for place in random.permutation(len(bench.train))[: max(donors, 0)]]
+    lonely = {record.camid for record in records} - {record.camid for record in given}
+    if lonely:
+        raise DataError(f"None of the {len(given)} donors is of camera {min(lonely)}: give more than donors={donors}.")
     images, masks = _pixels(records), _masks(records)
     emptied = _without(_pixels(given), _masks(given))
     cameras, places = (np.array([record.camid for record in part]) for part in (records, given))
@@ -89,7 +93,8 @@ def histogram_features(
 ) -> Tensor:
     """Colours of horizontal stripes, (N, stripes * product of bins) float32: roots of HSV histograms.
 
-    So the cosine similarity of two images is the mean Bhattacharyya coefficient of their stripes.
+    So the cosine similarity of two images is the mean Bhattacharyya coefficient of their stripes; with masks only where
+    each stripe of both has a pixel that counts, as the others are zero.
 
     Args:
         masks: (N, 128, 64) bool, which pixels count; an image in which none does counts whole.
@@ -127,6 +132,8 @@ def _scores(name: str, features: Tensor, bench: Benchmark) -> pd.DataFrame:
 def _sample(bench: Benchmark, identities: int | None, seed: int) -> Benchmark:
     """Some people with all their images, and the same share of distractors and junk."""
     random, pids = np.random.default_rng(seed), np.unique([record.pid for record in bench.query])
+    if identities is not None and identities < 1:
+        raise DataError(f"Of {len(pids)} people none would be left with identities={identities}: give 1 or more.")
     if identities is None or identities >= len(pids):
         return bench
     kept = set(random.permutation(pids)[:identities].tolist())

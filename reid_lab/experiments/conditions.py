@@ -2,14 +2,15 @@
 
 Passersby knows the truth about every image, so a result can be taken apart by it. All functions give data frames in
 percent; "low" and "high" are the ends of 95 % bootstrap intervals that resample whole identities, because the
-queries of one person are not independent. They hold one data set and one training fixed: another seed may lie outside.
+queries of one person are not independent; NaN where there are too few (see `interval`). They hold one data set and one
+training fixed: another seed may lie outside.
 Scores on Passersby say nothing about real people.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from matplotlib.figure import Figure
 from reid_lab.data import JUNK, Benchmark
 from reid_lab.errors import DataError
 from reid_lab.figures import COLOURS
-from reid_lab.passersby.people import ATTRIBUTES, block_of
+from reid_lab.passersby.people import ATTRIBUTES, UNPRINTED, block_of
 from reid_lab.retrieval import Result
 from reid_lab.retrieval.protocol import Protocol
 
@@ -32,12 +33,19 @@ COLOUR_OF = {  # compared together, as one sees them
     **{"front_logo": "logo_colour", "back_print": "logo_colour"},
 }
 RESAMPLES = 1000
+FEWEST = 10  # identities, for an interval
 
 
 # --- Which queries fail ---
 def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of values (n,): `groups` (n,), say identities, are resampled whole."""
-    _, place = np.unique(groups, return_inverse=True)
+    """95 % bootstrap interval of the mean of values (n,): `groups` (n,), say identities, are resampled whole.
+
+    NaN for fewer than 10 groups: resampling a few knows too little of how much others vary, and the interval would be
+    too narrow.
+    """
+    names, place = np.unique(groups, return_inverse=True)
+    if len(names) < FEWEST:
+        return np.nan, np.nan
     sums, counts = np.bincount(place, values), np.bincount(place)
     drawn = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
     low, high = np.quantile(drawn @ sums / (drawn @ counts), (0.025, 0.975))
@@ -60,8 +68,12 @@ def by(result: Result, bench: Benchmark, column: str, upper: Mapping[str, float]
     Args:
         column: of `per_query`, say "bag", "others" or "look_alike".
         upper: name and upper edge (included) of each bin, ascending; None: every value is a bin.
+
+    Raises DataError as `per_query` does, or if there is no such column, or a value above all edges.
     """
     rows = per_query(result, bench)
+    if column not in rows:
+        raise DataError(f"Queries have no column {column!r} to be told apart by; choose one of {', '.join(rows)}.")
     return _summary(rows, _bins(rows[column], upper), ("mAP", "rank-1"), "queries")
 
 
@@ -71,19 +83,35 @@ def by_occlusion(result: Result, bench: Benchmark, upper: Mapping[str, float] = 
 
 
 def _bins(values: pd.Series, upper: Mapping[str, float] | None) -> pd.Series:
-    return values if upper is None else pd.cut(values, [-np.inf, *upper.values()], labels=list(upper))
+    if upper is None:
+        return values
+    edges, numbers = list(upper.values()), pd.to_numeric(values, errors="coerce")
+    if numbers.isna().any():
+        raise DataError(f"{values.name!r} does not consist of numbers, so its bins have no edges: leave out `upper`.")
+    if not all(one < other for one, other in pairwise(edges)):
+        raise DataError(f"The upper edges of the bins of {values.name!r} are {edges}: give them in ascending order.")
+    if numbers.max() > max(edges, default=-np.inf):
+        raise DataError(
+            f"{values.name!r} goes up to {numbers.max():g}, above all edges {edges}: end with a higher one."
+        )
+    return pd.cut(numbers, [-np.inf, *edges], labels=list(upper))
 
 
 def _summary(rows: pd.DataFrame, bins: pd.Series, scores: Sequence[str], counted: str) -> pd.DataFrame:
-    """Mean and interval of the columns `scores` in each bin that holds rows; `counted` names their number."""
+    """Mean and interval of the columns `scores` in each bin that holds rows; `counted` names their number.
+
+    `identities` is how many people they are of.
+    """
     found = {}
     for name, part in rows.groupby(bins, observed=True):
-        line: dict[str, float] = {counted: len(part)}
+        line: dict[str, float] = {counted: len(part), "identities": part["pid"].nunique()}
         for score in scores:
             low, high = interval(part[score].to_numpy(float), part["pid"].to_numpy())
             line |= {score: part[score].mean(), f"{score} low": low, f"{score} high": high}
         found[name] = line
-    return pd.DataFrame.from_dict(found, orient="index").astype({counted: int}).rename_axis(bins.name)
+    return (
+        pd.DataFrame.from_dict(found, orient="index").astype({counted: int, "identities": int}).rename_axis(bins.name)
+    )
 
 
 def _truth(result: Result, bench: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -183,9 +211,12 @@ def by_cameras(result: Result, score: str = "mAP") -> pd.DataFrame:
 
     Args:
         result: of `retrieval.evaluate(model, bench, top=len(bench.gallery))`: the whole ranking is needed.
+        score: "mAP" or "rank-1".
 
-    Raises DataError for a result that keeps less.
+    Raises DataError for a result that keeps less, and for another score.
     """
+    if score not in ("mAP", "rank-1"):
+        raise DataError(f"The score of pairs of cameras cannot be {score!r}: choose 'mAP' or 'rank-1'.")
     cameras = _cameras(result)
     columns = {camera: _within(result, [camera])[score == "rank-1"] for camera in cameras}
     table = pd.DataFrame(columns).groupby(pd.Series(result.query_camids, name="query camera")).mean()
@@ -254,7 +285,7 @@ def _comparisons(query: pd.DataFrame, gallery: pd.DataFrame) -> Iterator[tuple[s
     for name in ATTRIBUTES:
         if name == "height":
             apart = np.abs(query[name].to_numpy()[:, None] - gallery[name].to_numpy())
-            yield "height within 5 cm", apart <= 0.05
+            yield "height within 5 cm", np.round(1000 * apart) <= 50  # heights are whole millimetres
         elif name not in COLOUR_OF.values():
             yield name, equal(_seen(query, name), _seen(gallery, name))
     yield "look-alike", equal(query["group"], gallery["group"])
@@ -267,7 +298,11 @@ def _seen(rows: pd.DataFrame, name: str) -> pd.Series:
     """An attribute as one sees it: with the colour that belongs to it, where there is something to be coloured."""
     if name not in COLOUR_OF:
         return rows[name]
-    return rows[name].where(rows[name].isin(["none", "plain"]), rows[name] + " " + rows[COLOUR_OF[name]])
+    seen = rows[name].where(rows[name].isin(["none", "plain"]), rows[name] + " " + rows[COLOUR_OF[name]])
+    if name in ("front_logo", "back_print"):
+        opened = rows["open_front"].astype(str).eq("True") & (name == "front_logo")
+        seen = seen.mask(rows["upper"].isin(UNPRINTED) | opened, "none")
+    return seen
 
 
 # --- Figure ---

@@ -14,10 +14,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -25,6 +26,8 @@ import torch
 from reid_lab import data
 from reid_lab.errors import DataError, RecipeError, TrainingError
 from reid_lab.experiments.grids import GRIDS, Grid
+from reid_lab.experiments.job import ABOUT
+from reid_lab.experiments.measures import FOUND, RANKS
 from reid_lab.home import lock, runs_folder, write_text
 from reid_lab.passersby.generate import is_made
 from reid_lab.progress import bar
@@ -35,6 +38,12 @@ from reid_lab.training.runs import finished, read_history, run_folder
 
 KEYS = ["variant", "size", "seed"]
 RERANKED = ", re-ranked"
+MEASURED = {  # by a grid's measure: the columns of its table that running and drawing need
+    "scores": (*(f"rank-{k}" for k in RANKS), "mAP", "mINP", "epochs", "descriptor", "parameters"),
+    "conditions": ("mAP", "rank-1", FOUND),
+    "heat": ("heat", "area"),
+    "curves": ("loss", "accuracy"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +83,32 @@ def jobs(grid: Grid, size: str, seeds: Sequence[int]) -> list[Job]:
 
 
 def table(name: str, folder: Path | str | None = None) -> pd.DataFrame:
-    """What is recorded of a grid; an empty table where nothing is."""
+    """What is recorded of a grid; an empty table where nothing is. Raises DataError for a file that is no table."""
     path = Path(folder or figures_folder()) / f"{name}.csv"
     if not path.is_file():
         return pd.DataFrame(columns=KEYS)
-    return pd.read_csv(path, dtype={"variant": str})  # a rate of erasing is a name, not a number
+    try:
+        rows = pd.read_csv(path, dtype={"variant": str})  # a rate of erasing is a name, not a number
+    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
+        raise DataError(
+            f"{path} cannot be read ({error}): restore it, or move it away and run its grid again."
+        ) from error
+    _must_have(rows, KEYS, path)
+    return rows
+
+
+def check_tables(folder: Path | str) -> None:
+    """Raises DataError where a table in ``folder`` lacks a column that running or drawing needs."""
+    for name, grid in GRIDS.items():
+        path = Path(folder) / f"{name}.csv"
+        if path.is_file():
+            _must_have(table(name, folder), ["run", "minutes", *ABOUT, *grid.several, *MEASURED[grid.measure]], path)
+
+
+def _must_have(rows: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
+    lost = [column for column in columns if column not in rows]
+    if lost:
+        raise DataError(f"{path} has no column {lost[0]!r}: restore it, or move it away and run its grid again.")
 
 
 def _at_once(device: torch.device) -> int:
@@ -157,7 +187,7 @@ def run(
         if known:
             record(job, known, folder)
             waiting.remove(job)
-    deadline = time.monotonic() + 60 * minutes if minutes else float("inf")
+    deadline = time.monotonic() + 60 * minutes if minutes is not None else float("inf")
     with Interruption(), _Workers(target, runs, folder, workers, say) as team, _bar_of(waiting, runs) as shown:
         while (waiting and time.monotonic() < deadline) or team.busy:
             while (ready := team.next_of(waiting)) and time.monotonic() < deadline:
@@ -174,12 +204,21 @@ def run(
     return len(missing(wanted, folder))
 
 
+class _Worker(NamedTuple):
+    """A process at work. It speaks into files: nobody reads while it works, and a full pipe would stop it."""
+
+    job: Job
+    process: subprocess.Popen[str]
+    rows: IO[str]
+    errors: IO[str]
+
+
 class _Workers:
     """The processes at work, and what becomes of them."""
 
     def __init__(self, device: torch.device, runs: Path, folder: Path, most: int, say: Callable[[str], object]) -> None:
         self.device, self.runs, self.folder, self.most, self.say = device, runs, folder, most, say
-        self.busy: list[tuple[Job, subprocess.Popen[str]]] = []
+        self.busy: list[_Worker] = []
         self.failed: list[tuple[Job, str]] = []
 
     def __enter__(self) -> _Workers:
@@ -192,7 +231,7 @@ class _Workers:
         """The first job for which there is room, and whose run nobody is training just now for another grid."""
         if len(self.busy) >= self.most:
             return None
-        training = {job.folder(self.runs) for job, _ in self.busy}
+        training = {worker.job.folder(self.runs) for worker in self.busy}
         return next((job for job in waiting if job.folder(self.runs) not in training), None)
 
     def start(self, job: Job) -> None:
@@ -208,26 +247,26 @@ class _Workers:
         threads = max(1, torch.get_num_threads() // self.most)
         root = str(Path(__file__).resolve().parents[2])
         path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        rows, errors = (tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") for _ in range(2))  # noqa: SIM115
         process = subprocess.Popen(
             [sys.executable, "-m", "reid_lab.experiments.job"],
             env=os.environ | {"OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1", "PYTHONPATH": path},
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=rows,
+            stderr=errors,
             text=True,
         )
         assert process.stdin is not None
         process.stdin.write(json.dumps(order))
         process.stdin.close()
-        process.stdin = None  # communicate() must not flush what is closed
-        self.busy.append((job, process))
+        self.busy.append(_Worker(job, process, rows, errors))
 
     def collect(self) -> None:
         """Record what has finished."""
-        for job, process in [one for one in self.busy if one[1].poll() is not None]:
-            self.busy.remove((job, process))
-            rows, errors = process.communicate()
-            if process.returncode == 0:
+        for worker in [one for one in self.busy if one.process.poll() is not None]:
+            self.busy.remove(worker)
+            job, (rows, errors) = worker.job, (_read(file) for file in worker[2:])
+            if worker.process.returncode == 0:
                 found = [json.loads(line) for line in rows.splitlines()]
                 record(job, found, self.folder)
                 metrics = [f"{name} {found[0][name]:.1f}" for name in ("rank-1", "mAP", "heat") if name in found[0]]
@@ -238,16 +277,25 @@ class _Workers:
 
     def interrupt(self) -> list[Job]:
         """Stop all; they leave checkpoints. Returns their jobs."""
-        stopped = [job for job, _ in self.busy]
-        for _, process in self.busy:
-            process.send_signal(signal.SIGTERM)
-        for job, process in self.busy:
+        stopped = [worker.job for worker in self.busy]
+        for worker in self.busy:
+            worker.process.send_signal(signal.SIGTERM)
+        for worker in self.busy:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=60)
-            process.kill()
-            self.say(f"{job.name}: interrupted, to be resumed")
+                worker.process.wait(timeout=60)
+            worker.process.kill()
+            for file in worker[2:]:
+                file.close()
+            self.say(f"{worker.job.name}: interrupted, to be resumed")
         self.busy = []
         return stopped
+
+
+def _read(file: IO[str]) -> str:
+    """All that stands in a file, which is closed."""
+    with file:
+        file.seek(0)
+        return file.read()
 
 
 def record(job: Job, found: Sequence[dict[str, Any]], folder: Path) -> None:
@@ -291,20 +339,32 @@ def merge(name: str, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return together.drop_duplicates([*KEYS, *GRIDS[name].several], keep="first")
 
 
-def add_tables(name: str, others: Sequence[Path | str], folder: Path | str) -> None:
-    """Add what other machines recorded of the grid ``name`` in their folders to the table in ``folder``.
+def add_tables(names: Sequence[str], others: Sequence[Path | str], folder: Path | str) -> None:
+    """Add what other machines recorded of the grids ``names`` in their folders to the tables in ``folder``.
 
     Raises:
-        DataError: one of the folders has no table of that grid.
+        DataError: one of the folders has a table of none of them, or one that is damaged; nothing has been added.
     """
+    files = [f"{name}.csv" for name in names]
     for other in others:
-        if not (Path(other) / f"{name}.csv").is_file():
-            raise DataError(f"There is no table {name}.csv in {other}: give the folder that --out named there.")
-    if others:
+        if not any((Path(other) / file).is_file() for file in files):
+            raise DataError(
+                f"There is no table {' or '.join(files)} in {other}: give the folder that --out named there."
+            )
+    for other in others:
+        check_tables(other)
+
+    def merged(name: str) -> str:
+        together = merge(name, [table(name, where) for where in (folder, *others)])
+        return _in_order(together, name).to_csv(index=False)
+
+    given = [name for name in names if any((Path(other) / f"{name}.csv").is_file() for other in others)]
+    for name in given:
+        merged(name)  # what cannot be merged is told before anything is written
+    for name in given:
         path = Path(folder) / f"{name}.csv"
         with lock(path):
-            merged = merge(name, [table(name, folder), *(table(name, other) for other in others)])
-            write_text(path, _in_order(merged, name).to_csv(index=False))
+            write_text(path, merged(name))
 
 
 def shard(wanted: Sequence[Job], which: str | None) -> list[Job]:
@@ -312,7 +372,7 @@ def shard(wanted: Sequence[Job], which: str | None) -> list[Job]:
     if which is None:
         return list(wanted)
     part, _, parts = which.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
         raise RecipeError(f"The shard is {which!r}; give K/N, such as 2/8 for the second of eight shares.")
     return list(wanted)[int(part) - 1 :: int(parts)]
 

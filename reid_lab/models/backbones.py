@@ -58,6 +58,8 @@ class Backbone(nn.Module):
         super().__init__()
         if last_stride not in (1, 2):
             raise RecipeError(f"The backbone's last_stride is {last_stride!r}, but it must be 1 or 2.")
+        if width < 1 or width != int(width):
+            raise RecipeError(f"The backbone's width is {width!r}, but it must be a whole number from 1.")
         self.channels = (4 * width * block.expansion, 8 * width * block.expansion)
         self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)

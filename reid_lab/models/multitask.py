@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from reid_lab import losses
-from reid_lab.errors import RecipeError, TrainingError
+from reid_lab.errors import TrainingError
 from reid_lab.models import heads
 from reid_lab.models.backbones import backbone as make_backbone
-from reid_lab.models.network import Gather, Network, alone, evaluating
+from reid_lab.models.network import Gather, Network, alone, evaluating, must_be_number, must_be_whole
 
 
 @dataclass
@@ -53,9 +53,11 @@ class MultiTask(Network):
         input_size: tuple[int, int] = (256, 128),
         weights: str | None = None,
     ) -> None:
+        must_be_whole("embed_dim", embed_dim, 0)
+        must_be_number("dropout_identification", dropout_identification, 1)
+        must_be_number("dropout_verification", dropout_verification, 1)
+        must_be_number("smoothing", smoothing, 1)
         super().__init__(make_backbone(backbone, last_stride, weights), num_pids, input_size)
-        if embed_dim < 0:
-            raise RecipeError(f"embed_dim is {embed_dim}, but it must be 0 (no projection) or more.")
         channels = self.backbone.channels[1]
         features = embed_dim or channels
         # After global average pooling, a 1x1 convolution is a linear layer.

@@ -1,13 +1,15 @@
 """What the rest of the package may ask of either paper's network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral, Real
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from reid_lab.errors import RecipeError
+from reid_lab.errors import DataError, RecipeError
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
 
@@ -23,13 +25,17 @@ class Network(nn.Module, ABC):
     """A backbone and the paper's head on it.
 
     ``input_size`` is the (height, width) of the images it was made for; ``num_pids`` the number of training
-    identities. A subclass gives ``forward``, ``descriptor`` and ``loss``.
+    identities. A subclass gives ``forward``, ``descriptor`` and ``loss``. Arguments out of their range raise
+    RecipeError.
     """
 
     def __init__(self, backbone: Backbone, num_pids: int, input_size: tuple[int, int]) -> None:
         super().__init__()
-        if num_pids < 2:
-            raise RecipeError(f"num_pids is {num_pids}, but a network needs at least 2 identities to tell apart.")
+        must_be_whole("num_pids", num_pids, 2)
+        if not isinstance(input_size, Sequence) or len(input_size) != 2:
+            raise RecipeError(f"input_size is {input_size!r}, but it must be two numbers, (height, width).")
+        for name, side in zip(("height", "width"), input_size, strict=True):
+            must_be_whole(f"input_size's {name}", side, 1)
         self.backbone = backbone
         self.num_pids = num_pids
         self.input_size = (int(input_size[0]), int(input_size[1]))
@@ -49,9 +55,17 @@ class Network(nn.Module, ABC):
     def describe(self, images: Tensor) -> Tensor:
         """The descriptors (batch, d) of images (batch, 3, H, W): float32, computed in evaluation mode.
 
-        Every module gets its mode back afterwards. Gradients flow unless the caller switches them off, since
-        Grad-CAM needs them.
+        The images must be normalised (:func:`reid_lab.data.normalise`), which cannot be checked. Every module gets its
+        mode back afterwards. Gradients flow unless the caller switches them off, since Grad-CAM needs them.
+
+        Raises:
+            DataError: the images are of another type than float32, float16 or bfloat16.
         """
+        if images.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+            raise DataError(
+                f"The images are {images.dtype}, but networks take normalised ones in float32, float16 or bfloat16: "
+                "pass data.normalise(images), of uint8 pixels or of floats in [0, 1]."
+            )
         with evaluating(self):
             return self.descriptor(images)
 
@@ -79,5 +93,19 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def must_be_one_of(name: str, value: object, choices: Collection[object]) -> None:
     """Raise RecipeError unless the value is one of the choices."""
-    if value not in choices:
-        raise RecipeError(f"{name} is {value!r}, but it must be one of {', '.join(map(repr, choices))}.")
+    _must_be(value in list(choices), name, value, f"one of {', '.join(map(repr, choices))}")
+
+
+def must_be_whole(name: str, value: object, low: int) -> None:
+    """Raise RecipeError unless the value is a whole number from ``low``."""
+    _must_be(isinstance(value, Integral) and int(value) >= low, name, value, f"a whole number from {low}")
+
+
+def must_be_number(name: str, value: object, high: float) -> None:
+    """Raise RecipeError unless the value is a number from 0 to ``high``."""
+    _must_be(isinstance(value, Real) and 0 <= float(value) <= high, name, value, f"a number from 0 to {high}")
+
+
+def _must_be(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise RecipeError(f"{name} is {value!r}, but it must be {expected}.")

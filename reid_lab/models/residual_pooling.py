@@ -9,6 +9,7 @@ vector of each two, and these three are classified and, side by side, compared:
                                 triplet losses                 cross-entropies         (eq. 2)
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from reid_lab import losses
 from reid_lab.models import heads
 from reid_lab.models.backbones import backbone as make_backbone
-from reid_lab.models.network import Gather, Network, alone, must_be_one_of
+from reid_lab.models.network import Gather, Network, alone, must_be_number, must_be_one_of, must_be_whole
 
 # Which pooled features a variant uses; each of them gets a triplet loss.
 POOLINGS = {
@@ -32,6 +33,7 @@ POOLINGS = {
     "raw avg": ("Pavg1", "Pavg2", "Pavg3"),  # and two without convolutions, of another size
     "raw max": ("Pmax1", "Pmax2", "Pmax3"),
 }
+EQUATION_1 = ("residual", "avg", "max", "avg+avg", "max+max", "max+avg")  # those with convolutions
 SIGNS = {"avg-max": 1, "max-avg": -1}  # eq. 1's, and that of section 3.2's words
 
 
@@ -54,9 +56,15 @@ class ResidualPool(nn.Module):
     Each 1x1 convolution has no bias and is followed by batch normalisation and ReLU, unless ``nonlinear`` is
     false. With ``shared`` both are one convolution d. Shared and linear, eq. 1 is plain average pooling:
     d(Pmax) + d(Pavg - Pmax) = d(Pmax) + d(Pavg) - d(Pmax) = d(Pavg).
+
+    Raises:
+        RecipeError: a ``pooling`` that is none of EQUATION_1, a ``sign`` that is none of SIGNS, or ``dim`` below 1.
     """
 
     def __init__(self, channels: int, dim: int, pooling: str, sign: str, shared: bool, nonlinear: bool) -> None:
+        must_be_one_of("pooling", pooling, EQUATION_1)
+        must_be_one_of("sign", sign, SIGNS)
+        must_be_whole("dim", dim, 1)
         super().__init__()
         self.pooling, self.sign = pooling, SIGNS[sign]
         self.first = _delta(channels, dim, nonlinear)
@@ -124,6 +132,9 @@ class ResidualPooling(Network):
         must_be_one_of("classifiers", classifiers, (1, 3))
         must_be_one_of("fusion", fusion, ("concat",) if pooling.startswith("raw") else ("concat", "sum"))
         must_be_one_of("triplet_scales", triplet_scales, (0, 1, 3))
+        must_be_whole("dim", dim, 1)
+        must_be_number("smoothing", smoothing, 1)
+        must_be_number("margin", margin, math.inf)
         super().__init__(make_backbone(backbone, last_stride, weights), num_pids, input_size)
         self.pooling, self.third, self.fusion = pooling, third, fusion
         self.smoothing, self.margin = smoothing, margin

@@ -35,7 +35,7 @@ warmup                 | 'constant'  | stated             | one tenth of the rat
 warmup_epochs          | 5           | stated             | the first five (III.C)
 warmup_factor          | 0.1         | stated             | 0.1 (III.C)
 schedule               | 'steps'     | stated             | in steps (III.B)
-milestones             | (40, 80, 120, 160, 200, 240) | stated | every 40 epochs (III.B); after 160 it stands still
+milestones             | (40, 80, 120, 160, 200, 240) | stated | every 40 epochs (III.B); from 160 on hardly a change
 decay                  | 0.1         | stated             | 0.1 (III.B)
 pairs                  | 32          | silent             | no batch size
 positive               | 0.5         | silent             | partners of the same or another class, shares open

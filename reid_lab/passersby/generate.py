@@ -24,7 +24,7 @@ from typing import IO
 from PIL import Image
 
 from reid_lab import home as homes
-from reid_lab.errors import DataError
+from reid_lab.errors import CheckpointError, DataError
 from reid_lab.passersby import render
 from reid_lab.passersby.people import ATTRIBUTES
 from reid_lab.passersby.plan import GALLERY, QUERY, SIZES, TRAIN, plan
@@ -166,15 +166,16 @@ def generate(size: str, seed: int = 0, home: Path | str | None = None, workers: 
     final = _place(size, seed, home)
     if _complete(final):
         return final
-    with homes.lock(final):
-        if not _complete(final):
-            try:
+    try:
+        with homes.lock(final):
+            if not _complete(final):
                 _write(size, seed, final, workers)
-            except OSError as error:
-                raise DataError(
-                    f"Passersby could not be written to {final}: {error.strerror or error}. Free space or "
-                    "set REID_LAB_HOME to a folder that you may write to, then start again."
-                ) from error
+    except (OSError, CheckpointError) as error:  # the latter from the lock, which hides an OSError
+        reason = error.__cause__ or error
+        raise DataError(
+            f"Passersby could not be written to {final}: {getattr(reason, 'strerror', None) or reason}. Free space or "
+            "set REID_LAB_HOME to a folder that you may write to, then start again."
+        ) from error
     return final
 
 
@@ -188,14 +189,14 @@ def _place(size: str, seed: int, home: Path | str | None) -> Path:
 
 
 def _complete(folder: Path) -> bool:
-    """Whether a folder is whole: the marker is written last, and no image has been lost since."""
+    """Whether a folder is whole: the marker is written last, and neither table nor image has been lost since."""
     try:
         counts = json.loads((folder / MARKER).read_text(encoding="utf-8"))["counts"]
-        return all(
+        return (folder / TRUTH).is_file() and all(
             sum(entry.name.endswith(".png") for entry in os.scandir(folder / split)) == counts[split]
             for split in (TRAIN, QUERY, GALLERY)
         )
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

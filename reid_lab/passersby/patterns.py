@@ -6,7 +6,7 @@ import numpy as np
 
 from reid_lab.passersby import bodies as b
 from reid_lab.passersby.bodies import Body, Wrap
-from reid_lab.passersby.people import Person
+from reid_lab.passersby.people import UNPRINTED, Person
 from reid_lab.passersby.tubes import Texture, f32
 
 
@@ -23,7 +23,7 @@ def upper_texture(body: Body, wrap: Wrap, length: float) -> Texture:
         fore = front > 0
         if faces_us:
             _front(who, material, left, fore, metres)
-        if backs_us and who.back_print != "none" and who.upper not in ("coat", "dress"):
+        if backs_us and who.back_print != "none" and who.upper not in UNPRINTED:
             _print(who.back_print, material, left, ~fore, metres, 0.15, 0.42)
         if faces_us and who.bag == "backpack":
             side = np.abs(left)
@@ -63,7 +63,7 @@ def _front(who: Person, material: np.ndarray, left: np.ndarray, fore: np.ndarray
         material[fore & (side + metres * f32(3.6) < f32(0.42))] = b.SKIN if who.upper == "shirt" else b.INNER
     else:
         material[fore & (side + metres * f32(4.0) < f32(0.42))] = b.SKIN
-    if not who.open_front and who.front_logo != "none" and who.upper not in ("coat", "dress"):
+    if not who.open_front and who.front_logo != "none" and who.upper not in UNPRINTED:
         _print(who.front_logo, material, left, fore, metres, 0.14, 0.34)
 
 

@@ -1,9 +1,9 @@
 """Who walks past: identities, their bodies and their limited wardrobe.
 
-Identities come in blocks of four. In a share of the blocks the four look alike: they wear the same clothes in
-the same colours and differ in hair, shoes, bag and logo only, so that clothing colour alone cannot tell them
-apart. Blocks are dealt to training and test in turn, at every size and every seed: nobody trained on at one
-size is tested at another.
+Identities come in blocks of four. In a share of the blocks the four look alike: they wear the same upper and lower
+garments in the same colours, so that clothing colour alone cannot tell them apart. All else is each one's own: height,
+build, gait, skin, hair, hat, tights, shoes, bag and prints. Blocks are dealt to training and test in turn, at every
+size and every seed: nobody trained on at one size is tested at another.
 """
 
 from __future__ import annotations
@@ -121,6 +121,7 @@ HATS = {"none": 16, "cap": 2, "beanie": 1, "sun hat": 1}
 BAGS = {"none": 9, "backpack": 5, "shoulder bag": 4, "handbag": 2, "plastic bag": 1}
 LOGOS = {"none": 10, "disc": 2, "bar": 2, "panel": 2, "letters": 2}
 OPEN_FRONT = ("shirt", "jacket", "coat", "hoodie")
+UNPRINTED = ("coat", "dress")  # no logo or print is drawn on these, nor a logo on an open front
 
 
 ATTRIBUTES = (  # of a person, in the truth table

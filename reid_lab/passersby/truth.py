@@ -22,17 +22,18 @@ def _seed_and_key(image: object) -> tuple[int, Key]:
     marker = path.parent.parent / MARKER
     try:
         made = json.loads(marker.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        version, seed = made["generator"], made["seed"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is not in a Passersby folder ({marker} is missing or damaged): its truth is "
             "images of a folder that passersby.generate has made."
         ) from error
-    if made.get("generator") != VERSION:
+    if version != VERSION:
         raise DataError(
-            f"{path} was made by generator version {made.get('generator')}, this is version {VERSION}: its "
+            f"{path} was made by generator version {version}, this is version {VERSION}: its "
             "truth cannot be drawn again. Generate the data set anew."
         )
-    return made["seed"], Key.parse(path)
+    return seed, Key.parse(path)
 
 
 def mask(image: object) -> np.ndarray:
@@ -63,5 +64,13 @@ def keypoints(image: object) -> pd.DataFrame:
 
 
 def truth(folder: Path | str) -> pd.DataFrame:
-    """The truth table of a Passersby folder, one row per image, indexed by relative path."""
-    return pd.read_csv(Path(folder) / TRUTH, index_col="path", keep_default_na=False)
+    """The truth table of a Passersby folder, one row per image, indexed by relative path.
+
+    Raises:
+        DataError: the folder has none, or a damaged one.
+    """
+    table = Path(folder) / TRUTH
+    try:
+        return pd.read_csv(table, index_col="path", keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
+        raise DataError(f"{table} cannot be read ({error}): give a folder that passersby.generate has made.") from error

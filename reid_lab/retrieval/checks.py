@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,25 +15,48 @@ from reid_lab.errors import DataError, DeviceError, FeatureError
 def features(values: Any, name: str, device: torch.device | None = None) -> Tensor:
     """`values` (N, d), numpy or torch, of any real type, as a float32 tensor on `device` (None: where it is).
 
-    Raises FeatureError if the shape is not (N, d), if N or d is 0, or if a row holds NaN or infinity.
+    Raises FeatureError if they are no real numbers, if the shape is not (N, d), if N or d is 0, or if a row holds NaN,
+    infinity or what float32 cannot hold.
     """
-    tensor = torch.as_tensor(values)
-    if tensor.ndim != 2 or 0 in tensor.shape:
+    given = real_numbers(values, f"{name} features")
+    if given.ndim != 2 or 0 in given.shape:
         raise FeatureError(
-            f"{name} features have shape {tuple(tensor.shape)}, but (images, dimension) is needed, at least "
+            f"{name} features have shape {tuple(given.shape)}, but (images, dimension) is needed, at least "
             f"one of each: check what was extracted."
         )
-    if tensor.is_complex():
-        raise FeatureError(f"{name} features are complex numbers: pass their real part or their absolute value.")
-    tensor = tensor.detach().to(device=device, dtype=torch.float32)
+    tensor = given.to(device=device, dtype=torch.float32)
     if not tensor.sum(1).isfinite().all():  # cheaper than looking at each value; large finite sums may overflow
         bad = ~torch.cat([rows.isfinite().all(1) for rows in tensor.split(4096)])
         if bad.any():
+            if given[bad.to(given.device)].isfinite().all():
+                raise FeatureError(
+                    f"{rows_named(bad, name)} of the features hold numbers beyond float32, in which they are compared: "
+                    f"divide query and gallery features by one number, say their largest."
+                )
             raise FeatureError(
                 f"{rows_named(bad, name)} of the features hold NaN or infinity: the network has probably "
                 f"diverged, so look at its loss or load another checkpoint."
             )
     return tensor
+
+
+def real_numbers(values: Any, name: str) -> Tensor:
+    """`values`, numpy, torch or nested lists, as a tensor of their type, or of float64 where torch lacks it.
+
+    Raises FeatureError for complex numbers, rows of different lengths, and what is no number.
+    """
+    try:
+        if not isinstance(values, Tensor):
+            array = np.asarray(values)
+            known = np.float64 if array.dtype.type is np.longdouble else array.dtype.newbyteorder("=")
+            values = torch.from_numpy(np.ascontiguousarray(array, known))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise FeatureError(
+            f"{name} are not rows of real numbers, all of one length: pass an array of floats."
+        ) from error
+    if values.is_complex():
+        raise FeatureError(f"{name} are complex numbers: pass their real part or their absolute value.")
+    return values.detach()
 
 
 def both_features(query: Any, gallery: Any, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
@@ -57,7 +81,10 @@ def labels(values: Any, name: str, count: int, default: int | None = None) -> np
     """
     if values is None and default is not None:
         return np.full(count, default, dtype=np.int64)
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    try:
+        array = np.asarray(values.tolist() if isinstance(values, Tensor) else values)
+    except ValueError as error:
+        raise DataError(f"{name} is a list of lists of different lengths: pass one label for each image.") from error
     if array.shape != (count,):
         raise DataError(f"{name} has shape {array.shape}, but there are {count} images: pass one label for each.")
     try:
@@ -68,6 +95,13 @@ def labels(values: Any, name: str, count: int, default: int | None = None) -> np
     if not same:
         raise DataError(f"{name} must be whole numbers (found {array.dtype}): number the labels first.")
     return whole
+
+
+def whole_number(name: str, value: Any, low: int) -> int:
+    """`value`, of Python's or numpy's integers. Raises FeatureError unless it is a whole number from `low`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+        raise FeatureError(f"{name} must be a whole number from {low} (found {value!r}).")
+    return int(value)
 
 
 def find_device(device: torch.device | str) -> torch.device:

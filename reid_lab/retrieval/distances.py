@@ -21,10 +21,14 @@ class Measure:
 
     Inside, cosine is minus the similarity and Euclidean is squared: neither `1 -` nor a root, which would
     round different distances to equal ones.
+
+    roots  how often the square root of distances as inside is taken for a histogram: of Euclidean ones, which have no
+           common end, so that one image far out does not leave all others to the first step
     """
 
     name: str
     higher_is_nearer: bool = False
+    roots: int = 0
 
     def shown(self, distances: np.ndarray) -> np.ndarray:
         """Distances as inside, in the units of `name`."""
@@ -32,11 +36,18 @@ class Measure:
             return -distances
         return np.sqrt(distances.clip(0)) if self is EUCLIDEAN else distances
 
+    def scaled(self, distances: Tensor) -> Tensor:
+        """Distances as inside, as a histogram of equal steps takes them; in place."""
+        for _ in range(self.roots):
+            distances.sqrt_()
+        return distances
+
 
 COSINE = Measure("cosine similarity", higher_is_nearer=True)
-EUCLIDEAN = Measure("Euclidean distance")
+EUCLIDEAN = Measure("Euclidean distance", roots=3)
 RERANKED = Measure("re-ranked distance")
 GIVEN = Measure("distance")
+SQUARABLE = 1e-15, 4e18  # between which the lengths of features have squares in float32, also of their sums
 METRICS = {"cosine": COSINE, "euclidean": EUCLIDEAN}
 
 
@@ -53,7 +64,8 @@ def comparable(query: Tensor, gallery: Tensor, metric: str) -> Tensor:
     Cosine: rows of length 1. Euclidean: the gallery's mean becomes the origin, which changes no distance
     and keeps the precision of |a|^2 + |b|^2 - 2ab when all features lie far out.
 
-    Raises FeatureError for an unknown metric or, under cosine, a row of zeros.
+    Raises FeatureError for an unknown metric; under cosine, for a row of zeros; under Euclidean, where the squares of
+    all features leave float32.
     """
     features = query.new_empty(len(query) + len(gallery), query.shape[1])
     parts = (query, features[: len(query)], "query"), (gallery, features[len(query) :], "gallery")
@@ -62,6 +74,13 @@ def comparable(query: Tensor, gallery: Tensor, metric: str) -> Tensor:
             torch.sub(rows, gallery.mean(0), out=out)
         else:
             torch.div(rows, _lengths(rows, name), out=out)
+    if measure(metric) is EUCLIDEAN:
+        farthest = max(-float(features.amin()), float(features.amax()))
+        if farthest != 0 and not SQUARABLE[0] < farthest < SQUARABLE[1] / features.shape[1] ** 0.5:
+            raise FeatureError(
+                f"features lie too {'near to' if farthest < 1 else 'far from'} each other for Euclidean distances, "
+                f'whose squares must fit into float32: multiply all features by one number, or use metric="cosine".'
+            )
     return features
 
 

@@ -21,6 +21,8 @@ from reid_lab.models.network import Network, evaluating
 from reid_lab.progress import bar
 from reid_lab.retrieval import checks
 
+EVERY_MODULES = frozenset(vars(torch.nn.Module()))  # `training` and what torch keeps for itself
+
 
 def extract(
     model: Network,
@@ -38,10 +40,13 @@ def extract(
     flip       mean of the descriptors of each image and of its mirror image
     autocast   bfloat16
     cache      folder, say the run's, in which the descriptors are kept for the next call with the
-               same weights, images and options
+               same network, images and options
 
-    The model's training mode is put back. Raises DataError for no or unreadable images, DeviceError.
+    The model's training mode is put back. Raises DataError for no or unreadable images, DeviceError, FeatureError for
+    a `batch_size` that is no number of images, and CheckpointError where `cache` cannot be written.
     """
+    if batch_size is not None:
+        batch_size = checks.whole_number("batch_size", batch_size, 1)
     if len(records) == 0:
         raise DataError("There are no images to describe: the query or gallery list is empty, so check the data.")
     if device is not None:
@@ -81,11 +86,21 @@ def _describe(model: Network, records: Sequence[Record], batch_size: int | None,
 
 
 def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: bool) -> str:
-    """Of everything that decides the descriptors: weights, images, size, options."""
+    """Of everything that decides the descriptors: modules and their settings, weights, images, size, options."""
     digest = hashlib.sha256(repr((model.input_size, flip, autocast)).encode())
+    for name, module in model.named_modules():
+        settings = [(key, value) for key, value in sorted(vars(module).items()) if _is_setting(key, value)]
+        digest.update(repr((name, type(module), settings)).encode())
     for name, values in model.state_dict().items():
         digest.update(name.encode() + values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     for record in records:
         status = record.path.stat()
         digest.update(repr((str(record.path), status.st_size, status.st_mtime_ns)).encode())
     return digest.hexdigest()[:16]
+
+
+def _is_setting(key: str, value: object) -> bool:
+    """Whether a module's attribute may decide what it computes: a plain value that is not every module's own."""
+    if isinstance(value, tuple):
+        return all(_is_setting(key, part) for part in value)
+    return key not in EVERY_MODULES and isinstance(value, (str, int, float, bool, type(None)))

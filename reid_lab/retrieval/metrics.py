@@ -24,13 +24,13 @@ def score(
 ) -> Result:
     """Scores of all queries.
 
-    rows    slices of the queries, in order, and their distances (b, g) to the gallery
+    rows    slices of the queries, in order, and their distances (b, g) to the gallery, which may be overwritten
     bounds  between which numbers all distances lie
     top     how many of each query's nearest images are kept
 
     Raises NoMatchError if no query has a match.
     """
-    counted = protocol.counted
+    counted, ends = protocol.counted, measure.scaled(torch.tensor(bounds, dtype=torch.float64)).tolist()
     ranks, nearest, scores, genuine, impostor = [], [], [], [], []
     for part, block in rows:
         inner = loops.choose(loops.__name__, block.device, len(protocol.query_pids) * len(counted))
@@ -39,15 +39,16 @@ def score(
         ranks.append(block_ranks)
         nearest.append(block_nearest)
         scores.append(block.gather(1, torch.from_numpy(block_nearest.clip(0)).to(block.device)))
-        same, junk_too = (loops.histogram(block[pairs.on(block.device)][None], *bounds) for pairs in (positives, junk))
+        block = measure.scaled(block)
+        same, junk_too = (loops.histogram(block[pairs.on(block.device)][None], *ends) for pairs in (positives, junk))
         genuine.append(same)
-        impostor.append(inner.histogram(block, *bounds, counted) - same - junk_too)
+        impostor.append(inner.histogram(block, *ends, counted) - same - junk_too)
     most = max(block.shape[1] for block in ranks)
     return _result(
         np.concatenate([np.pad(block, ((0, 0), (0, most - block.shape[1]))) for block in ranks]),
         np.concatenate(nearest),
         measure.shown(torch.cat(scores).cpu().numpy()),
-        _roc(torch.stack(genuine).sum(0), torch.stack(impostor).sum(0), measure, bounds),
+        _roc(torch.stack(genuine).sum(0), torch.stack(impostor).sum(0), measure, ends),
         protocol,
         measure,
     )
@@ -77,10 +78,10 @@ def cumulative_matches(first_ranks: np.ndarray, length: int) -> np.ndarray:
     return np.bincount(first_ranks - 1, minlength=length).cumsum() / len(first_ranks)
 
 
-def _roc(genuine: Tensor, impostor: Tensor, measure: Measure, bounds: tuple[float, float]) -> Roc | None:
+def _roc(genuine: Tensor, impostor: Tensor, measure: Measure, ends: list[float]) -> Roc | None:
     if not (genuine.any() and impostor.any()):
         return None
-    edges = np.linspace(*bounds, loops.BINS + 1)
+    edges = np.linspace(ends[0], ends[1], loops.BINS + 1) ** 2**measure.roots
     rates = [np.concatenate([[0], counts.cpu().cumsum(0) / counts.sum().cpu()]) for counts in (impostor, genuine)]
     return Roc(measure.shown(edges), rates[0], rates[1], measure.name, measure.higher_is_nearer)
 

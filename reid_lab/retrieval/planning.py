@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reid_lab.retrieval.loops import MEMORY
+from reid_lab.retrieval.loops import BYTES_PER_DISTANCE, MEMORY
 
 GIB = 2**30
 
@@ -51,4 +51,6 @@ def plan(
     # An encoding has k1 / 2 to 2 k1 entries, query expansion multiplies them by less than k2; an
     # entry costs some 50 bytes while it is sorted into columns.
     entries = images * (k1 + 1) * (1 + k2) // 2 if rerank else 0
-    return Plan(images * dimension * 4, 3 * memory, entries * 50, 2 * products * dimension)
+    distances = images**2 if rerank else queries * gallery  # few of them fill no block
+    blocks = 3 * min(memory, distances * BYTES_PER_DISTANCE)
+    return Plan(images * dimension * 4, blocks, entries * 50, 2 * products * dimension)

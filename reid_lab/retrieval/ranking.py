@@ -92,9 +92,11 @@ def rank(
     top               how many of each query's nearest images the result keeps
     memory            bytes that one block of queries may take
 
-    Equally near images: the earlier one in the gallery ranks first.
+    Equally near images: the earlier one in the gallery ranks first. Equally near are those whose distances are equal
+    as computed: the product may round even equal features differently in the last bit, by their place in a block.
     Raises FeatureError, DataError, DeviceError, and NoMatchError if no query has a match.
     """
+    expand, top = checks.whole_number("expand", expand, 0), checks.whole_number("top", top, 0)
     query, gallery = checks.both_features(query_features, gallery_features, device)
     protocol = _protocol(len(query), len(gallery), query_pids, gallery_pids, query_camids, gallery_camids)
     with full_precision(gallery):  # whatever the caller trains in
@@ -125,7 +127,7 @@ def rank_distances(
 
     Raises FeatureError if they are not finite or not such a matrix, DataError, NoMatchError.
     """
-    given = torch.as_tensor(given).detach()
+    given, top = checks.real_numbers(given, "distances"), checks.whole_number("top", top, 0)
     if given.ndim != 2 or 0 in given.shape:
         raise FeatureError(f"distances have shape {tuple(given.shape)}, but (queries, gallery) is needed.")
     if given.dtype not in (torch.float32, torch.float64):
@@ -134,6 +136,10 @@ def rank_distances(
     low, high = (float(bound) for bound in given.aminmax())
     if not np.isfinite(high - low):
         bad = torch.cat([~rows.isfinite().all(1) for rows in given.split(256)])
+        if not bad.any():
+            raise FeatureError(
+                f"distances reach from {low:.1e} to {high:.1e}, too far apart: divide all by one number."
+            )
         raise FeatureError(
             f"{checks.rows_named(bad, 'query')} of the distances hold NaN or infinity: compute them anew."
         )

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from numbers import Real
 from types import ModuleType
 from typing import Any
 
@@ -59,9 +60,10 @@ def rerank(
     device   where to compute (None: where the gallery features are)
     memory   bytes that one block of rows may take
 
-    Equally near images: the earlier one (queries before gallery) is the neighbour. Raises FeatureError,
-    DeviceError.
+    Equally near images, as computed (see `rank`): the earlier one (queries before gallery) is the neighbour. Raises
+    FeatureError, DeviceError.
     """
+    check_parameters(k1, k2, lam)
     query, gallery = checks.both_features(query_features, gallery_features, device)
     with full_precision(gallery):  # whatever the caller trains in
         features = comparable(query, gallery, metric)
@@ -201,10 +203,10 @@ def shared_minima(queries: Sparse, columns: Sparse) -> Tensor:
 
 def check_parameters(k1: int, k2: int, lam: float) -> None:
     """Raises FeatureError unless k1 and k2 are whole numbers from 1 and lam lies in 0..1."""
-    if k1 < 1 or k2 < 1 or int(k1) != k1 or int(k2) != k2:
-        raise FeatureError(f"k1 and k2 of re-ranking must be whole numbers from 1 (found {k1} and {k2}).")
-    if not 0 <= lam <= 1:
-        raise FeatureError(f"lambda of re-ranking must lie in 0..1 (found {lam}).")
+    for name, value in (("k1", k1), ("k2", k2)):
+        checks.whole_number(f"{name} of re-ranking", value, 1)
+    if not isinstance(lam, Real) or not 0 <= lam <= 1:
+        raise FeatureError(f"lambda of re-ranking must lie in 0..1 (found {lam!r}).")
 
 
 def _by_work(lengths: Tensor, budget: int) -> list[slice]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from reid_lab.data.records import Record
+from reid_lab.retrieval.checks import whole_number
 from reid_lab.retrieval.roc import Roc
 
 
@@ -76,7 +77,8 @@ class Result:
         return float(np.nanmean(self.inp))
 
     def rank(self, k: int) -> float:
-        """Share of queries with a match among the first k images."""
+        """Share of queries with a match among the first k images. Raises FeatureError unless k is a number from 1."""
+        k = whole_number("k", k, 1)
         return float(self.cmc[min(k, len(self.cmc)) - 1])
 
     def table(self, name: str | None = None) -> pd.DataFrame:

@@ -71,9 +71,9 @@ class Roc:
         return float(self.false_match_rates[after] - share * step)
 
     def at(self, false_match_rate: float) -> OperatingPoint:
-        """The loosest threshold whose false-match rate is not above the one asked for."""
-        place = int(np.searchsorted(self.false_match_rates, false_match_rate, side="right")) - 1
-        if place < 0:
+        """The loosest threshold whose false-match rate is not above the one asked for, 0..1, else a FeatureError."""
+        if not 0 <= false_match_rate <= 1:
             raise FeatureError(f"A false-match rate lies in 0..1 (found {false_match_rate}).")
+        place = int(np.searchsorted(self.false_match_rates, false_match_rate, side="right")) - 1
         rates = self.false_match_rates[place], self.true_match_rates[place]
         return OperatingPoint(float(self.thresholds[place]), *map(float, rates))

@@ -21,8 +21,8 @@ SAMPLE = 1000  # queries on which an approximate index is compared with exact se
 class Found:
     """What a search found.
 
-    indices  (q, k) places in the gallery, nearest first
-    scores   (q, k) in the measure
+    indices  (q, k) places in the gallery, nearest first; -1 where a FAISS index found fewer
+    scores   (q, k) in the measure; NaN there
     recall  1 for exact search; for a FAISS index, measured on a sample of the queries
     """
 
@@ -51,7 +51,8 @@ def search(
     Raises FeatureError, DeviceError.
     """
     query, gallery = checks.both_features(query_features, gallery_features, device)
-    if not 1 <= k <= len(gallery):
+    k = checks.whole_number("k", k, 1)
+    if k > len(gallery):
         raise FeatureError(f"k must lie between 1 and the gallery's {len(gallery)} images (found {k}).")
     with full_precision(gallery):  # whatever the caller trains in
         features = distances.comparable(query, gallery, metric)
@@ -112,4 +113,5 @@ def _with_faiss(
         ) from error
     index.add(gallery)
     scores, places = index.search(query, k)
+    scores[places < 0] = np.nan
     return places, -scores if inner_product else scores

@@ -12,6 +12,7 @@ from reid_lab.data.benchmark import Benchmark
 from reid_lab.errors import FeatureError
 from reid_lab.models.multitask import MultiTask
 from reid_lab.models.network import evaluating
+from reid_lab.retrieval import checks
 from reid_lab.retrieval.features import extract
 from reid_lab.retrieval.protocol import Pairs, Protocol, no_match
 from reid_lab.retrieval.roc import Roc
@@ -35,6 +36,7 @@ def verification(
 
     Raises FeatureError if the model has no such head, NoMatchError, DataError, DeviceError.
     """
+    pairs, seed = checks.whole_number("pairs", pairs, 1), checks.whole_number("seed", seed, 0)
     if not hasattr(model, "verify"):
         raise FeatureError(f"{type(model).__name__} has no verification head: take paper A's, or `evaluate(...).roc`.")
     split = benchmark.query, benchmark.gallery

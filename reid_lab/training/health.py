@@ -12,37 +12,48 @@ import torch
 from reid_lab.errors import TrainingError
 from reid_lab.training.recipes import Recipe
 
-ALIKE = 1e-3  # of the descriptors' length: what is left of the distances after bfloat16 rounded them
+ALIKE = 1e-3  # of the features' length: what is left of the distances after bfloat16 rounded them
 SMALL = 1e-2  # of the triplet's margin
+NO_TERMS = {"loss": "loss", "spread": "features' spread", "length": "features' length"}  # the others are its terms
 
 
 def check_finite(means: Mapping[str, float], epoch: int, where: object) -> None:
-    """Raise TrainingError if a loss term is NaN or infinite; ``epoch`` counts from 1."""
+    """Raise TrainingError if one of an epoch's means is NaN or infinite; ``epoch`` counts from 1.
+
+    ``where`` is the run's folder.
+    """
     bad = [name for name, value in means.items() if not math.isfinite(value)]
     bad = [name for name in bad if name != "loss"] or bad  # the term, rather than the sum it has spoilt
     if bad:
         raise TrainingError(
-            f"The {bad[0]} loss became {means[bad[0]]} in epoch {epoch} of {where}. Usual cures: a lower lr, a longer "
-            "warm-up, precision='float32'. What was trained before is kept in the last checkpoint."
+            f"The {NO_TERMS.get(bad[0], f'{bad[0]} loss')} became {means[bad[0]]} in epoch {epoch} of {where}. Usual "
+            f"cures: a lower lr, a longer warm-up, precision='float32'. {_what_is_left(where)}"
         )
 
 
 def check_spread(means: Mapping[str, float], recipe: Recipe, epoch: int, where: object) -> None:
     """Raise TrainingError if the embedding has collapsed: all distances of an epoch alike.
 
-    ``spread`` is the mean distance between two descriptors of a batch and ``length`` their mean length (see
-    :func:`reid_lab.losses.spread`). A triplet loss of collapsed descriptors stands still at its margin.
+    ``spread`` and ``length`` are root mean squares, of the distance between two features of a batch and of their
+    length (see :class:`reid_lab.losses.Losses` for which features). A triplet loss of collapsed ones stands still at
+    its margin. ``where`` is the run's folder.
     """
     margin = getattr(recipe, "margin", 0.0) if getattr(recipe, "triplet_scales", 0) else 0.0
     if means["spread"] >= max(ALIKE * means["length"], SMALL * margin):
         return
     stuck = f"; the triplet loss stands at {means['triplet']:.3f}, its margin {margin}" if "triplet" in means else ""
     raise TrainingError(
-        f"The embedding collapsed in epoch {epoch} of {where}: two descriptors of a batch differ by "
-        f"{means['spread']:.1g} on average, at a length of {means['length']:.1g}{stuck}. Usual cures: a lower lr, a "
-        "longer warm-up, more identities in a batch, less weight decay. What was trained before is kept in the last "
-        "checkpoint."
+        f"The embedding collapsed in epoch {epoch} of {where}: two features of a batch lie {means['spread']:.1g} "
+        f"apart (root mean square), at a length of {means['length']:.1g}{stuck}. Usual cures: a lower lr, a longer "
+        f"warm-up, more identities in a batch, less weight decay. {_what_is_left(where)}"
     )
+
+
+def _what_is_left(where: object) -> str:
+    """What becomes of the steps that were trained before."""
+    kept = Path(f"{where}", "checkpoint.safetensors").is_file()
+    told = "; this one's last checkpoint is kept" if kept else ""
+    return f"A changed recipe is another run, which starts afresh{told}."
 
 
 @contextlib.contextmanager
@@ -54,5 +65,5 @@ def memory_told(recipe: Recipe, folder: Path) -> Iterator[None]:
         raise TrainingError(
             f"The GPU's memory is too small for {folder.name}: batches of {recipe.batch} images of "
             f"{recipe.crop[0]} x {recipe.crop[1]} through {recipe.backbone}. Stop other programs on the GPU, take a "
-            "smaller batch in the recipe, or share it among several GPUs. Checkpoints are kept."
+            f"smaller batch in the recipe, or share it among several GPUs. {_what_is_left(folder)}"
         ) from error

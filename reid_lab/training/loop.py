@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import operator
 import time
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,10 @@ def fit(
         benchmark: from :mod:`reid_lab.data`; it is checked before any work.
         seed: of the weights, the samplers, the augmentation and dropout.
         device: "cpu", "cuda", ...; default the GPU where there is one.
-        runs: folder that holds the runs' folders; default ``runs`` in the checkout.
-        deterministic: on a GPU, use slower algorithms that give the same bits each time (a CPU always does).
+        runs: folder that holds the runs' folders, ``~`` being the home folder; default: see ``home.runs_folder``.
+        deterministic: the same bits each time on the same machine, on a CPU with the same number of threads (see
+            ``environment.json``). A GPU uses slower algorithms for it; a CPU keeps torch's number of threads, where it
+            otherwise takes the faster of that and 1, which a busy machine may decide differently each time.
         compile: use torch.compile: a minute or more of warm-up, then faster steps on a GPU, and other bits.
         tensorboard: also write the history for TensorBoard, to the run's folder.
         checkpoint_seconds: between two checkpoints, which is what a kill may cost.
@@ -63,11 +65,12 @@ def fit(
     Raises:
         DataError, RecipeError, DeviceError: what was asked for cannot be trained.
         CheckpointError: the run's folder is damaged or cannot be written; the last good checkpoint stays.
+        WeightsError: the recipe's ImageNet weights could not be had, or a checkpoint's belong to another network.
         TrainingError: a loss is no longer finite, the embedding has collapsed, or the GPU's memory is too small.
     """
-    seed = operator.index(seed)
-    if not 0 <= seed < 2**63:
-        raise RecipeError(f"The seed of training is {seed}; it must be a whole number from 0 to 2**63 - 1.")
+    if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+        raise RecipeError(f"The seed of training is {seed!r}; it must be a whole number from 0 to 2**63 - 1.")
+    seed = int(seed)
     if tensorboard:
         tensorboard_writer()  # now, rather than after an epoch
     team = assemble(device)
@@ -206,12 +209,15 @@ class _Training:
         return [data.image_store(split, self.recipe.crop, self.device) for split in splits]
 
     def _warm_up(self, store: data.ImageStore, compile: bool) -> float:
-        """Before the first step: take the faster number of threads on a CPU, or compile. Returns the seconds."""
+        """Before the first step: choose the number of threads on a CPU, and compile where asked. Returns the seconds.
+
+        The faster number is found by timing, so where the same bits are wanted each time it is torch's.
+        """
         began = time.perf_counter()
         indices = torch.from_numpy(self.sampler.epoch(0)[0])[self.engine.places]
         pids, images = self.labels[indices.to(self.device)], self.engine.prepare(store.batch(indices), 0)
         if self.device.type == "cpu":  # a resumed run keeps its own number, so that its bits stay the same
-            if self.threads is None and self.team.size == 1:
+            if self.threads is None and self.team.size == 1 and not torch.are_deterministic_algorithms_enabled():
                 self.threads = self.engine.fastest_threads(images, pids)
             self.threads = self.threads or torch.get_num_threads()
             torch.set_num_threads(self.threads)

@@ -59,19 +59,23 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 @contextlib.contextmanager
 def reproducible(seed: int, device: torch.device, deterministic: bool) -> Iterator[None]:
-    """Seed torch inside, and leave the caller's generators, settings and number of threads as they were."""
+    """Seed torch inside, and leave the caller's generators, settings and number of threads as they were.
+
+    But ``deterministic`` leaves the environment variable CUBLAS_WORKSPACE_CONFIG set: cuBLAS reads it only once.
+    """
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
     tried = torch.backends.cudnn.benchmark
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first use
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(deterministic or before)
+        torch.use_deterministic_algorithms(deterministic or before, warn_only=only_warned and not deterministic)
         torch.backends.cudnn.benchmark = not deterministic  # try each convolution's algorithms, keep the fastest
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before)
+            torch.use_deterministic_algorithms(before, warn_only=only_warned)
             torch.backends.cudnn.benchmark = tried
             torch.set_num_threads(threads)
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import math
 import os
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
 
 from reid_lab import models
 from reid_lab.errors import RecipeError
@@ -55,7 +57,7 @@ class Recipe:
     momentum: float = 0.9  # silent in both papers
     weight_decay: float
     backbone_lr: float = 1.0  # factor on lr for the backbone
-    # schedule, in epochs of (training images / batch) steps
+    # schedule, in epochs of (training images / batch) steps, in paper A (training images / pairs): each an anchor once
     epochs: int
     warmup: str  # "constant": lr x warmup_factor; "linear": from there up to lr; "none"
     warmup_epochs: int
@@ -68,10 +70,8 @@ class Recipe:
     evaluate_every: int = 0  # epochs between evaluations in that precision; 0: only at the end, in float32
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # JSON has lists only
-            value = getattr(self, field.name)
-            if isinstance(value, list):
-                object.__setattr__(self, field.name, tuple(value))
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _plain(getattr(self, field.name)))
         self._check()
 
     def _check(self) -> None:
@@ -279,7 +279,7 @@ def from_json(text: str) -> Recipe:
     except (ValueError, TypeError) as error:
         raise RecipeError(f"This is not a recipe: {error}. A recipe is the JSON text that to_json() writes.") from error
     method = fields.pop("method", None)
-    if method not in _CLASSES:
+    if method not in list(_CLASSES):  # of a list, say, there is no hash
         raise RecipeError(f"The recipe's method is {method!r}; it must be one of {', '.join(map(repr, _CLASSES))}.")
     _known(_CLASSES[method], fields)
     try:
@@ -312,12 +312,20 @@ def _a_size(size: str) -> str:
     return size
 
 
+def _plain(value: Any) -> Any:
+    """A value of NumPy's, a sweep's say, as Python's own, and a list, JSON's only sequence, as a tuple."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return plain and -sys.float_info.max <= value <= sys.float_info.max  # NaN is not, nor 400 digits
 
 
 def _pair(value: Any) -> bool:

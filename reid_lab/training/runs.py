@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,12 @@ def run_folder(recipe: Recipe, benchmark: Benchmark, seed: int, runs: Path | str
     """The folder of this recipe on this data with this seed, under ``runs`` (default: see ``home.runs_folder``)."""
     key = f"{FORMAT}\n{recipe.to_json()}\n{benchmark.digest}\n{seed}"
     name = f"{recipe.method}-{recipe.size}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
-    return Path(runs if runs is not None else runs_folder()) / name
+    return runs_root(runs) / name
+
+
+def runs_root(runs: Path | str | None) -> Path:
+    """The folder of all runs (default: see ``home.runs_folder``), ``~`` being the home folder."""
+    return Path(runs if runs is not None else runs_folder()).expanduser()
 
 
 def finished(folder: Path) -> bool:
@@ -65,13 +71,14 @@ def finished(folder: Path) -> bool:
 
 
 def load(folder: Path | str) -> Run:
-    """Load a finished run.
+    """Load a finished run from its folder (``~`` is the home folder).
 
     Raises:
-        CheckpointError: not a run's folder, not finished, damaged, or its recipe was changed after the training.
+        CheckpointError: not a run's folder, not finished, damaged, may not be read, or its recipe was changed after
+            the training.
         WeightsError: the weights belong to another architecture.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if not (folder / "recipe.json").is_file():
         raise CheckpointError(f"{folder} is not a run's folder: it has no recipe.json. Give a folder made by training.")
     if not finished(folder):
@@ -94,14 +101,16 @@ def load(folder: Path | str) -> Run:
         recipe,
         model.eval(),
         read_history(folder),
-        read_json(folder / "result.json"),
-        read_json(folder / "environment.json"),
+        read_json(folder / "result.json", ["rank-1", "mAP"]),
+        read_json(folder / "environment.json", ["seed"]),
     )
 
 
 def _read_recipe(path: Path) -> Recipe:
     try:
         return from_json(path.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise checkpoint.unreadable(path) from error
     except (OSError, UnicodeDecodeError, RecipeError) as error:
         raise CheckpointError(
             f"{path} is damaged or was changed: {error} Put the original back, or delete the run's folder and train "
@@ -124,15 +133,21 @@ def read_history(folder: Path) -> pd.DataFrame:
         raise _damaged(path, error) from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file of a run, an object. Raises CheckpointError where it is missing or damaged."""
+def read_json(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
+    """A JSON file of a run, an object. Raises CheckpointError where it, or a ``needed`` name, is missing or damaged."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        told = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(path, error) from error
+    lacking = [name for name in needed if name not in told]
+    if lacking:
+        raise _damaged(path, f"it lacks {', '.join(lacking)}")
+    return told
 
 
-def _damaged(path: Path, error: Exception) -> CheckpointError:
+def _damaged(path: Path, error: object) -> CheckpointError:
+    if isinstance(error, PermissionError):
+        return checkpoint.unreadable(path)
     return CheckpointError(f"{path} is missing or damaged ({error}). Delete the run's folder and train again.")
 
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 
+from reid_lab.errors import RecipeError
 from reid_lab.training.recipes import Recipe
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
     """The learning rate after ``progress`` epochs (a fraction counts the steps within an epoch).
 
-    "steps" and the constant warm-up change between epochs only, as both papers describe; the linear warm-up and the
-    cosine change at every step.
+    "steps" and the constant warm-up, which is paper A's, change between epochs only; the linear warm-up and the cosine
+    change at every step.
 
-    Paper A, III.B and III.C: x 0.1 for five epochs, then x 0.1 every 40. Paper B, 4.2: up to 0.03, then two drops.
+    Paper A, III.B and III.C: x 0.1 for five epochs, then x 0.1 every 40. Paper B, 4.2, which contradicts itself: our
+    reading is a linear rise to 0.03, then two drops (see ``papers.settings("B")``).
+
+    Raises:
+        RecipeError: ``progress`` is below 0, or no number.
     """
+    if not progress >= 0:
+        raise RecipeError(f"The progress is {progress} epochs, but training begins at 0: ask for 0 or more.")
     return recipe.lr * _warmup(recipe, progress) * _decay(recipe, progress)
 
 

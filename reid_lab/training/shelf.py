@@ -20,9 +20,10 @@ import pandas as pd
 import safetensors
 
 from reid_lab.errors import CheckpointError, RecipeError, ReidLabError
-from reid_lab.home import lock, runs_folder
+from reid_lab.home import lock
+from reid_lab.training import checkpoint
 from reid_lab.training.recipes import Recipe, from_json
-from reid_lab.training.runs import METRICS, finished, read_history, read_json
+from reid_lab.training.runs import METRICS, finished, read_history, read_json, runs_root
 
 COLUMNS = ("method", "size", "data", "seed", "state", "rank-1", "mAP", "minutes", "device", "date")
 FILES = (
@@ -40,8 +41,9 @@ LONG = 12  # characters of a digest that a table shows
 def shelf(runs: Path | str | None = None) -> pd.DataFrame:
     """Every run below ``runs`` (default: see ``home.runs_folder``), one row each, by name.
 
-    Columns: COLUMNS. ``state`` is "finished", "epoch 3 of 18", or "damaged: " and the files that are missing or
-    cannot be read; ``rank-1`` and ``mAP`` are in percent, ``minutes`` of training. What a run does not tell is NA.
+    Columns: COLUMNS. ``state`` is "finished", "finished, its history lost", "epoch 3 of 18", "damaged: " and the files
+    that are missing or make no sense, or "unreadable: " and those that this user may not read; ``rank-1`` and ``mAP``
+    are in percent, ``minutes`` of training. What a run does not tell is NA.
     """
     folders = _folders(runs)
     index = pd.Index([folder.name for folder in folders], name="name")
@@ -54,8 +56,10 @@ def shelf(runs: Path | str | None = None) -> pd.DataFrame:
 def find(name: str, runs: Path | str | None = None) -> Path:
     """The folder of the run called ``name``: a unique beginning of its folder's name, or a path (it has a separator).
 
+    A path is only made absolute: whether a run is there is for whoever opens it to say.
+
     Raises:
-        CheckpointError: no run, or more than one, is called so.
+        CheckpointError: no run, or more than one, has a name that begins so.
     """
     path = Path(name).expanduser()
     if path.name != name:
@@ -64,7 +68,7 @@ def find(name: str, runs: Path | str | None = None) -> Path:
     found = [folder for folder in folders if folder.name == name] or [f for f in folders if f.name.startswith(name)]
     if len(found) == 1:
         return found[0]
-    where = Path(runs if runs is not None else runs_folder())
+    where = runs_root(runs)
     if not found:
         raise CheckpointError(
             f"There is no run {name!r} in {where}: `python -m reid_lab runs` shows those that are there; "
@@ -81,7 +85,7 @@ def compare(folders: Iterable[Path | str]) -> pd.DataFrame:
     whole, its metrics in percent. A field that a run does not have is the empty string.
 
     Raises:
-        CheckpointError: fewer than two runs, or one of them is damaged.
+        CheckpointError: fewer than two runs, or one of them is not there, damaged or may not be read.
     """
     paths = list(dict.fromkeys(Path(folder) for folder in folders))
     if len(paths) < 2:
@@ -133,7 +137,7 @@ def delete(folder: Path | str) -> None:
 
 def _folders(runs: Path | str | None) -> list[Path]:
     """What looks like a run, even a damaged one, by name."""
-    root = Path(runs if runs is not None else runs_folder())
+    root = runs_root(runs)
     if not root.is_dir():
         return []
     folders = (path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -142,13 +146,17 @@ def _folders(runs: Path | str | None) -> list[Path]:
 
 def _row(folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    damaged = []
+    damaged: list[str] = []
+    unreadable: list[str] = []
     for name, read in _READERS.items():
         try:
             row |= read(folder)
-        except (ReidLabError, safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError):
-            damaged.append(name)
-    if damaged:
+        except (ReidLabError, safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+            denied = isinstance(error, PermissionError) or isinstance(error.__cause__, PermissionError)
+            (unreadable if denied else damaged).append(name)
+    if unreadable:
+        row["state"] = "unreadable: " + ", ".join(unreadable)
+    elif damaged:
         row["state"] = "damaged: " + ", ".join(damaged)
     return row
 
@@ -179,14 +187,14 @@ def _of_checkpoint(folder: Path) -> dict[str, Any]:
     path = folder / "checkpoint.safetensors"
     if finished(folder) or not path.is_file():
         return {}
-    with safetensors.safe_open(path, framework="pt") as file:
+    with checkpoint.opened(path) as file:
         about = json.loads(file.metadata()["about"])
     return {"minutes": float(about["minutes"])}
 
 
 def _of_weights(folder: Path) -> dict[str, Any]:
     if finished(folder):
-        with safetensors.safe_open(folder / "weights.safetensors", framework="pt"):
+        with checkpoint.opened(folder / "weights.safetensors"):
             pass
     return {}
 
@@ -212,6 +220,8 @@ def _recipe(folder: Path) -> Recipe:
     path = folder / "recipe.json"
     try:
         return from_json(path.read_text(encoding="utf-8"))
+    except PermissionError as error:
+        raise checkpoint.unreadable(path) from error
     except (OSError, UnicodeDecodeError, RecipeError) as error:
         raise CheckpointError(f"{path} is missing or damaged ({error}). Give the folder of a whole run.") from error
 
@@ -222,7 +232,11 @@ _PARTS = ("recipe", "run", "data", "environment", "result")
 
 def _facts(folder: Path) -> dict[Field, Any]:
     """Everything that a run tells about itself, by (part, field)."""
+    if not folder.is_dir():
+        raise CheckpointError(f"There is no run in {folder}: `python -m reid_lab runs` shows those that are there.")
     row = _row(folder)
+    if row["state"].startswith("unreadable"):
+        raise CheckpointError(f"The run in {folder} is {row['state']}. Ask its owner for the right to read it.")
     if row["state"].startswith("damaged"):
         raise CheckpointError(f"The run in {folder} is {row['state']}. Delete it and train it again.")
     recipe, told = _recipe(folder), read_json(folder / "environment.json")
@@ -230,7 +244,7 @@ def _facts(folder: Path) -> dict[Field, Any]:
     facts |= {("recipe", name): value for name, value in dataclasses.asdict(recipe).items()}
     facts |= {("run", "seed"): told.pop("seed", ""), ("data", "name"): told.pop("data", "")}
     facts |= {("data", "digest"): str(told.pop("data_digest", ""))[:LONG]}
-    told.pop("data_root", None)  # the digest says whether the images are the same, wherever they lie
+    told.pop("data_root", None)  # the digest (of names, labels and file sizes) is the same wherever the images lie
     facts |= {("environment", name): value for name, value in told.items()}
     facts |= {("result", name): row[name] for name in ("state", *METRICS, "minutes") if name in row}
     return facts

@@ -1,8 +1,9 @@
 """The values of both papers' recipes at four sizes.
 
 ``paper`` holds the papers' numbers to the letter. ``full`` keeps the papers' networks, starts them from random
-weights and shortens the schedule for one GPU. ``classroom`` and ``smoke`` use slim members of the same families on a
-CPU, and openly leave the papers' optimiser and lengths behind.
+weights and shortens the schedule for one GPU; so paper A's backbone learns at the whole rate (``backbone_lr`` 1.0
+instead of 0.1), and paper B's batch is 16 x 8 images instead of 8 x 4, at the same ``lr``. ``classroom`` and ``smoke``
+use slim members of the same families on a CPU, and openly leave the papers' optimiser and lengths behind.
 """
 
 from __future__ import annotations

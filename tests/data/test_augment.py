@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from reid_lab.data import Augment, RandomErasing, normalise
 from reid_lab.data.augment import generator, to_unit
-from reid_lab.errors import RecipeError
+from reid_lab.errors import DataError, RecipeError
 
 SIZE = (128, 64)
 
@@ -97,6 +97,7 @@ def test_the_mean_fill_is_zero_after_normalisation():
     [
         {"probability": 1.5}, {"probability": float("nan")}, {"area": (0.5, 0.2)}, {"area": (0.1, 2)},
         {"aspect": (0, 1)}, {"aspect": (3, 1)}, {"attempts": 0}, {"fill": "black"},
+        {"attempts": 1.5}, {"aspect": (0.3, float("inf"))}, {"area": (1, 1)}, {"area": (0, 0)},
     ],
 )  # fmt: skip
 def test_impossible_erasing_is_refused(wrong):
@@ -114,6 +115,12 @@ def test_normalise_is_torchvisions():
     unit = to_unit(images)
     assert torch.allclose(normalise(unit), expected, atol=1e-6)
     assert torch.equal(unit, to_unit(images))  # the caller's floats are left alone
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int16, torch.bool])
+def test_images_of_another_type_are_refused(dtype):
+    with pytest.raises(DataError, match=f"are {dtype}: convert them to uint8"):
+        normalise(noise().to(dtype))
 
 
 def test_nothing_asked_for_is_normalisation_alone():
@@ -165,9 +172,14 @@ def test_the_images_given_are_left_alone():
 def test_a_crop_larger_than_the_image_and_impossible_values_are_refused():
     with pytest.raises(RecipeError, match="100 x 50 with padding 2 are smaller than the crop 128 x 64"):
         Augment(SIZE, pad=2)(noise(2, (100, 50)), seed=0)
-    for wrong in ({"pad": -1}, {"flip": 2}):
+    for wrong in ({"pad": -1}, {"pad": 1.5}, {"flip": 2}, {"size": (0, 0)}, {"size": (64.0, 32)}, {"size": 64}):
         with pytest.raises(RecipeError):
-            Augment(SIZE, **wrong)
+            Augment(**{"size": SIZE} | wrong)
+
+
+def test_an_empty_batch_stays_empty():
+    augment = Augment(SIZE, pad=4, erasing=RandomErasing(1.0))
+    assert augment(noise(0), seed=0).shape == (0, 3, *SIZE)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,6 +79,44 @@ def test_cameras_can_be_told_as_a_pattern_a_function_or_one_number(people):
         data.folder(people, cameras=r"view(\d)")
 
 
+@pytest.mark.parametrize(
+    ("cameras", "says"),
+    [
+        (r"cam\d", "has no group: put the number in brackets"),
+        (r"cam(", "is no regular expression"),
+        (r"(cam)", "finds 'cam' in .*anna.*, which is no number"),
+        (r"cam(x)?", "finds None in"),
+        (lambda path: None, "was told as None: give its number"),
+        ([1], r"was told as \[1\]"),
+    ],
+)
+def test_cameras_that_give_no_number_are_refused(people, cameras, says):
+    with pytest.raises(DataError, match=says):
+        data.folder(people, cameras=cameras)
+
+
+def test_a_camera_may_be_a_number_of_numpy(people):
+    assert {r.camid for r in data.folder(people, cameras=np.int64(3)).train} == {3}
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5])
+def test_an_impossible_seed_of_the_division_is_refused(people, seed):
+    with pytest.raises(DataError, match="give a whole number from 0 up"):
+        data.folder(people, seed=seed)
+
+
+def test_hidden_folders_and_folders_named_like_images_are_passed_over(people, image):
+    before = data.folder(people).digest
+    image(people / "bert" / ".ipynb_checkpoints" / "cam1_0-checkpoint.jpg")
+    (people / "bert" / "x.jpg").mkdir()
+    assert data.folder(people).digest == before
+
+
+def test_a_link_that_leads_nowhere_is_not_passed_over(people):
+    (people / "bert" / "cam1" / "lost.jpg").symlink_to("nowhere.jpg")
+    assert any("lost.jpg" in finding.sentence for finding in data.folder(people).findings() if finding.level == "error")
+
+
 def test_a_folder_without_identities_is_refused(tmp_path, image):
     image(tmp_path / "anna.jpg")
     with pytest.raises(DataError, match="no images in sub-folders"):
@@ -130,8 +169,32 @@ def test_names_as_pids_are_numbered_and_the_camera_column_may_be_absent(tmp_path
 
 
 @pytest.mark.parametrize(
+    ("written", "pids"),
+    [
+        (["2.0", "1.00", "-1.0", "0.0"], [2, 1, -1, 0]),
+        (["7", "junk", "distractors", "0002"], [7, -1, 0, 2]),
+        (["zoe", "-1", "0000", "anna"], [2, -1, 0, 1]),
+        (["zoe", "junk", "distractors", "7.0"], [2, -1, 0, 1]),
+    ],
+)
+def test_numbers_of_pandas_are_kept_and_junk_and_distractors_are_nobody(tmp_path, written, pids):
+    rows = "".join(f"{i}.jpg,{pid},3.0,gallery\n" for i, pid in enumerate(written))
+    bench = data.csv(write(tmp_path, f"path,pid,camid,split\n{rows}"))
+    assert [(r.pid, r.camid) for r in bench.gallery] == [(pid, 3) for pid in pids]
+
+
+def test_blank_lines_are_passed_over_but_counted(tmp_path):
+    text = "\n\npath,pid,split\n\n \na,1,train\n\n"
+    assert [r.pid for r in data.csv(write(tmp_path, text)).train] == [1]
+    with pytest.raises(DataError, match="first: line 8, 'test'"):
+        data.csv(write(tmp_path, text + "b,1,test\n"))
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("path,pid,PID,split\na,1,1,train\n", "has the column pid more than once: keep one"),
+        ("path,pid,split\na,1,train\nb,-2,train\n", r"bad pid \(first: line 3, '-2'\): write -1 for junk"),
         ("file,pid,split\na,1,train\n", "has no column path but file, pid, split"),
         ("path,pid,split\na,1,train\nb,1,test\n", r"bad split \(first: line 3, 'test'\)"),
         ("path,pid,split\na,,train\n", r"bad pid \(first: line 2, ''\)"),

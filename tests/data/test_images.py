@@ -1,4 +1,5 @@
 import gc
+import os
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from PIL import Image
 
 from reid_lab.data import ImageStore, Record, image_store
 from reid_lab.data import images as module
-from reid_lab.errors import DataError
+from reid_lab.errors import DataError, DeviceError
 
 
 @pytest.fixture
@@ -34,6 +35,40 @@ def test_a_batch_is_uint8_in_the_order_asked_for(records):
     assert store.batch([3]).any()  # a batch is a copy
 
 
+@pytest.mark.parametrize(
+    ("indices", "says"),
+    [
+        (np.arange(150) < 3, r"not by torch\.bool: give whole numbers"),
+        ([True, False], r"not by torch\.bool"),
+        ([0.9, 1.9], r"not by torch\.float32"),
+        ([0, 150], "no image 150 in a store of 150: give indices from 0 to 149"),
+        (torch.tensor([3, -1]), "no image -1"),
+    ],
+)
+def test_indices_that_are_none_are_refused(records, indices, says):
+    store = ImageStore(records, (16, 8))
+    with pytest.raises(DataError, match=says):
+        store.batch(indices)
+    assert store.batch([]).shape == (0, 3, 16, 8)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (128.0, 64.5), (-64, 32), ("a", 5), 64, (1, 2, 3)])
+def test_an_impossible_size_is_not_blamed_on_the_file(records, size):
+    for read in (
+        lambda: module.decode(records[0].path, size),
+        *(lambda make=make: make(records, size) for make in (ImageStore, image_store)),
+    ):
+        with pytest.raises(DataError, match="Images cannot have the size"):
+            read()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(records, device):
+    for make in (ImageStore, image_store):
+        with pytest.raises(DeviceError, match=f'"{device}" is not available'):
+            make(records, (16, 8), device)
+
+
 def test_beyond_the_limit_images_lie_in_a_file_that_vanishes(records, tmp_path, monkeypatch):
     monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "home"))
     mapped = ImageStore(records, (16, 8), memory_limit=1000)
@@ -50,8 +85,8 @@ def test_a_full_disk_is_told_with_the_space_that_is_needed(records, tmp_path, mo
 
     monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(module.os, "posix_fallocate", full, raising=False)
-    with pytest.raises(DataError, match="No space left on device.*REID_LAB_HOME"):
-        ImageStore(records, (16, 8), memory_limit=1000)
+    with pytest.raises(DataError, match=r"need 1\.3 GB.*No space left on device.*REID_LAB_HOME"):
+        module._memory_mapped((12_936, 3, 256, 128))
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "RGBA", "LA", "I;16", "YCbCr"])
@@ -122,6 +157,13 @@ def test_a_store_is_shared_while_somebody_holds_it(records):
     gc.collect()
     with pytest.raises(DataError):
         image_store(records, (16, 8))
+
+
+def test_a_file_that_is_written_anew_is_decoded_anew(tmp_path, image):
+    record = Record(image(tmp_path / "x.bmp", seed=1), 1, 1)
+    store = image_store([record], (8, 4))
+    os.utime(image(record.path, seed=2), ns=(0, 0))  # the same size, another time
+    assert not torch.equal(image_store([record], (8, 4)).batch([0]), store.batch([0]))
 
 
 def test_moving_gives_a_second_store_and_leaves_the_first(records):

@@ -84,13 +84,22 @@ def test_names_that_do_not_parse_are_counted_and_named(market, image):
         data.market1501(root)
 
 
+DUKE_NAMES = {
+    "bounding_box_train": ["0001_c2_f0046182.jpg", "0001_c3_f0046302.jpg"],
+    "query": ["0005_c2_f0046985.jpg"],
+    "bounding_box_test": ["0005_c6_f0046985.jpg", "7140_c8_f0046985.jpg"],
+}
+
+
+def test_market_and_duke_are_not_taken_for_each_other(market, tmp_path):
+    with pytest.raises(DataError, match="holds DukeMTMC-reID.*read it with dukemtmc_reid"):
+        data.market1501(market(DUKE_NAMES, tmp_path / "duke"))
+    with pytest.raises(DataError, match="is not DukeMTMC-reID.*read it with market1501"):
+        data.dukemtmc_reid(market(root=tmp_path / "market"))
+
+
 def test_duke_is_recognised_by_its_names(market):
-    names = {
-        "bounding_box_train": ["0001_c2_f0046182.jpg", "0001_c3_f0046302.jpg"],
-        "query": ["0005_c2_f0046985.jpg"],
-        "bounding_box_test": ["0005_c6_f0046985.jpg", "7140_c8_f0046985.jpg"],
-    }
-    kind, bench = data.recognise(market(names))
+    kind, bench = data.recognise(market(DUKE_NAMES))
     assert kind == "dukemtmc_reid" and bench.name == "DukeMTMC-reID"
     assert pids_and_cameras(bench.gallery) == [(5, 6), (7140, 8)]
 

@@ -44,7 +44,7 @@ def test_plain_images_are_described_as_retrieval_describes_them(smoke):
 
     torch.manual_seed(0)
     model = recipes.residual_pooling("smoke").build(18)  # smaller images than Passersby's: they are resized
-    table = backgrounds.background_shortcut(model, smoke, identities=None, donors=6)
+    table = backgrounds.background_shortcut(model, smoke, identities=None, donors=40)
     result = retrieval.evaluate(model, smoke)
     assert table.loc["plain", ["mAP", "rank-1"]].tolist() == pytest.approx([100 * result.mAP, 100 * result.rank(1)])
     part = smoke.query[:8]
@@ -62,6 +62,20 @@ def test_a_sample_keeps_people_whole_and_a_share_of_the_nobodies(smoke):
     assert 0 < nobodies < sum(record.pid <= 0 for record in smoke.gallery)
     assert backgrounds._sample(smoke, 5, seed=0).gallery == small.gallery
     assert {record.pid for record in backgrounds._sample(smoke, 5, seed=1).query} != pids
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"donors": 1}, "None of the 1 donors is of camera .*: give more than donors=1"),
+        ({"donors": -1}, "None of the 0 donors is of camera"),
+        ({"identities": 0}, "none would be left with identities=0"),
+        ({"identities": -1}, "none would be left with identities=-1"),
+    ],
+)
+def test_a_camera_without_a_donor_and_nobody_at_all_are_refused(smoke, given, said):
+    with pytest.raises(DataError, match=said):
+        backgrounds.background_shortcut(Corner(), smoke, **given)
 
 
 def test_backgrounds_are_drawn_among_those_allowed():
@@ -119,7 +133,8 @@ def test_colours_are_worth_more_where_images_of_the_own_camera_count(smoke):
 def test_backgrounds_need_masks_and_only_passersby_has_them(tmp_path, smoke):
     Image.new("RGB", (64, 128)).save(tmp_path / "0001_c1s1_000001_00.png")
     record = Record(tmp_path / "0001_c1s1_000001_00.png", 1, 1)
-    strange = data.Benchmark("strange", [record], [record], [replace(record, camid=2)])
+    other = replace(record, camid=2)
+    strange = data.Benchmark("strange", [record, other], [record], [other])
     with pytest.raises(DataError, match="not in a Passersby folder"):
         backgrounds.background_shortcut(Corner(), strange)
     assert passersby.MARKER == "passersby.json"

@@ -67,7 +67,13 @@ def test_people_with_many_queries_count_by_their_queries():
     values, pids = np.array([0.0] * 900 + [1.0] * 100), np.arange(1000) // 9
     low, high = conditions.interval(values, pids)
     assert low < 0.1 < high and high - low < 0.2
-    assert conditions.interval(np.ones(12), np.array([1] * 9 + [2, 2, 3])) == pytest.approx((1.0, 1.0))
+    assert conditions.interval(np.ones(21), np.array([0] * 10 + [*range(11)])) == pytest.approx((1.0, 1.0))
+
+
+@pytest.mark.parametrize("people_in_it", [0, 1, 9])
+def test_of_few_people_there_is_no_interval(people_in_it):
+    values, pids = np.arange(4.0 * people_in_it), np.arange(people_in_it).repeat(4)
+    assert np.isnan(conditions.interval(values, pids)).all()
 
 
 def test_intervals_follow_from_their_seed():
@@ -85,7 +91,7 @@ def test_bins_of_occlusion_hold_the_queries_that_are_that_much_hidden(smoke, res
         assert row["queries"] == inside.sum() > 0, name
         assert row["mAP"] == pytest.approx(100 * result.ap[inside].mean())
         assert row["rank-1"] == pytest.approx(100 * result.matches.correct[inside, 0].mean())
-        assert row["mAP low"] <= row["mAP"] <= row["mAP high"]
+        assert (row["mAP low"] <= row["mAP"] <= row["mAP high"]) == (row["identities"] >= 10)
     assert table["queries"].sum() == len(smoke.query)
 
 
@@ -93,6 +99,25 @@ def test_a_column_without_bins_is_taken_value_by_value(smoke, result):
     table = conditions.by(result, smoke, "camid")
     cameras = np.array([record.camid for record in smoke.query])
     assert table["queries"].to_dict() == {camera: (cameras == camera).sum() for camera in np.unique(cameras)}
+
+
+@pytest.mark.parametrize(
+    ("column", "upper", "said"),
+    [
+        ("colour", None, "no column 'colour' .* choose one of .*upper_colour"),
+        ("height", {"small": 1.6}, r"goes up to 1\.\d+, above all edges"),
+        ("height", {"tall": 2.0, "small": 1.6}, "ascending order"),
+        ("bag", {"small": 1.6}, "'bag' does not consist of numbers"),
+    ],
+)
+def test_bins_that_would_lose_queries_are_refused(smoke, result, column, upper, said):
+    with pytest.raises(DataError, match=said):
+        conditions.by(result, smoke, column, upper)
+
+
+def test_a_bin_tells_how_many_people_its_queries_are_of(smoke, result):
+    table = conditions.by(result, smoke, "look_alike")
+    assert table["identities"].sum() == len({record.pid for record in smoke.query})
 
 
 def test_look_alikes_are_those_the_generator_dressed_alike(smoke, result):
@@ -169,6 +194,11 @@ def test_one_cameras_gallery_is_ranked_as_if_it_were_the_whole_gallery(smoke, fe
         assert table[camera].to_numpy() == pytest.approx(expected.to_numpy(), nan_ok=True)
 
 
+def test_another_score_of_cameras_is_refused(result):
+    with pytest.raises(DataError, match="'rank-5': choose 'mAP' or 'rank-1'"):
+        conditions.by_cameras(result, "rank-5")
+
+
 def test_a_query_has_no_match_in_its_own_camera(result):
     table = conditions.by_cameras(result)
     assert np.isnan(np.diag(table)).all() and table.notna().sum(axis=None) > 10
@@ -206,7 +236,8 @@ def test_chance_is_what_a_random_wrong_image_shares(smoke, result):
         same_colour = others["bag_colour"] == query["bag_colour"]
         turn = np.deg2rad(others["view_angle"].astype(float) - query["view_angle"])
         expected["hair"].append((others["hair"] == query["hair"]).mean())
-        expected["height within 5 cm"].append(((others["height"].astype(float) - query["height"]).abs() <= 0.05).mean())
+        millimetres = (1000 * (others["height"].astype(float) - query["height"])).abs().round()
+        expected["height within 5 cm"].append((millimetres <= 50).mean())
         expected["bag"].append(((others["bag"] == query["bag"]) & (same_colour | (query["bag"] == "none"))).mean())
         expected["direction within 45°"].append((np.cos(turn) >= np.sqrt(0.5)).mean())
         expected["look-alike"].append((block & people.look_alike(0, query["pid"])).mean())
@@ -238,6 +269,32 @@ def test_false_alarms_and_junk_show_nobody_to_be_taken_for():
         if counts
     ]
     assert table.loc["camera", "random"] == pytest.approx(100 * np.mean(expected))
+
+
+def compared(name, *rows):
+    """Whether two rows of truth share what is called so."""
+    other = dict.fromkeys(people.ATTRIBUTES, "none") | {"height": 1.7, "view_angle": 0.0, "group": "-", "camid": 1}
+    one, two = (pd.DataFrame([other | row]) for row in rows)
+    return bool(dict(conditions._comparisons(one, two))[name])
+
+
+@pytest.mark.parametrize(("one", "other", "alike"), [(1.70, 1.75, True), (1.60, 1.65, True), (1.70, 1.751, False)])
+def test_five_centimetres_are_within_five_centimetres(one, other, alike):
+    assert compared("height within 5 cm", {"height": one}, {"height": other}) == alike
+
+
+@pytest.mark.parametrize(
+    ("name", "garment", "alike"),
+    [
+        ("front_logo", {"upper": "hoodie", "open_front": True}, True),
+        ("front_logo", {"upper": "hoodie", "open_front": False}, False),
+        ("front_logo", {"upper": "coat", "open_front": False}, True),
+        ("back_print", {"upper": "dress", "open_front": False}, True),
+        ("back_print", {"upper": "hoodie", "open_front": True}, False),
+    ],
+)
+def test_prints_that_a_garment_hides_are_none(name, garment, alike):
+    assert compared(name, garment | {name: "disc", "logo_colour": "red"}, garment | {name: "none"}) == alike
 
 
 def test_look_alikes_share_clothes_within_a_block(smoke, result):
@@ -275,14 +332,15 @@ def test_the_result_of_another_benchmark_is_refused(smoke, result):
 
 def test_the_figure_draws_each_score_inside_its_interval(smoke, result):
     table = conditions.by_occlusion(result, smoke)
+    assert 0 < table["rank-1 low"].isna().sum() < len(table)  # bins of few people have none
     figure = conditions.conditions_figure({"one": table, "two": table}, score="rank-1", x="hidden")
     figure.savefig(io.BytesIO(), format="png", dpi=50)
     axes = figure.axes[0]
     for container in axes.containers:
         points, (lower, upper), _ = container.lines
         assert points.get_ydata() == pytest.approx(table["rank-1"])
-        assert lower.get_ydata() == pytest.approx(table["rank-1 low"])
-        assert upper.get_ydata() == pytest.approx(table["rank-1 high"])
+        assert lower.get_ydata() == pytest.approx(table["rank-1 low"], nan_ok=True)
+        assert upper.get_ydata() == pytest.approx(table["rank-1 high"], nan_ok=True)
     one, two = (container.lines[0].get_xdata() for container in axes.containers)
     assert (one < two).all()  # side by side
     assert [tick.get_text() for tick in axes.get_xticklabels()] == [

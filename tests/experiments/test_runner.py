@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import torch
 
 from reid_lab.commands import experiments as experiments_command
-from reid_lab.errors import RecipeError, TrainingError
+from reid_lab.errors import DataError, RecipeError, TrainingError
 from reid_lab.experiments import grids, measures, pictures, runner, tables
 from reid_lab.experiments import job as job_module
 from reid_lab.training.recipes import residual_pooling
@@ -95,6 +97,33 @@ def test_a_job_that_fails_is_named_and_the_others_are_recorded(grid, smoke, tmp_
     assert list(runner.table("small", tmp_path)["variant"]) == ["good"]
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_job_may_say_more_than_a_pipe_holds(grid, smoke, tmp_path, monkeypatch, stream):
+    """It ends in time: a pipe that nobody reads is full at 64 KiB, and stops who writes."""
+    found = json.dumps({name: value for name, value in row().items() if name not in runner.KEYS})
+    code = f"import sys; print('#' * 200_000, file=sys.stderr); print({found!r})"
+    if stream == "stdout":
+        code = f"for _ in range(2000): print({found!r})"
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: start([sys.executable, "-c", code], **options))
+    wanted = runner.jobs(grid, "smoke", [0])[:1]
+    assert runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, minutes=0.1) == 0
+    assert runner.table("small", tmp_path)["mAP"].tolist() == [5.0]
+
+
+def test_no_minutes_start_nothing(grid, smoke, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner._Workers, "start", None)  # would raise if anything were run
+    wanted = runner.jobs(grid, "smoke", [0])
+    assert runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, minutes=0) == 2
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "cannot be read"), ("variant,seed\nmax,0\n", "has no column 'size'")])
+def test_a_damaged_table_is_named_with_what_it_lacks(tmp_path, text, said):
+    (tmp_path / "pooling.csv").write_text(text)
+    with pytest.raises(DataError, match=f"pooling.csv {said}"):
+        runner.table("pooling", tmp_path)
+
+
 @pytest.mark.parametrize(("gigabytes", "at_once"), [(8, 1), (40, 2), (80, 4), (141, 4)])
 def test_a_small_gpu_is_shared_by_fewer_runs(monkeypatch, gigabytes, at_once):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, gigabytes * 2**30))
@@ -120,7 +149,7 @@ def test_shards_share_the_jobs_out_and_merge_puts_them_together():
     shares = [runner.shard(wanted, f"{k}/4") for k in (1, 2, 3, 4)]
     assert sorted(job.name for share in shares for job in share) == sorted(job.name for job in wanted)
     assert runner.shard(wanted, None) == wanted
-    for wrong in ("0/4", "5/4", "2", "a/b"):
+    for wrong in ("0/4", "5/4", "2", "a/b", "²/8"):
         with pytest.raises(RecipeError, match="give K/N"):
             runner.shard(wanted, wrong)
     one, other = pd.DataFrame([row(mAP=1.0), row(seed=1)]), pd.DataFrame([row(mAP=2.0), row("narrow")])

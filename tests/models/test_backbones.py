@@ -145,3 +145,9 @@ def test_an_unknown_backbone_or_stride_is_refused_with_the_choices():
         models.backbone("resnet51")
     with pytest.raises(RecipeError, match="last_stride is 3, but it must be 1 or 2"):
         models.backbone("resnet_slim", last_stride=3)
+
+
+@pytest.mark.parametrize("width", [0, -1, 1.5])
+def test_a_width_without_channels_is_refused(width):
+    with pytest.raises(RecipeError, match=f"width is {width}, but it must be a whole number from 1"):
+        models.resnet_slim(width=width)

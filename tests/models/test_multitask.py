@@ -107,6 +107,10 @@ def test_an_odd_batch_is_refused_with_a_cure(model, images):
         model(images[:7])
 
 
-def test_a_negative_descriptor_is_refused():
-    with pytest.raises(RecipeError, match="embed_dim is -1"):
-        models.MultiTask(5, "resnet_slim", embed_dim=-1)
+@pytest.mark.parametrize(
+    "field", [{"embed_dim": -1}, {"embed_dim": "64"}, {"dropout_identification": 1.5}, {"dropout_verification": None}]
+)
+def test_an_impossible_value_is_refused_by_its_name(field):
+    (name,) = field
+    with pytest.raises(RecipeError, match=f"{name} is .*, but it must be a"):
+        models.MultiTask(5, "resnet_slim", **field)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reid_lab import models
-from reid_lab.errors import RecipeError
+from reid_lab.errors import DataError, RecipeError
 
 PIDS = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
 NETWORKS = {
@@ -107,9 +107,30 @@ def test_the_input_size_is_height_and_width(make):
     assert make(input_size=(128, 64)).input_size == (128, 64)
 
 
-def test_one_identity_is_refused():
-    with pytest.raises(RecipeError, match="num_pids is 1, but"):
-        models.MultiTask(1, "resnet_slim")
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float64])
+def test_images_that_cannot_be_normalised_ones_are_refused(make, images, kind):
+    with pytest.raises(DataError, match=rf"images are {kind}, .* pass data.normalise"):
+        make().describe(images.to(kind))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"num_pids": 1},
+        {"num_pids": "5"},
+        {"num_pids": 5.0},
+        {"input_size": (0, -3)},
+        {"input_size": 256},
+        {"input_size": (64.5, 32)},
+        {"smoothing": 3},
+        {"smoothing": -0.1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("network", [models.MultiTask, models.ResidualPooling])
+def test_an_argument_out_of_its_range_is_refused_by_its_name(network, field):
+    with pytest.raises(RecipeError, match=f"{next(iter(field))}.* is .*, but it must be"):
+        network(**{"num_pids": 5, "backbone": "resnet_slim"} | field)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,5 +1,7 @@
 """Paper B's network."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -172,6 +174,28 @@ def test_the_baseline_is_layer4s_average_through_one_bnneck(images):
 def test_an_impossible_value_is_refused_with_the_choices(field):
     with pytest.raises(RecipeError, match="but it must be one of"):
         models.ResidualPooling(5, "resnet_slim", **field)
+
+
+@pytest.mark.parametrize("field", [{"dim": 0}, {"dim": -1}, {"dim": 1.5}, {"margin": -1}, {"margin": float("nan")}])
+def test_an_impossible_number_is_refused_by_its_name(field):
+    (name,) = field
+    with pytest.raises(RecipeError, match=f"{name} is .*, but it must be a"):
+        models.ResidualPooling(5, "resnet_slim", **field)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "sign", "dim", "said"),
+    [
+        ("residul", "avg-max", 5, "pooling is 'residul'"),
+        ("baseline", "avg-max", 5, "pooling is 'baseline'"),
+        (["avg"], "avg-max", 5, "pooling is"),
+        ("residual", "minus", 5, "sign is 'minus'"),
+        ("residual", "avg-max", 0, "dim is 0"),
+    ],
+)
+def test_a_residual_pooling_module_that_is_none_is_refused(pooling, sign, dim, said):
+    with pytest.raises(RecipeError, match=re.escape(said)):
+        ResidualPool(12, dim, pooling, sign, shared=False, nonlinear=True)
 
 
 # Equation 2

@@ -86,6 +86,23 @@ def test_a_data_set_that_lost_an_image_is_made_again(tiny, tmp_path):
     assert contents(passersby.generate("tiny", home=tmp_path)) == contents(tiny)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [lambda folder: (folder / passersby.TRUTH).unlink(), lambda folder: (folder / passersby.MARKER).write_text("[]")],
+    ids=["table", "marker"],
+)
+def test_a_data_set_that_lost_its_table_or_marker_is_made_again(tiny, tmp_path, damage):
+    mine = passersby.generate("tiny", home=tmp_path)
+    damage(mine)
+    assert contents(passersby.generate("tiny", home=tmp_path)) == contents(tiny)
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"could not be written to .*\. Free space or set REID_LAB_HOME"):
+        passersby.generate("smoke", home=tmp_path / "file")
+
+
 def test_two_processes_that_want_it_at_once_get_the_same_whole_data_set(folder, tmp_path):
     code = "import sys; from reid_lab import passersby; print(passersby.generate('smoke', home=sys.argv[1]))"
     team = [

@@ -18,6 +18,10 @@ def test_look_alikes_share_their_clothes_and_differ_in_details():
         for name in SHARED:
             assert len({getattr(who, name) for who in block}) == 1
         assert len({tuple(getattr(who, name) for name in OWN) for who in block}) == BLOCK
+    shared = {
+        name for name in asdict(person(0, 1)) if all(len({getattr(a, name) for a in b}) == 1 for b in blocks(0, True))
+    }
+    assert shared == {*SHARED, "open_front", "tint"}
 
 
 def test_other_blocks_do_not_share_a_wardrobe():

@@ -6,7 +6,8 @@ from PIL import Image
 from reid_lab import retrieval
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import Record
-from reid_lab.errors import DataError, DeviceError
+from reid_lab.errors import DataError, DeviceError, FeatureError
+from reid_lab.models.residual_pooling import ResidualPooling
 
 
 class Colours(torch.nn.Module):
@@ -97,6 +98,27 @@ def test_cached_descriptors_are_read_again_only_for_the_same_weights_images_and_
         model.scale.fill_(2)
     torch.testing.assert_close(retrieval.extract(model, records, cache=folder), 2 * features)
     assert len(retrieval.extract(model, records[:2], cache=folder)) == 2
+
+
+@pytest.mark.parametrize("other", [{"pooling": "max+avg"}, {"sign": "max-avg"}, {"fusion": "sum"}], ids=str)
+def test_networks_of_equal_weights_share_no_cached_descriptors_where_their_settings_differ(records, tmp_path, other):
+    def network(**settings):
+        torch.manual_seed(0)
+        return ResidualPooling(3, "resnet_slim", dim=8, input_size=(64, 32), **settings)
+
+    one, two = network(), network(**other)
+    assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+    retrieval.extract(one.train(), records, cache=tmp_path / "run")
+    retrieval.extract(one.eval(), records, cache=tmp_path / "run")  # which decides nothing
+    cached = retrieval.extract(two, records, cache=tmp_path / "run")
+    torch.testing.assert_close(cached, retrieval.extract(two, records))
+    assert len(list((tmp_path / "run").iterdir())) == 2
+
+
+@pytest.mark.parametrize("batch_size", [0, -3, 2.5])
+def test_a_batch_size_that_is_no_number_of_images_is_refused_with_a_sentence(records, batch_size):
+    with pytest.raises(FeatureError, match="batch_size must be a whole number from 1"):
+        retrieval.extract(Colours(), records, batch_size=batch_size)
 
 
 def test_a_damaged_cache_is_made_again(records, tmp_path):

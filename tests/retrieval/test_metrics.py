@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import transcriptions
@@ -196,6 +197,25 @@ def test_numpy_and_torch_whole_numbers_and_strided_rows_give_the_right_answer(to
     np.testing.assert_array_equal(result.ranks, expected.ranks)
 
 
+@pytest.mark.parametrize(
+    "to",
+    [
+        lambda rows: rows[::-1].copy()[::-1],
+        lambda rows: rows.astype(">f4"),
+        lambda rows: rows.astype(np.longdouble),
+        pd.DataFrame,
+    ],
+    ids=["turned round", "of the other byte order", "long", "a table"],
+)
+def test_arrays_that_torch_has_no_type_for_give_the_right_answer(to):
+    rows = np.random.default_rng(0).normal(size=(9, 4))
+    expected = retrieval.rank(rows[:3], rows[3:], [1, 2, 3], [1, 2, 3] * 2)
+    result = retrieval.rank(to(rows[:3]), to(rows[3:]), torch.tensor([1, 2, 3]).bfloat16(), [1, 2, 3] * 2)
+    np.testing.assert_array_equal(result.ranks, expected.ranks)
+    given = retrieval.rank_distances(to(rows[:2]), [0, 1], range(4))
+    np.testing.assert_array_equal(given.ranks, retrieval.rank_distances(rows[:2], [0, 1], range(4)).ranks)
+
+
 def test_one_query_and_one_image_are_enough():
     assert retrieval.rank([[1.0]], [[2.0]], [1], [1], rerank=False).mAP == 1
     assert retrieval.rank([[1.0]], [[2.0]], [1], [1], rerank=True).mAP == 1
@@ -218,6 +238,10 @@ def spoilt(value):
         (np.ones(3), np.ones((4, 3)), r"query features have shape \(3,\)"),
         (np.ones((4, 3)), np.ones((4, 2)), "3 dimensions and gallery features 2"),
         (np.ones((4, 3), complex), np.ones((4, 3)), "query features are complex"),
+        (spoilt(1e300), np.ones((4, 3)), r"2 of 8 query rows \(first: 2, 5\).*beyond float32"),
+        ([[1.0, 2.0], [3.0]], np.ones((4, 3)), "query features are not rows of real numbers"),
+        (np.ones((4, 3)), [["a", "b", "c"]], "gallery features are not rows of real numbers"),
+        (np.ones((4, 3), object), np.ones((4, 3)), "query features are not rows of real numbers"),
     ],
 )
 def test_features_that_cannot_be_compared_are_refused_with_a_sentence(query, gallery, sentence):
@@ -233,6 +257,7 @@ def test_features_that_cannot_be_compared_are_refused_with_a_sentence(query, gal
         (([1, 2], [1, 2], [0], [0, 0]), "query_camids has shape"),
         (([1, 2], ["a", "b"]), "gallery_pids must be whole numbers"),
         (([1, 2.5], [1, 2]), "query_pids must be whole numbers"),
+        (([[1], [2, 3]], [1, 2]), "query_pids is a list of lists"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused_with_a_sentence(labels, sentence):
@@ -247,6 +272,49 @@ def test_other_bad_arguments_are_refused_with_a_sentence():
         retrieval.rank_distances([[0.0, 1.0], [0.0, np.nan]], [1, 2], [1, 2])
     with pytest.raises(FeatureError, match="shape"):
         retrieval.rank_distances([0.0, 1.0], [1, 2], [1, 2])
+    with pytest.raises(FeatureError, match="distances are complex"):
+        retrieval.rank_distances([[0.0, 1j]], [1], [1, 2])
+    with pytest.raises(FeatureError, match=r"distances reach from -1.7e\+308 to 1.7e\+308"):
+        retrieval.rank_distances([[-1.7e308, 1.7e308]], [1], [1, 2])
+
+
+@pytest.mark.parametrize(
+    "option", [{"expand": -1}, {"expand": 2.5}, {"top": -1}, {"top": 1e13}, {"top": True}], ids=str
+)
+def test_options_that_are_no_whole_numbers_are_refused_with_a_sentence(option):
+    (name,) = option
+    with pytest.raises(FeatureError, match=f"{name} must be a whole number from 0"):
+        retrieval.rank(np.eye(2), np.eye(2), [1, 2], [1, 2], **option)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    options = {"rerank": True, "k1": 5, "k2": 3, "expand": 2, "top": 4}
+    expected = retrieval.rank(*labelled(1), **options)
+    result = retrieval.rank(*labelled(1), **{name: np.int64(value) for name, value in options.items()})
+    np.testing.assert_array_equal(result.matches.indices, expected.matches.indices)
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5])
+def test_a_rank_that_there_is_not_is_refused_with_a_sentence(k):
+    with pytest.raises(FeatureError, match="k must be a whole number from 1"):
+        retrieval.rank(np.eye(2), np.eye(2), [1, 2], [1, 2]).rank(k)
+
+
+@pytest.mark.parametrize("scale", [1e-13, 1e16])
+def test_euclidean_features_of_any_usual_size_rank_alike(scale):
+    query, gallery, *labels = labelled(1)
+    expected, result = (retrieval.rank(query * s, gallery * s, *labels, metric="euclidean") for s in (1, scale))
+    assert result.mAP == pytest.approx(expected.mAP, abs=1e-3)
+    assert result.roc.eer == pytest.approx(expected.roc.eer, abs=1e-3)
+
+
+@pytest.mark.parametrize(("scale", "sentence"), [(1e-24, "near to"), (1e-21, "near to"), (1e19, "far"), (1e37, "far")])
+@pytest.mark.parametrize("use", [retrieval.search, retrieval.rerank, retrieval.rank])
+def test_euclidean_features_whose_squares_leave_float32_are_refused_with_a_sentence(use, scale, sentence):
+    query, gallery, *labels = labelled(1)
+    labels = labels if use is retrieval.rank else []
+    with pytest.raises(FeatureError, match=f"lie too {sentence}.*must fit into float32"):
+        use(scale * query, scale * gallery, *labels, metric="euclidean")
 
 
 def test_very_large_and_very_small_features_keep_their_direction():

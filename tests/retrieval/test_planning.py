@@ -21,3 +21,9 @@ def test_without_reranking_there_are_no_encodings_and_only_one_product():
     plan = retrieval.plan(*MARKET)
     assert plan.neighbours == 0 and plan.operations == 2 * 2048 * 3368 * 15913
     assert plan.total < retrieval.plan(*MARKET, rerank=True).total
+
+
+def test_few_distances_take_less_than_a_block():
+    assert retrieval.plan(60, 72, 96, rerank=True).total < 4 * 2**20
+    assert retrieval.plan(60, 72, 96).blocks < retrieval.plan(60, 72, 96, rerank=True).blocks
+    assert retrieval.plan(*MARKET).blocks == 3 * 256 * 2**20

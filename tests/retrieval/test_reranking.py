@@ -102,7 +102,14 @@ def test_ranking_with_reranking_is_ranking_the_reranked_distances():
     np.testing.assert_allclose(ranked.matches.scores, given_distances.matches.scores)
 
 
-@pytest.mark.parametrize("options", [{"k1": 0}, {"k2": 0}, {"k1": 2.5}, {"lam": -0.1}, {"lam": 1.1}, {"lam": np.nan}])
+BAD = {
+    "k1": [0, 2.5, 20.0, np.nan, np.inf, None, "5"],
+    "k2": [0, 6.0],
+    "lam": [-0.1, 1.1, np.nan, None],
+}
+
+
+@pytest.mark.parametrize("options", [{name: value} for name, values in BAD.items() for value in values], ids=str)
 def test_parameters_out_of_range_are_refused_with_a_sentence(options):
     with pytest.raises(FeatureError, match="re-ranking must"):
         retrieval.rerank(np.eye(3), np.eye(3), **options)

@@ -51,8 +51,12 @@ def test_pairs_without_scores_are_refused_with_a_sentence():
         Roc.from_scores([], [1.0], "score")
     with pytest.raises(FeatureError, match="finite"):
         Roc.from_scores([np.nan], [1.0], "score")
-    with pytest.raises(FeatureError, match=r"lies in 0..1 \(found -0.1\)"):
-        Roc.from_scores([1.0], [0.0], "score").at(-0.1)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.5, 5, np.nan])
+def test_a_false_match_rate_that_is_no_share_is_refused_with_a_sentence(rate):
+    with pytest.raises(FeatureError, match=rf"lies in 0..1 \(found {rate}\)"):
+        Roc.from_scores([1.0], [0.0], "score").at(rate)
 
 
 @pytest.mark.parametrize("options", [{}, {"metric": "euclidean"}, {"rerank": True}], ids=str)
@@ -75,6 +79,24 @@ def test_the_curve_of_a_ranking_is_that_of_all_its_counted_pairs(options):
     point = result.roc.at(0.01)
     assert np.mean(sign * found.scores[counted][~same] >= sign * point.threshold) <= 0.01 + 1e-9
     assert point.true_match_rate == pytest.approx(exact.at(0.01).true_match_rate, abs=5e-3)
+
+
+@pytest.mark.parametrize("far", [1e2, 1e3, 1e4])
+def test_one_image_far_out_leaves_the_curve_of_euclidean_distances_as_it_is(far):
+    rng = np.random.default_rng(0)
+    pids = np.arange(40).repeat(2)
+    centres = 1.2 * rng.normal(size=(40, 16))
+    query, gallery = centres + rng.normal(size=(40, 16)), centres[pids] + rng.normal(size=(80, 16))
+    near, spoilt = (
+        retrieval.rank(
+            query, np.vstack([gallery, np.full((1, 16), out)]), pids[::2], [*pids, 99], metric="euclidean"
+        ).roc
+        for out in (3, far)
+    )
+    assert 0.01 < near.eer == pytest.approx(spoilt.eer, abs=2e-3)
+    for rate in (0.01, 0.1):
+        assert spoilt.at(rate).true_match_rate == pytest.approx(near.at(rate).true_match_rate, abs=0.03)
+        assert spoilt.at(rate).threshold == pytest.approx(near.at(rate).threshold, rel=0.02)
 
 
 def test_there_is_no_curve_without_impostors():

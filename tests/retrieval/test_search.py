@@ -31,6 +31,20 @@ def test_an_approximate_index_tells_its_recall():
     assert 0 < found.recall < 1
 
 
+def test_places_for_which_an_index_found_no_image_have_no_score():
+    pytest.importorskip("faiss")
+    for metric in ("cosine", "euclidean"):
+        found = retrieval.search(features(50), features(640, 1), 100, metric, index="IVF16,Flat")
+        assert 0 < (found.indices < 0).sum() < found.indices.size
+        np.testing.assert_array_equal(np.isnan(found.scores), found.indices < 0)
+
+
+@pytest.mark.parametrize("k", [0, 2.5, "3", None, np.nan])
+def test_a_number_of_images_that_is_none_is_refused_with_a_sentence(k):
+    with pytest.raises(FeatureError, match="k must be a whole number from 1"):
+        retrieval.search(features(2), features(3), k)
+
+
 def test_bad_arguments_of_a_search_are_refused_with_a_sentence(monkeypatch):
     with pytest.raises(FeatureError, match="k must lie between 1 and the gallery's 3 images"):
         retrieval.search(features(2), features(3), k=4)

@@ -55,6 +55,13 @@ def test_a_model_without_a_head_and_a_set_without_matches_are_refused_with_a_sen
         retrieval.verification(Brightness(), Benchmark("none", [], bench.query[:1], bench.query[1:]))
 
 
+@pytest.mark.parametrize("option", [{"pairs": -1}, {"pairs": 2.5}, {"seed": -1}], ids=str)
+def test_pairs_and_seeds_that_are_no_numbers_of_their_kind_are_refused_with_a_sentence(bench, option):
+    (name,) = option
+    with pytest.raises(FeatureError, match=f"{name} must be a whole number from [01]"):
+        retrieval.verification(Brightness(), bench, **option)
+
+
 def test_pairs_are_genuine_and_impostor_by_the_protocol_and_the_same_for_a_seed():
     rng = np.random.default_rng(0)
     protocol = Protocol(*(rng.integers(-1, high, size) for high in (6, 3) for size in (50, 300)))

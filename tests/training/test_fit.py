@@ -5,11 +5,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 
 from reid_lab import data, training
 from reid_lab.errors import CheckpointError, DataError, DeviceError, RecipeError, ReidLabError
-from reid_lab.training import checkpoint, loop, recipes, runs
+from reid_lab.training import checkpoint, loop, machine, recipes, runs, shelf
 from reid_lab.training.machine import resolve_precision
 
 QUICK = dict(epochs=2, evaluate_every=0)
@@ -120,6 +121,30 @@ def test_weights_of_another_architecture_are_refused(smoke_run, tmp_path):
         training.load(folder)
 
 
+def test_a_note_or_a_shape_that_was_changed_is_damage_and_an_older_file_is_not(tmp_path):
+    path, tensors = tmp_path / "weights.safetensors", {"x": torch.zeros(2, 3)}
+    checkpoint.write(path, tensors, {"step": 1})
+    with safetensors.safe_open(path, framework="pt") as file:
+        note = file.metadata()
+    for changed in ({"about": '{"step": 2}'}, {}):
+        shape = (2, 3) if changed else (3, 2)
+        safetensors.torch.save_file({"x": torch.zeros(shape)}, path, note | changed)
+        with pytest.raises(CheckpointError, match="its checksum does not fit"):
+            checkpoint.read(path)
+    del note["whole"]  # as files were before it
+    safetensors.torch.save_file(tensors, path, note)
+    assert checkpoint.read(path)[1] == {"step": 1}
+
+
+def test_a_tilde_is_the_home_folder(smoke, smoke_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # on Windows
+    assert runs.run_folder(smoke_run.recipe, smoke, 0, "~/runs").parent == tmp_path / "runs"
+    folder = copy_of(smoke_run, tmp_path)
+    assert training.load(f"~/{folder.name}").folder == folder
+    assert list(shelf.shelf("~").index) == [folder.name] and shelf.find(folder.name, "~") == folder
+
+
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(CheckpointError, match="not a run's folder"):
         training.load(tmp_path)
@@ -200,6 +225,8 @@ def test_a_run_of_another_recipe_in_the_folder_is_refused(smoke, smoke_run, tmp_
         ("history.csv", b"\x00\xff"),
         ("environment.json", b"[1]"),
         ("result.json", b"{"),
+        ("result.json", b"{}"),
+        ("environment.json", b"{}"),
     ],
 )
 def test_a_damaged_file_of_a_run_is_named(smoke_run, tmp_path, name, content):
@@ -216,9 +243,9 @@ def test_other_tensors_in_the_place_of_the_weights_are_refused(smoke_run, tmp_pa
         training.load(folder)
 
 
-@pytest.mark.parametrize("seed", [-1, 2**63])
-def test_a_seed_out_of_range_is_refused(smoke, tmp_path, seed):
-    with pytest.raises(RecipeError, match=f"seed of training is {seed}"):
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "0"])
+def test_a_seed_that_is_none_is_refused(smoke, tmp_path, seed):
+    with pytest.raises(RecipeError, match=f"seed of training is {seed!r}"):
         training.fit(recipes.multitask("smoke"), smoke, seed, device="cpu", runs=tmp_path)
 
 
@@ -229,8 +256,6 @@ def test_a_kind_of_device_that_training_does_not_use_is_refused(device):
 
 
 def test_the_faster_number_of_threads_is_taken_and_large_work_is_left_alone(monkeypatch):
-    from reid_lab.training import machine
-
     def takes(seconds):  # by number of threads
         monkeypatch.setattr(machine, "_seconds", lambda work: seconds[torch.get_num_threads()])
         return machine.fastest_threads(lambda: None)
@@ -244,6 +269,30 @@ def test_the_faster_number_of_threads_is_taken_and_large_work_is_left_alone(monk
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_where_the_same_bits_are_wanted_no_race_decides_the_number_of_threads(
+    smoke, tmp_path, monkeypatch, deterministic
+):
+    races = []
+    monkeypatch.setattr(machine, "fastest_threads", lambda work: races.append(work) or 1)
+    recipe = recipes.multitask("smoke", **QUICK | {"epochs": 1})
+    training.fit(recipe, smoke, device="cpu", runs=tmp_path, deterministic=deterministic)
+    assert len(races) == (0 if deterministic else 1)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_the_callers_own_determinism_comes_back_warnings_included(deterministic):
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with machine.reproducible(0, torch.device("cpu"), deterministic):
+            assert torch.are_deterministic_algorithms_enabled()
+            assert torch.is_deterministic_algorithms_warn_only_enabled() != deterministic
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_a_run_that_is_older_than_a_field_of_the_recipe_still_loads(smoke_run, tmp_path):

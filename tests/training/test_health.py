@@ -22,6 +22,26 @@ def test_the_term_that_spoilt_the_sum_is_named():
     health.check_finite({"loss": 1.0, "triplet": 0.5}, 3, "here")
 
 
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [("loss", "The loss became"), ("length", "The features' length became"), ("spread", "The features' spread became")],
+)
+def test_what_is_no_term_of_the_loss_is_not_called_one(lost, said):
+    with pytest.raises(TrainingError, match=f"{said} inf in epoch 1"):
+        health.check_finite({"loss": 1.0, "triplet": 0.5} | {lost: float("inf")}, 1, "here")
+
+
+def test_a_checkpoint_is_promised_only_where_there_is_one(tmp_path):
+    def said():
+        with pytest.raises(TrainingError) as caught:
+            health.check_finite({"loss": float("nan")}, 1, tmp_path)
+        return str(caught.value)
+
+    assert said().endswith("A changed recipe is another run, which starts afresh.")
+    (tmp_path / "checkpoint.safetensors").touch()
+    assert said().endswith("starts afresh; this one's last checkpoint is kept.")
+
+
 def test_a_loss_that_is_lost_never_reaches_the_checkpoint(smoke, tmp_path, monkeypatch):
     """The last good checkpoint is kept."""
     recipe = recipes.residual_pooling("smoke", epochs=3, evaluate_every=0)

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,7 +51,9 @@ def test_a_misspelt_field_in_a_file_is_refused():
         recipes.from_json(text)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"method": "transformer"}', '{"method": "multitask"}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"method": "transformer"}', '{"method": ["multitask"]}', '{"method": "multitask"}']
+)
 def test_a_file_that_is_no_recipe_is_refused(text):
     with pytest.raises(RecipeError):
         recipes.from_json(text)
@@ -121,6 +124,7 @@ def test_every_field_of_a_recipe_reaches_what_it_governs():
         {"milestones": [3, 2]},
         {"lr": float("inf")},
         {"lr": float("nan")},
+        {"lr": 10**400},
         {"resize": [64.5, 32]},
         {"crop": None},
         {"classifiers": True},
@@ -129,7 +133,7 @@ def test_every_field_of_a_recipe_reaches_what_it_governs():
         {"identities": 1},
         {"images": 1},
     ],
-    ids=str,
+    ids=lambda wrong: str(wrong)[:40],
 )
 def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_field(wrong):
     with pytest.raises(RecipeError, match=f"field {next(iter(wrong))} is"):
@@ -145,3 +149,13 @@ def test_a_wrong_size_in_the_environment_is_traced_to_its_variable(monkeypatch):
 def test_the_fields_that_a_recipe_lacks_are_named():
     with pytest.raises(RecipeError, match="lacks .*lr"):
         recipes.from_json('{"method": "multitask"}')
+
+
+def test_a_sweep_over_numbers_of_numpy_gives_the_recipes_of_plain_ones():
+    fields = {"epochs": 3, "lr": 0.1, "nonlinear": False, "milestones": (1, 2), "crop": (64, 32), "pooling": "avg"}
+    arrays = {name: np.array(value) for name, value in fields.items()}
+    swept = {name: array if array.ndim else array[()] for name, array in arrays.items()}
+    plain, numpys = (recipes.residual_pooling("smoke", **these) for these in (fields, swept))
+    assert numpys == plain and numpys.to_json() == plain.to_json()
+    assert {name: type(getattr(numpys, name)) for name in fields} == {name: type(fields[name]) for name in fields}
+    assert isinstance(recipes.multitask("smoke").but(lr=np.float32(0.5)).lr, float)

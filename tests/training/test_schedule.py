@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from reid_lab.errors import RecipeError
 from reid_lab.training import learning_rate, recipes
 
 
@@ -30,3 +31,9 @@ def test_a_cosine_falls_from_the_full_rate_to_nothing():
     assert learning_rate(recipe, 7) == pytest.approx(0.5)
     assert learning_rate(recipe, 9.5) == pytest.approx(0.5 * (1 + math.cos(math.pi * 0.75)))
     assert learning_rate(recipe, 12) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("progress", [-5, float("nan")])
+def test_before_the_first_epoch_there_is_no_learning_rate(progress):
+    with pytest.raises(RecipeError, match=f"progress is {progress} epochs"):
+        learning_rate(recipes.residual_pooling("paper"), progress)

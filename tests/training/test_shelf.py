@@ -1,3 +1,5 @@
+import builtins
+import io
 import json
 import shutil
 
@@ -7,7 +9,7 @@ import torch
 
 from reid_lab.errors import CheckpointError
 from reid_lab.home import lock
-from reid_lab.training import checkpoint, recipes, shelf
+from reid_lab.training import checkpoint, load, recipes, shelf
 
 NAMES = [f"residual_pooling-smoke-{digits}" for digits in ("00000000aa", "00000000ab", "00000000b0")]
 
@@ -80,6 +82,31 @@ def test_values_of_the_wrong_kind_are_damage_too(runs):
     (runs / NAMES[2] / "result.json").write_text("[1, 2]")
     states = list(shelf.shelf(runs)["state"])
     assert states == ["damaged: result.json", "damaged: environment.json", "damaged: result.json"]
+
+
+def forbid(monkeypatch, path):
+    """Root, whom tests often are, may read everything."""
+    opened = io.open
+
+    def refusing(file, *options, **more):
+        if file == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(file, *options, **more)
+
+    for place in (io, builtins):
+        monkeypatch.setattr(place, "open", refusing)
+
+
+@pytest.mark.parametrize(
+    "name", ["recipe.json", "environment.json", "history.csv", "weights.safetensors", "result.json"]
+)
+def test_a_file_that_may_not_be_read_is_not_called_damaged_nor_to_be_deleted(runs, monkeypatch, name):
+    forbid(monkeypatch, runs / NAMES[0] / name)
+    assert shelf.shelf(runs).loc[NAMES[0], "state"] == f"unreadable: {name}"
+    with pytest.raises(CheckpointError, match=f"is unreadable: {name}. Ask its owner"):
+        shelf.compare([runs / NAMES[0], runs / NAMES[1]])
+    with pytest.raises(CheckpointError, match=f"{name} cannot be read for want of permission: ask"):
+        load(runs / NAMES[0])
 
 
 def test_a_damaged_checkpoint_is_seen_before_somebody_resumes_from_it(runs):
@@ -172,6 +199,11 @@ def test_one_run_or_a_damaged_one_is_not_compared(runs):
     cut(runs / NAMES[1] / "result.json")
     with pytest.raises(CheckpointError, match=f"{NAMES[1]} is damaged: result.json"):
         shelf.compare([runs / NAMES[0], runs / NAMES[1]])
+
+
+def test_a_run_that_is_not_there_is_not_called_damaged(runs, tmp_path):
+    with pytest.raises(CheckpointError, match="There is no run in .*nowhere"):
+        shelf.compare([runs / NAMES[0], tmp_path / "nowhere"])
 
 
 def test_a_deleted_run_leaves_nothing_and_the_others_as_they_were(runs):
