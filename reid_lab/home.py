@@ -46,9 +46,12 @@ def write_whole(path: Path | str, writer: Callable[[Path], object]) -> None:
     ``writer(temporary)`` writes to a temporary name in the same folder, which is then flushed to the disk and renamed.
 
     Raises:
-        CheckpointError: the folder cannot be written to or the disk is full; the old file is still there.
+        CheckpointError: the folder cannot be written to or the disk is full; the old file is still there. Or ``path``
+            is a folder.
     """
     path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"Could not write {path}: it is a folder. Give the name of a file.")
     temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

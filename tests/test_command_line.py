@@ -12,6 +12,7 @@ import torch
 
 from reid_lab import doctor
 from reid_lab.commands import main
+from reid_lab.training import shelf
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = ["demo", "check", "train", "evaluate", "passersby", "runs", "export", "describe", "search"]
@@ -250,6 +251,7 @@ def test_help_comes_without_loading_pytorch():
     code = """
 import sys
 from reid_lab.commands import main
+from reid_lab.training import shelf
 try:
     main(["runs", "compare", "--help"])
 finally:
@@ -282,6 +284,14 @@ def test_runs_lists_every_run_and_says_what_to_do_with_a_damaged_one(runs, capsy
     assert "damaged: result.json" in listed and "delete its folder" in listed
     assert main(["runs", "--runs", str(runs / "none")]) == 0
     assert "No runs in" in capsys.readouterr().out
+
+
+def test_runs_advises_nobody_to_delete_a_run_that_may_only_not_be_read(runs, monkeypatch, capsys):
+    told = shelf.shelf(runs).assign(state=["finished", "unreadable: result.json"])
+    monkeypatch.setattr(shelf, "shelf", lambda root: told)
+    assert main(["runs", "--runs", str(runs)]) == 0
+    listed = capsys.readouterr().out
+    assert "ask its owner" in listed and "delete" not in listed
 
 
 def test_runs_compare_takes_abbreviations_and_shows_what_differs(runs, smoke_run, capsys):

@@ -29,6 +29,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_is_not_written_over(tmp_path):
+    with pytest.raises(CheckpointError, match=f"{tmp_path.name}: it is a folder. Give the name of a file"):
+        write_text(tmp_path, "new")
+
+
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "notes.txt"
     write_text(path, "old")

@@ -51,6 +51,8 @@ def show(chosen: Arguments) -> int:
     _print(table.rename_axis(index=None, columns="name"), digits=3)
     if table["state"].str.startswith("damaged").any():
         print("A damaged run cannot be loaded: delete its folder and train it again.")
+    if table["state"].str.startswith("unreadable").any():
+        print("An unreadable run may be whole: ask its owner for the right to read it.")
     return 0
 
 
