@@ -80,9 +80,10 @@ def test_the_readings_scores_and_verdicts_are_those_of_the_recorded_runs():
     recorded = runner.table("readings")
     measured, against = tables.variants(recorded, "classroom"), tables.against("readings", recorded, "classroom")
     shown = rows("Where paper B leaves a choice")
-    assert [cells[0] for cells in shown] == list(measured.index) and (measured["seeds"] == 3).all()
-    for label, rank1, mean_ap, difference in shown:
+    assert [cells[0] for cells in shown] == list(measured.index)
+    for label, seeds, rank1, mean_ap, difference in shown:
         row = measured.loc[label]
+        assert int(seeds) == row["seeds"]
         assert rank1 == f"{row['rank-1']:.1f} ± {row['rank-1 sd']:.1f}"
         assert mean_ap == f"{row['mAP']:.1f} ± {row['mAP sd']:.1f}"
         if label in against.index:
