@@ -251,7 +251,6 @@ def test_help_comes_without_loading_pytorch():
     code = """
 import sys
 from reid_lab.commands import main
-from reid_lab.training import shelf
 try:
     main(["runs", "compare", "--help"])
 finally:
