@@ -9,9 +9,10 @@ import pandas as pd
 import torch
 
 from reid_lab import data, figures, retrieval, training
-from reid_lab.home import runs_folder, write_text
+from reid_lab.home import write_text
 from reid_lab.retrieval import Result
 from reid_lab.training import Recipe, recipes
+from reid_lab.training.runs import runs_root
 
 
 def demo(
@@ -33,7 +34,7 @@ def demo(
     Returns:
         One row per ranking, metrics in percent.
     """
-    runs = Path(runs if runs is not None else runs_folder())
+    runs = runs_root(runs)
     out = runs / "demo"
     say(f"Passersby, size {size}: generated on first use")
     benchmark = data.passersby(_data_size(size))

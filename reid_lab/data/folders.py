@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from reid_lab.data.benchmark import Benchmark
-from reid_lab.data.checks import is_whole
 from reid_lab.data.files import candidates, existing_folder, image_files, locate
 from reid_lab.data.market import FOLDERS, MARKER, dukemtmc_reid, is_duke, market1501
 from reid_lab.data.msmt import LISTS, RELEASES, msmt17
 from reid_lab.data.protocol import Finding
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
 from reid_lab.errors import DataError
+from reid_lab.values import is_whole
 
 SPLITS = ("train", "query", "gallery")
 COLUMNS = ("path", "pid", "camid", "split")

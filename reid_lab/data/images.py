@@ -20,11 +20,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from reid_lab.data.augment import to_device
-from reid_lab.data.checks import is_size
 from reid_lab.data.records import Record
 from reid_lab.errors import DataError, DeviceError
 from reid_lab.home import home
 from reid_lab.progress import bar
+from reid_lab.values import is_size
 
 GIBIBYTE = 2**30
 SLICE = 64  # images a thread decodes before it reports

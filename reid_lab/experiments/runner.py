@@ -28,13 +28,13 @@ from reid_lab.errors import DataError, RecipeError, TrainingError
 from reid_lab.experiments.grids import GRIDS, Grid
 from reid_lab.experiments.job import ABOUT
 from reid_lab.experiments.measures import FOUND, RANKS
-from reid_lab.home import lock, runs_folder, write_text
+from reid_lab.home import lock, write_text
 from reid_lab.passersby.generate import is_made
 from reid_lab.progress import bar
 from reid_lab.training import pick_device
 from reid_lab.training.interruption import Interruption
 from reid_lab.training.recipes import Recipe
-from reid_lab.training.runs import finished, read_history, run_folder
+from reid_lab.training.runs import finished, read_history, run_folder, runs_root
 
 KEYS = ["variant", "size", "seed"]
 RERANKED = ", re-ranked"
@@ -178,7 +178,7 @@ def run(
         KeyboardInterrupt: Ctrl-C, or the kill of a scheduler; what was in progress is resumed by the next call.
     """
     target = pick_device(device)
-    runs, folder = Path(runs or runs_folder()), Path(folder or figures_folder())
+    runs, folder = runs_root(runs), Path(folder or figures_folder())
     workers = workers or _at_once(target)
     waiting = missing(wanted, folder)
     say(f"{len(wanted) - len(waiting)} of {len(wanted)} runs are recorded; {workers} at a time on {target}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from reid_lab.errors import RecipeError
 from reid_lab.models.res2net import Res2NetBlock
 from reid_lab.models.weights import imagenet, no_weights, timm_weights, torchvision_weights
+from reid_lab.values import is_whole
 
 # A layer's first Res2Net block has no hierarchy, so a Res2Net of (1, 1, 1, 1) would have none at all. The
 # slim ResNet has the same depth, for fair comparison.
@@ -58,7 +59,7 @@ class Backbone(nn.Module):
         super().__init__()
         if last_stride not in (1, 2):
             raise RecipeError(f"The backbone's last_stride is {last_stride!r}, but it must be 1 or 2.")
-        if width < 1 or width != int(width):
+        if not is_whole(width, 1):
             raise RecipeError(f"The backbone's width is {width!r}, but it must be a whole number from 1.")
         self.channels = (4 * width * block.expansion, 8 * width * block.expansion)
         self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from reid_lab.errors import DataError, RecipeError
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
+from reid_lab.values import is_number, is_whole
 
 Gather = Callable[[Tensor], Tensor]
 
@@ -98,12 +98,13 @@ def must_be_one_of(name: str, value: object, choices: Collection[object]) -> Non
 
 def must_be_whole(name: str, value: object, low: int) -> None:
     """Raise RecipeError unless the value is a whole number from ``low``."""
-    _must_be(isinstance(value, Integral) and int(value) >= low, name, value, f"a whole number from {low}")
+    _must_be(is_whole(value, low), name, value, f"a whole number from {low}")
 
 
-def must_be_number(name: str, value: object, high: float) -> None:
-    """Raise RecipeError unless the value is a number from 0 to ``high``."""
-    _must_be(isinstance(value, Real) and 0 <= float(value) <= high, name, value, f"a number from 0 to {high}")
+def must_be_number(name: str, value: object, high: float | None = None) -> None:
+    """Raise RecipeError unless the value is a finite number from 0, and not above ``high``."""
+    limits = (0,) if high is None else (0, high)
+    _must_be(is_number(value, *limits), name, value, "a number from " + " to ".join(map(str, limits)))
 
 
 def _must_be(holds: bool, name: str, value: object, expected: str) -> None:

@@ -9,7 +9,6 @@ vector of each two, and these three are classified and, side by side, compared:
                                 triplet losses                 cross-entropies         (eq. 2)
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -134,7 +133,7 @@ class ResidualPooling(Network):
         must_be_one_of("triplet_scales", triplet_scales, (0, 1, 3))
         must_be_whole("dim", dim, 1)
         must_be_number("smoothing", smoothing, 1)
-        must_be_number("margin", margin, math.inf)
+        must_be_number("margin", margin)
         super().__init__(make_backbone(backbone, last_stride, weights), num_pids, input_size)
         self.pooling, self.third, self.fusion = pooling, third, fusion
         self.smoothing, self.margin = smoothing, margin

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from reid_lab.errors import DataError, DeviceError, FeatureError
+from reid_lab.values import is_whole
 
 
 def features(values: Any, name: str, device: torch.device | None = None) -> Tensor:
@@ -99,7 +99,7 @@ def labels(values: Any, name: str, count: int, default: int | None = None) -> np
 
 def whole_number(name: str, value: Any, low: int) -> int:
     """`value`, of Python's or numpy's integers. Raises FeatureError unless it is a whole number from `low`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < low:
+    if not is_whole(value, low):
         raise FeatureError(f"{name} must be a whole number from {low} (found {value!r}).")
     return int(value)
 

@@ -47,7 +47,7 @@ COSINE = Measure("cosine similarity", higher_is_nearer=True)
 EUCLIDEAN = Measure("Euclidean distance", roots=3)
 RERANKED = Measure("re-ranked distance")
 GIVEN = Measure("distance")
-SQUARABLE = 1e-15, 4e18  # between which the lengths of features have squares in float32, also of their sums
+SQUARABLE = 1e-15, 4e18  # between which the largest component has a square in float32; / sqrt(d), for the sum of d
 METRICS = {"cosine": COSINE, "euclidean": EUCLIDEAN}
 
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from numbers import Real
 from types import ModuleType
 from typing import Any
 
@@ -36,6 +35,7 @@ from reid_lab.retrieval import checks, loops
 from reid_lab.retrieval.distances import comparable, product_blocks, squared_distances, squares
 from reid_lab.retrieval.loops import MEMORY, blocks, choose
 from reid_lab.retrieval.sparse import Sparse, ragged
+from reid_lab.values import is_number
 
 FINAL_BYTES = 16  # per final distance: the three float32 blocks that it is mixed from, and one more
 
@@ -205,7 +205,7 @@ def check_parameters(k1: int, k2: int, lam: float) -> None:
     """Raises FeatureError unless k1 and k2 are whole numbers from 1 and lam lies in 0..1."""
     for name, value in (("k1", k1), ("k2", k2)):
         checks.whole_number(f"{name} of re-ranking", value, 1)
-    if not isinstance(lam, Real) or not 0 <= lam <= 1:
+    if not is_number(lam, 0, 1):
         raise FeatureError(f"lambda of re-ranking must lie in 0..1 (found {lam!r}).")
 
 

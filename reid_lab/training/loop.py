@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from reid_lab.training.recipes import MultiTaskRecipe, Recipe, ResidualPoolingRe
 from reid_lab.training.runs import METRICS, Run, finished, load, run_folder, tensorboard_writer, write_tensorboard
 from reid_lab.training.schedule import learning_rate
 from reid_lab.training.team import Team, assemble
+from reid_lab.values import is_whole
 
 READ_EVERY = 20  # steps between two looks at the loss: each look makes a GPU wait
 
@@ -68,7 +68,7 @@ def fit(
         WeightsError: the recipe's ImageNet weights could not be had, or a checkpoint's belong to another network.
         TrainingError: a loss is no longer finite, the embedding has collapsed, or the GPU's memory is too small.
     """
-    if not isinstance(seed, Integral) or not 0 <= seed < 2**63:
+    if not is_whole(seed, 0) or seed >= 2**63:
         raise RecipeError(f"The seed of training is {seed!r}; it must be a whole number from 0 to 2**63 - 1.")
     seed = int(seed)
     if tensorboard:

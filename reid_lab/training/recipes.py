@@ -15,7 +15,6 @@ import difflib
 import json
 import os
 import re
-import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -25,6 +24,7 @@ from reid_lab import models
 from reid_lab.errors import RecipeError
 from reid_lab.training import sizes
 from reid_lab.training.sizes import SIZES
+from reid_lab.values import is_number, is_size, is_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Recipe:
     momentum: float = 0.9  # silent in both papers
     weight_decay: float
     backbone_lr: float = 1.0  # factor on lr for the backbone
-    # schedule, in epochs of (training images / batch) steps, in paper A (training images / pairs): each an anchor once
+    # schedule, in epochs of (training images / batch) steps, in paper A (training images / pairs)
     epochs: int
     warmup: str  # "constant": lr x warmup_factor; "linear": from there up to lr; "none"
     warmup_epochs: int
@@ -77,25 +77,24 @@ class Recipe:
     def _check(self) -> None:
         at_least_one = ("last_stride", "erasing_attempts", "epochs")
         for name in at_least_one:
-            self._require(name, _whole(getattr(self, name)) and getattr(self, name) >= 1, "a whole number from 1")
+            self._require(name, is_whole(getattr(self, name), 1), "a whole number from 1")
         for name in ("pad", "warmup_epochs", "evaluate_every"):
-            self._require(name, _whole(getattr(self, name)) and getattr(self, name) >= 0, "a whole number from 0")
+            self._require(name, is_whole(getattr(self, name), 0), "a whole number from 0")
         for name in ("flip", "erasing", "smoothing", "momentum"):
-            self._require(name, _number(getattr(self, name)) and 0 <= getattr(self, name) <= 1, "between 0 and 1")
+            self._require(name, is_number(getattr(self, name), 0, 1), "between 0 and 1")
         for name in ("lr", "backbone_lr", "warmup_factor", "decay"):
-            self._require(name, _number(getattr(self, name)) and getattr(self, name) > 0, "a number above 0")
-        self._require("weight_decay", _number(self.weight_decay) and self.weight_decay >= 0, "a number from 0")
+            self._require(name, is_number(getattr(self, name), 0) and getattr(self, name) > 0, "a number above 0")
+        self._require("weight_decay", is_number(self.weight_decay, 0), "a number from 0")
         for name in ("resize", "crop"):
-            value = getattr(self, name)
-            whole = _pair(value) and all(map(_whole, value))
-            self._require(name, whole and min(value) >= 16, "(height, width) of at least 16 pixels each")
+            self._require(name, is_size(getattr(self, name), 16), "(height, width) of at least 16 pixels each")
         for name in ("erasing_area", "erasing_aspect"):
             low, high = getattr(self, name) if _pair(getattr(self, name)) else (0, 0)
             self._require(name, 0 < low <= high, "(smallest, largest), both above 0")
         self._require("erasing_area", self.erasing_area[1] <= 1, "shares of the image, at most 1")
         room = min(r + 2 * self.pad - c for r, c in zip(self.resize, self.crop, strict=True))
         self._require("crop", room >= 0, f"at most resize + 2 x pad = {self.resize} + 2 x {self.pad}")
-        epochs = self.milestones if isinstance(self.milestones, tuple) and all(map(_whole, self.milestones)) else (0, 0)
+        whole = isinstance(self.milestones, tuple) and all(is_whole(epoch, 0) for epoch in self.milestones)
+        epochs = self.milestones if whole else (0, 0)
         ascending = all(a < b for a, b in zip(epochs, epochs[1:], strict=False))
         self._require("milestones", ascending, "a list of epochs in ascending order, such as [40, 110]")
         self._choice("size", SIZES)
@@ -163,15 +162,15 @@ class MultiTaskRecipe(Recipe):
 
     def _check(self) -> None:
         super()._check()
-        self._require("pairs", _whole(self.pairs) and self.pairs >= 1, "a whole number from 1")
+        self._require("pairs", is_whole(self.pairs, 1), "a whole number from 1")
         for name in ("embed_norm", "cross_camera"):
             self._require(name, isinstance(getattr(self, name), bool), "true or false")
-        self._require("embed_dim", _whole(self.embed_dim) and self.embed_dim >= 0, "a whole number from 0")
+        self._require("embed_dim", is_whole(self.embed_dim, 0), "a whole number from 0")
         for name in ("identification", "verification"):
-            self._require(name, _number(getattr(self, name)) and getattr(self, name) >= 0, "a number from 0")
+            self._require(name, is_number(getattr(self, name), 0), "a number from 0")
         for name in ("dropout_identification", "dropout_verification"):
-            self._require(name, _number(getattr(self, name)) and 0 <= getattr(self, name) < 1, "from 0 to below 1")
-        probable = self.positive == "annealed" or (_number(self.positive) and 0 <= float(self.positive) <= 1)
+            self._require(name, is_number(getattr(self, name), 0) and getattr(self, name) < 1, "from 0 to below 1")
+        probable = self.positive == "annealed" or is_number(self.positive, 0, 1)
         self._require("positive", probable, "a probability or 'annealed'")
 
     @property
@@ -205,21 +204,19 @@ class ResidualPoolingRecipe(Recipe):
 
     def _check(self) -> None:
         super()._check()
-        self._require("identities", _whole(self.identities) and self.identities >= 2, "a whole number from 2")
-        self._require(
-            "images", _whole(self.images) and self.images >= 2, "a whole number from 2: a triplet needs a positive"
-        )
-        self._require("dim", _whole(self.dim) and self.dim >= 1, "a whole number from 1")
-        self._require("margin", _number(self.margin) and self.margin >= 0, "a number from 0")
+        self._require("identities", is_whole(self.identities, 2), "a whole number from 2")
+        self._require("images", is_whole(self.images, 2), "a whole number from 2: a triplet needs a positive")
+        self._require("dim", is_whole(self.dim, 1), "a whole number from 1")
+        self._require("margin", is_number(self.margin, 0), "a number from 0")
         self._choice("pooling", tuple(models.POOLINGS))
         self._choice("sign", ("avg-max", "max-avg"))
         self._choice("third", ("map", "flatten"))
-        self._require("classifiers", _whole(self.classifiers), "1 or 3")
+        self._require("classifiers", is_whole(self.classifiers, 1), "1 or 3")
         self._choice("classifiers", (1, 3))
         for name in ("shared_convolutions", "nonlinear"):
             self._require(name, isinstance(getattr(self, name), bool), "true or false")
         self._choice("fusion", ("concat",) if self.pooling.startswith("raw") else ("concat", "sum"))
-        self._require("triplet_scales", _whole(self.triplet_scales), "0, 1 or 3")
+        self._require("triplet_scales", is_whole(self.triplet_scales, 0), "0, 1 or 3")
         self._choice("triplet_scales", (0, 1, 3))
 
     @property
@@ -319,14 +316,5 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> bool:
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return plain and -sys.float_info.max <= value <= sys.float_info.max  # NaN is not, nor 400 digits
-
-
 def _pair(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(map(_number, value))
+    return isinstance(value, tuple) and len(value) == 2 and all(map(is_number, value))
