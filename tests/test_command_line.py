@@ -346,7 +346,7 @@ def test_export_writes_a_file_and_says_how_to_feed_it(runs, smoke, tmp_path, cap
     command = ["export", A, "--runs", str(runs), "--onnx", str(tmp_path / "network.onnx")]
     assert main(command) == 0
     printed = capsys.readouterr().out
-    assert "(N, 3, 64, 32)" in printed and (tmp_path / "network.onnx").stat().st_size > 1e6
+    assert "(N, 3, 64, 48)" in printed and (tmp_path / "network.onnx").stat().st_size > 1e6
     assert main(command) == 2
     assert "--force" in capsys.readouterr().err
 

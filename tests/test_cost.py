@@ -104,7 +104,8 @@ def test_folding_leaves_no_batch_norm_behind_a_convolution(build):
     assert all(module.bias is not None for module in network.backbone.modules() if isinstance(module, nn.Conv2d))
 
 
-def test_converting_the_convolutions_once_gives_the_bits_of_autocast(image):
+def test_converting_the_convolutions_once_gives_the_bits_of_autocast():
+    image = torch.randn(1, 3, 64, 48)
     model = residual().to(memory_format=torch.channels_last)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         expected = model.describe(image)

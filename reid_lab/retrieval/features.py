@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from reid_lab import precision
 from reid_lab.data.augment import normalise
-from reid_lab.data.images import image_store
+from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.records import Record
 from reid_lab.errors import DataError
 from reid_lab.home import write_whole
@@ -38,7 +40,8 @@ def extract(
     device     the model is moved there, and stays (None: where it is)
     batch_size None: 256 on a GPU, 64 on a CPU, which spends more on the memory of larger ones than it gains
     flip       mean of the descriptors of each image and of its mirror image
-    autocast   bfloat16
+    autocast   bfloat16 (float16 on a GPU that is fast at that alone), unless it is found to be wrong here: then
+               float32, and a warning in the log
     cache      folder, say the run's, in which the descriptors are kept for the next call with the
                same network, images and options
 
@@ -66,23 +69,39 @@ def _describe(model: Network, records: Sequence[Record], batch_size: int | None,
     device = next(model.parameters()).device
     batch_size = batch_size or (256 if device.type == "cuda" else 64)
     store = image_store(records, model.input_size, device)
+    used = _precision(model, _images(store, torch.arange(min(precision.FEW, len(store))))) if autocast else "float32"
     features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
     shown = bar(total=len(store), description="features", unit="image")
     with (
         evaluating(model),
         torch.inference_mode(),
-        torch.autocast(device.type, torch.bfloat16, autocast),
+        precision.autocast(device, used),
         shown,
     ):
         for start in range(0, len(store), batch_size):
             indices = torch.arange(start, min(start + batch_size, len(store)))
-            images = normalise(store.batch(indices)).contiguous(memory_format=torch.channels_last)
+            images = _images(store, indices)
             described = model.describe(images).float()
             if flip:
                 described = (described + model.describe(images.flip(3)).float()) / 2
             features.append(described)
             shown.update(len(indices))
     return torch.cat(features).cpu()
+
+
+def _images(store: ImageStore, indices: Tensor) -> Tensor:
+    return normalise(store.batch(indices)).contiguous(memory_format=torch.channels_last)
+
+
+def _precision(model: Network, images: Tensor) -> str:
+    """The fast precision of the images' device, or "float32" where it describes them wrongly, which is logged."""
+    fast = precision.claimed(images.device)
+    fast = "bf16" if fast == "float32" else fast  # slow, but asked for
+    check = precision.check_describing(model, images, fast)
+    if check.fault:
+        logging.getLogger("reid_lab").warning("%s. So the features are computed in float32.", check.fault)
+        return "float32"
+    return fast
 
 
 def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: bool) -> str:

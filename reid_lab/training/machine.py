@@ -42,21 +42,6 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
     return device
 
 
-def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 on ``device`` (tensor cores, AVX-512 BF16 or AMX)."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, hence asked for politely
-    return device.type == "cpu" and any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
-
-
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """Turn a recipe's "auto" into "bf16" or "float32" for ``device``."""
-    if precision == "auto":
-        return "bf16" if fast_bf16(device) else "float32"
-    return precision
-
-
 @contextlib.contextmanager
 def reproducible(seed: int, device: torch.device, deterministic: bool) -> Iterator[None]:
     """Seed torch inside, and leave the caller's generators, settings and number of threads as they were.

@@ -11,7 +11,6 @@ import torch
 from reid_lab import data, training
 from reid_lab.errors import CheckpointError, DataError, DeviceError, RecipeError, ReidLabError
 from reid_lab.training import checkpoint, loop, machine, recipes, runs, shelf
-from reid_lab.training.machine import resolve_precision
 
 QUICK = dict(epochs=2, evaluate_every=0)
 METHODS = [recipes.multitask, recipes.residual_pooling]
@@ -163,13 +162,6 @@ def test_a_gpu_that_is_not_there_is_named(smoke, tmp_path):
         training.fit(recipes.multitask("smoke"), smoke, device=missing, runs=tmp_path)
     with pytest.raises(DeviceError, match="no device called 'gpu'"):
         training.pick_device("gpu")
-
-
-def test_the_precision_is_that_of_the_gpu_asked_for(monkeypatch):
-    """Of an older and a newer one in the same machine."""
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: {0: (7, 5), 1: (9, 0)}[device.index])
-    precisions = [resolve_precision("auto", torch.device("cuda", i)) for i in (0, 1)]
-    assert precisions == ["float32", "bf16"]
 
 
 def test_a_benchmark_that_cannot_be_evaluated_is_refused_before_training(smoke, tmp_path):

@@ -99,7 +99,7 @@ def test_a_gpu_that_is_too_small_is_a_sentence(smoke, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     monkeypatch.setattr(Engine, "update", too_much)
-    with pytest.raises(TrainingError, match=r"memory is too small .* 16 images of 64 x 32 .* smaller batch"):
+    with pytest.raises(TrainingError, match=r"memory is too small .* 16 images of 64 x 48 .* smaller batch"):
         training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path)
 
 
