@@ -1,6 +1,7 @@
 """What all tests share: a cache and a runs folder of their own, one thread, and the smoke-sized data set."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by olde
 import torch  # noqa: E402 (after the number of threads is set)
 
 torch.set_num_threads(1)
+sys.path.insert(0, str(Path(__file__).parent))  # for `seen`, networks as after a training
 
 
 # The files that take longest stand first (with pytest-xdist's --no-loadscope-reorder), so that no worker ends alone.
