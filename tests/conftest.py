@@ -4,6 +4,7 @@ REID_LAB_THREADS sets another number of threads.
 """
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = os.environ.get("REID_LAB_THREADS", "1")
 os.environ["TQDM_DISABLE"] = "1"
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by older PyTorch, at the first GPU product
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `seen`, networks as after a training
 
 # The files that take longest stand first (with pytest-xdist's --no-loadscope-reorder), so that no worker ends alone.
 FIRST = ("training/test_resuming", "training/test_team", "experiments/test_runner", "test_command_line")

@@ -111,7 +111,7 @@ def test_the_command_writes_a_file_and_says_how_to_feed_it(smoke_run, onnx_file,
     monkeypatch.setattr(export, "_program", lambda network: OtherProgram(onnx_file))
     command = ["export", str(smoke_run.folder), "--onnx", str(tmp_path / "network.onnx")]
     assert main(command) == 0
-    assert "(N, 3, 64, 32)" in capsys.readouterr().out and (tmp_path / "network.onnx").stat().st_size > 1e6
+    assert "(N, 3, 64, 48)" in capsys.readouterr().out and (tmp_path / "network.onnx").stat().st_size > 1e6
     assert main(command) == 2
     assert "--force" in capsys.readouterr().err
 
