@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from reid_lab import precision
 from reid_lab.data.augment import normalise
 from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.records import Record
-from reid_lab.errors import DataError
+from reid_lab.errors import CheckpointError, DataError
 from reid_lab.home import write_whole
 from reid_lab.models.network import Network, evaluating
 from reid_lab.progress import bar
@@ -45,8 +44,9 @@ def extract(
     cache      folder, say the run's, in which the descriptors are kept for the next call with the
                same network, images and options
 
-    The model's training mode is put back. Raises DataError for no or unreadable images, DeviceError, FeatureError for
-    a `batch_size` that is no number of images, and CheckpointError where `cache` cannot be written.
+    The model's training mode is put back. Where `cache` cannot be written, one line is logged, and that is all.
+    Raises DataError for no or unreadable images, DeviceError, and FeatureError for a `batch_size` that is no number of
+    images.
     """
     if batch_size is not None:
         batch_size = checks.whole_number("batch_size", batch_size, 1)
@@ -57,12 +57,34 @@ def extract(
     if cache is None:
         return _describe(model, records, batch_size, flip, autocast)
     file = Path(cache) / f"features-{_digest(model, records, flip, autocast)}.safetensors"
-    if file.exists():
-        with contextlib.suppress(SafetensorError):  # a damaged one is made again
-            return load_file(file)["features"]
-    features = _describe(model, records, batch_size, flip, autocast)
-    write_whole(file, lambda temporary: temporary.write_bytes(save({"features": features})))
+    features = _kept(file, len(records))
+    if features is None:
+        features = _describe(model, records, batch_size, flip, autocast)
+        _keep(file, features)
     return features
+
+
+def _kept(file: Path, count: int) -> Tensor | None:
+    """The descriptors (count, d) that a file keeps; None where there is no such file, or one that is damaged."""
+    try:
+        features = load_file(file)["features"]
+    except (OSError, SafetensorError, KeyError):
+        return None
+    whole = features.ndim == 2 and len(features) == count and features.dtype == torch.float32
+    return features if whole else None
+
+
+def _keep(file: Path, features: Tensor) -> None:
+    """Keep descriptors for the next call. Nobody's result depends on it, so where it fails, that is only told."""
+    try:
+        write_whole(file, lambda temporary: temporary.write_bytes(save({"features": features})))
+    except (CheckpointError, MemoryError) as error:
+        reason = getattr(error.__cause__, "strerror", None) or error
+        logging.getLogger("reid_lab").warning(
+            "The descriptors were not kept in %s for the next time (%s); the result is not touched by that.",
+            file.parent,
+            reason,
+        )
 
 
 def _describe(model: Network, records: Sequence[Record], batch_size: int | None, flip: bool, autocast: bool) -> Tensor:
@@ -113,8 +135,12 @@ def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: boo
     for name, values in model.state_dict().items():
         digest.update(name.encode() + values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     for record in records:
-        status = record.path.stat()
-        digest.update(repr((str(record.path), status.st_size, status.st_mtime_ns)).encode())
+        try:
+            status = record.path.stat()
+            told = (str(record.path), status.st_size, status.st_mtime_ns)
+        except OSError:  # whoever opens the image will name it and say why
+            told = (str(record.path), -1, -1)
+        digest.update(repr(told).encode())
     return digest.hexdigest()[:16]
 
 
