@@ -13,15 +13,16 @@ notebook, or in any process, switch it on before the first tensor is made, and l
     import pretended_gpu; pretended_gpu.pretend("cuda")
 
 Refused as on a GPU: operations whose tensors lie on two devices, ``numpy()``, a generator of another device, pinned
-memory where it does not belong, 64-bit floats on MPS, kernels that are not deterministic where that is asked for. Counted
-in ``waits``, and refused with ``waiting="error"`` (``torch.cuda.set_sync_debug_mode`` sets it, too) or while a CUDA graph
-is recorded: whatever makes the program wait for the GPU. ``synchronised`` counts the times it waited on purpose.
-NOT seen: a kernel's own limits and rounding, TF32, speed, memory, streams. Those need the device.
+memory where it does not belong, 64-bit floats on MPS, kernels that are not deterministic where that is asked for.
+Whatever makes the program wait for the GPU is counted in ``waits``. It is refused with ``waiting="error"``, which
+``torch.cuda.set_sync_debug_mode`` sets, too, and while a CUDA graph is recorded. ``synchronised`` counts the times that
+the program waited on purpose. NOT seen: a kernel's own limits and rounding, TF32, speed, memory, streams. Those need
+the device.
 
 How it works. Each storage (which all views of a tensor share) carries a mark: the device where it is said to lie. The
-few functions that know of devices, such as ``Tensor.to`` and ``torch.zeros``, are replaced while the GPU is there, and a
-TorchDispatchMode sees every other operation, also those of the backward pass. It uses private functions of PyTorch; with
-a version that lacks them, :func:`unusable` says so and the tests are skipped. torch.compile does not run under it.
+few functions that know of devices, such as ``Tensor.to`` and ``torch.zeros``, are replaced while the GPU is there, and
+a TorchDispatchMode sees every other operation, also those of the backward pass. It uses private functions of PyTorch;
+with a version that lacks them, :func:`unusable` says so and the tests are skipped. torch.compile does not run under it.
 """
 
 import contextlib
@@ -50,13 +51,12 @@ NOT_DETERMINISTIC = {  # the list in the documentation of torch.use_deterministi
     "mps": {"max_pool2d_with_indices_backward", "scatter_reduce"},
     "xpu": set(),
 }
-FACTORIES = (
-    "empty zeros ones full rand randn randint randperm arange linspace eye tensor as_tensor scalar_tensor".split()
-)
-FACTORIES += "empty_like zeros_like ones_like full_like rand_like randn_like".split()
+LIKE = ("empty", "zeros", "ones", "full", "rand", "randn")
+FACTORIES = [*LIKE, *(f"{name}_like" for name in LIKE), "randint", "randperm", "arange", "linspace", "eye"]
+FACTORIES += ["tensor", "as_tensor", "scalar_tensor"]
 FROM_VALUES = ("tensor", "as_tensor", "new_tensor")  # of numbers, or of another tensor
-METHODS = "to cpu cuda numpy tolist pin_memory __deepcopy__".split()
-METHODS += "new_empty new_zeros new_ones new_full new_tensor".split()
+METHODS = ["to", "cpu", "cuda", "numpy", "tolist", "pin_memory", "__deepcopy__"]
+METHODS += ["new_empty", "new_zeros", "new_ones", "new_full", "new_tensor"]
 PLAIN = {name: getattr(torch.Tensor, name) for name in METHODS}  # as they were
 REAL_DEVICE = getattr(getattr(torch._C, "TensorBase", None), "device", None)
 
@@ -238,7 +238,7 @@ class PretendedGPU(TorchDispatchMode):
             there = here
         if there is not None:
             self.check_type(dtype, "to")
-        if here == there or here == ANYWHERE:
+        if here in (there, ANYWHERE):
             marked(tensor, there)
             return PLAIN["to"](tensor, dtype=dtype, copy=copy, memory_format=memory_format)
         if there is None:
@@ -426,8 +426,8 @@ def accelerator(gpu):
 
 def module(gpu):
     """Functions of ``torch.cuda``, ``torch.mps`` or ``torch.xpu``, by name; those that a module lacks are left out."""
-    names = "set_rng_state manual_seed manual_seed_all set_device empty_cache reset_peak_memory_stats"
-    return {name: lambda *args, **kwargs: None for name in names.split()} | {
+    idle = ("set_rng_state", "manual_seed", "manual_seed_all", "set_device", "empty_cache", "reset_peak_memory_stats")
+    return {name: lambda *args, **kwargs: None for name in idle} | {
         "is_available": lambda: True,
         "device_count": lambda: gpu.count,
         "current_device": lambda: 0,
