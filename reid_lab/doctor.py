@@ -36,12 +36,12 @@ def details() -> dict[str, str]:
         return found
     import torch
 
-    from reid_lab.training.machine import fast_bf16, pick_device
+    from reid_lab.device import device_name, fast_precision, find_device
 
-    device = pick_device()
+    device = find_device()
     return found | {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
-        "fast bfloat16": "yes" if fast_bf16(device) else "no",
+        "device": device_name(device) if device.type != "cpu" else "CPU",
+        "fast bfloat16": "yes" if fast_precision(device) == "bf16" else "no",
         "threads": str(torch.get_num_threads()),
     }
 
@@ -73,10 +73,15 @@ def _free_disk() -> str:
 
 
 def _computes() -> str:
-    """A product with a known answer, on the device that training would use."""
+    """A product with a known answer, on the device that training would use, and on a GPU that is there."""
     import torch
 
-    from reid_lab.training.machine import pick_device
+    from reid_lab.device import seen, trouble
 
-    ones = torch.ones(64, 64, device=pick_device())
-    return _line(float((ones @ ones).sum()) == 64.0**3, "PyTorch computes", "reinstall torch and torchvision")
+    why = trouble(torch.device("cpu"))
+    if why is not None:
+        return _line(False, "PyTorch computes", f"{why} Reinstall torch and torchvision")
+    gpu = seen()
+    why = trouble(gpu) if gpu else None
+    cure = f"{why} Install a PyTorch that is made for it; until then the CPU is used"
+    return _line(why is None, "PyTorch computes", cure)

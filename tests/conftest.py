@@ -1,6 +1,7 @@
 """What all tests share: a cache and a runs folder of their own, one thread, and the smoke-sized data set."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by olde
 import torch  # noqa: E402 (after the number of threads is set)
 
 torch.set_num_threads(1)
+sys.path.insert(0, str(Path(__file__).parent))  # for `pretended_gpu`
 
 
 # The files that take longest stand first (with pytest-xdist's --no-loadscope-reorder), so that no worker ends alone.
@@ -52,3 +54,27 @@ def smoke_run(smoke, own_home):
     from reid_lab import training
 
     return training.fit(training.recipes.residual_pooling("smoke"), smoke, seed=0, device="cpu")
+
+
+@pytest.fixture
+def a_gpu():
+    """A CUDA GPU: the machine's own, which gives None, or else a pretended one, which gives its rules and counts."""
+    if torch.cuda.is_available():
+        yield None
+        return
+    with _pretended("cuda") as gpu:
+        yield gpu
+
+
+@pytest.fixture
+def pretended():
+    """A pretended GPU, of any kind and with any settings, as a context: ``with pretended("mps") as gpu``."""
+    return _pretended
+
+
+def _pretended(kind="cuda", **settings):
+    from pretended_gpu import PretendedGPU, unusable
+
+    if why := unusable():
+        pytest.skip(why)
+    return PretendedGPU(kind, **settings)

@@ -81,7 +81,8 @@ def train(chosen: Arguments) -> int:
     from reid_lab import data, training
     from reid_lab.training import recipes
 
-    recipe = recipes.METHODS[chosen.method](chosen.size, **_fields(chosen.set))
+    size = chosen.size or recipes.default_size(chosen.device)
+    recipe = recipes.METHODS[chosen.method](size, **_fields(chosen.set))
     if chosen.data is None and recipe.size == "paper":
         raise DataError("The paper recipes are for a real data set: give its folder with --data PATH.")
     benchmark = data.passersby(recipe.size) if chosen.data is None else data.recognise(chosen.data)[1]

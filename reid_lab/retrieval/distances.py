@@ -134,7 +134,8 @@ def _lengths(rows: Tensor, name: str) -> Tensor:
     """(N, 1). Where the squares leave the range of float32, they are summed in float64."""
     lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     odd = ~((lengths > 1e-15) & lengths.isfinite()).flatten()
-    lengths[odd] = torch.linalg.vector_norm(rows[odd].double(), dim=1, keepdim=True).float()
+    if odd.any():  # on the CPU, for not every GPU has float64
+        lengths[odd] = torch.linalg.vector_norm(rows[odd].cpu().double(), dim=1, keepdim=True).to(lengths)
     zero = (lengths == 0).flatten()
     if zero.any():
         raise FeatureError(

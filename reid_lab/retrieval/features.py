@@ -15,6 +15,7 @@ from torch import Tensor
 from reid_lab.data.augment import normalise
 from reid_lab.data.images import image_store
 from reid_lab.data.records import Record
+from reid_lab.device import exact_float32, find_device, kind
 from reid_lab.errors import DataError
 from reid_lab.home import write_whole
 from reid_lab.models.network import Network, evaluating
@@ -50,7 +51,7 @@ def extract(
     if len(records) == 0:
         raise DataError("There are no images to describe: the query or gallery list is empty, so check the data.")
     if device is not None:
-        model.to(checks.find_device(device))
+        model.to(find_device(device))
     if cache is None:
         return _describe(model, records, batch_size, flip, autocast)
     file = Path(cache) / f"features-{_digest(model, records, flip, autocast)}.safetensors"
@@ -64,13 +65,14 @@ def extract(
 
 def _describe(model: Network, records: Sequence[Record], batch_size: int | None, flip: bool, autocast: bool) -> Tensor:
     device = next(model.parameters()).device
-    batch_size = batch_size or (256 if device.type == "cuda" else 64)
+    batch_size = batch_size or (64 if device.type == "cpu" else 256)
     store = image_store(records, model.input_size, device)
     features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
     shown = bar(total=len(store), description="features", unit="image")
     with (
         evaluating(model),
         torch.inference_mode(),
+        exact_float32(),  # what is not bfloat16 is float32, also on a GPU that would take TF32 for it
         torch.autocast(device.type, torch.bfloat16, autocast),
         shown,
     ):
@@ -86,8 +88,9 @@ def _describe(model: Network, records: Sequence[Record], batch_size: int | None,
 
 
 def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: bool) -> str:
-    """Of everything that decides the descriptors: modules and their settings, weights, images, size, options."""
-    digest = hashlib.sha256(repr((model.input_size, flip, autocast)).encode())
+    """Of all that decides descriptors: modules and their settings, weights, images, size, options, kind of device."""
+    where = kind(next(model.parameters()).device)
+    digest = hashlib.sha256(repr((model.input_size, flip, autocast, where)).encode())
     for name, module in model.named_modules():
         settings = [(key, value) for key, value in sorted(vars(module).items()) if _is_setting(key, value)]
         digest.update(repr((name, type(module), settings)).encode())

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reid_lab.device import exact_float32
 from reid_lab.errors import FeatureError
 from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks, distances, loops
@@ -54,7 +55,7 @@ def search(
     k = checks.whole_number("k", k, 1)
     if k > len(gallery):
         raise FeatureError(f"k must lie between 1 and the gallery's {len(gallery)} images (found {k}).")
-    with full_precision(gallery):  # whatever the caller trains in
+    with full_precision(gallery), exact_float32():  # whatever the caller trains in
         features = distances.comparable(query, gallery, metric)
         return _search(features[: len(query)], features[len(query) :], k, metric, index, memory)
 
