@@ -44,7 +44,7 @@ PINS = ("cuda", "xpu")
 ANYWHERE = "anywhere"  # the mark of what an operation makes for itself: it belongs to whatever it meets first
 INDEXING = (aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_)
 WAITING = (aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten._unique2, aten.unique_dim, aten.bincount)
-WAITING += (aten.unique_consecutive, aten.equal, aten.is_nonzero)
+WAITING += (aten.unique_consecutive, aten.equal, aten.is_nonzero, aten.item)  # item: under inference_mode
 NOT_DETERMINISTIC = {  # the list in the documentation of torch.use_deterministic_algorithms
     "cuda": {"_adaptive_avg_pool2d_backward", "adaptive_max_pool2d_backward", "upsample_bilinear2d_backward", "put_"}
     | {"reflection_pad2d_backward", "nll_loss2d_forward", "grid_sampler_2d_backward", "histc", "scatter_reduce"},

@@ -65,8 +65,9 @@ def test_every_wait_is_noticed(pretended):
         waits = [lambda: x.sum().item(), lambda: bool(x.any()), lambda: x.cpu(), lambda: x[x > 0], lambda: x.tolist()]
         waits += [lambda: x.unique(), lambda: torch.ones(3).cuda(), lambda: torch.tensor([1.0], device="cuda")]
         for wait in waits:
-            with pytest.raises(RuntimeError, match="synchronizing"):
-                wait()
+            for mode in (torch.inference_mode(False), torch.inference_mode()):
+                with mode, pytest.raises(RuntimeError, match="synchronizing"):
+                    wait()
         assert torch.ones(3).pin_memory().to("cuda", non_blocking=True).is_cuda
 
 
@@ -127,7 +128,7 @@ def test_a_training_ends_in_the_weights_of_a_cpu_also_after_an_interruption(
     smoke, pretended, tmp_path, method, monkeypatch
 ):
     """The pretended GPU computes as the CPU does, so the two are equal but for the noise of random erasing."""
-    options = dict(seed=1, deterministic=True, checkpoint_seconds=0)
+    options = dict(seed=1, deterministic=True)
     recipe = recipe_of(method, epochs=1, evaluate_every=1, erasing_fill="mean")
     update, done = Engine.update, []
 
