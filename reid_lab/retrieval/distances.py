@@ -115,8 +115,8 @@ def bounds(query: Tensor, gallery: Tensor, metric: str) -> tuple[float, float]:
     """Between which numbers all their distances lie."""
     if measure(metric) is COSINE:
         return -1.0, 1.0
-    farthest = query.norm(dim=1).amax() + gallery.norm(dim=1).amax()
-    return 0.0, float(farthest.square())
+    far, farther = (torch.linalg.vector_norm(side, dim=1).amax() for side in (query, gallery))
+    return 0.0, float((far + farther).square())
 
 
 def squared_distances(rows: Tensor, features: Tensor, feature_squares: Tensor) -> Tensor:
