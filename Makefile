@@ -29,9 +29,10 @@ notebooks: .venv/ready
 browser: .venv/browser
 	$(BIN)/python notebooks/in_browser.py
 
-# Bugs, planted one at a time in a copy of the package: which notebook and which test notices? Takes 40 minutes.
+# Bugs, planted one at a time in a copy of the package: which notebook and which test notices? Takes 50 minutes.
 proof: .venv/ready
 	$(BIN)/python tests/proof/plant.py
+	$(BIN)/python tests/proof/plant_devices.py
 
 bench: .venv/ready
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
