@@ -29,9 +29,10 @@ notebooks: .venv/ready
 browser: .venv/browser
 	$(BIN)/python notebooks/in_browser.py
 
-# Bugs, planted one at a time in a copy of the package: which notebook and which test notices? Takes 40 minutes.
+# Bugs, planted one at a time in a copy of the package: which notebook and which test notices? Takes 50 minutes.
 proof: .venv/ready
 	$(BIN)/python tests/proof/plant.py
+	$(BIN)/python tests/proof/plant_devices.py
 
 # Tests and notebooks as older processors would run them, with one thread and with two. Takes hours; goes on where it was.
 everywhere: .venv/ready

@@ -36,13 +36,12 @@ def details() -> dict[str, str]:
         return found
     import torch
 
-    from reid_lab import precision
-    from reid_lab.training.machine import pick_device
+    from reid_lab.device import device_name, fast_precision, find_device
 
-    device = pick_device()
+    device = find_device()
     return found | {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
-        "fastest precision": precision.claimed(device),
+        "device": device_name(device) if device.type != "cpu" else "CPU",
+        "fastest precision": fast_precision(device),
         "threads": str(torch.get_num_threads()),
     }
 
@@ -74,13 +73,18 @@ def _free_disk() -> str:
 
 
 def _computes() -> str:
-    """A product with a known answer, on the device that training would use."""
+    """A product with a known answer, on the device that training would use, and on a GPU that is there."""
     import torch
 
-    from reid_lab.training.machine import pick_device
+    from reid_lab.device import seen, trouble
 
-    ones = torch.ones(64, 64, device=pick_device())
-    return _line(float((ones @ ones).sum()) == 64.0**3, "PyTorch computes", "reinstall torch and torchvision")
+    why = trouble(torch.device("cpu"))
+    if why is not None:
+        return _line(False, "PyTorch computes", f"{why} Reinstall torch and torchvision")
+    gpu = seen()
+    why = trouble(gpu) if gpu else None
+    cure = f"{why} Install a PyTorch that is made for it; until then the CPU is used"
+    return _line(why is None, "PyTorch computes", cure)
 
 
 def _fast_precision() -> list[str]:
@@ -88,12 +92,12 @@ def _fast_precision() -> list[str]:
     import torch
 
     from reid_lab import precision
+    from reid_lab.device import fast_precision, find_device
     from reid_lab.training import recipes
-    from reid_lab.training.machine import pick_device
 
-    device, threads = pick_device(), torch.get_num_threads()
+    device, threads = find_device(), torch.get_num_threads()
     torch.set_num_threads(1)  # enough for a few images, and quick on a busy machine
-    fastest, lines = precision.claimed(device), []
+    fastest, lines = fast_precision(device), []
     for name, make in recipes.METHODS.items() if fastest != "float32" else ():
         recipe = make("classroom", weights=None)
         pids = torch.arange(8, device=device) // 2

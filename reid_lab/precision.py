@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from reid_lab.device import own_random_numbers
 from reid_lab.models.network import Network
 
 DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16}
@@ -54,7 +55,7 @@ def check_training(network: Network, images: Tensor, pids: Tensor, precision: st
         pids: (batch,), counted from 0.
         precision: a key of :data:`DTYPES`.
     """
-    with torch.random.fork_rng(devices=[images.device] if images.device.type == "cuda" else []):
+    with own_random_numbers(images.device):
         check = _check_layers(copy.deepcopy(network), lambda trial: trial(images), images.device, precision, True)
         if not check.fault:
             low, exact = (_loss_and_gradients(network, images, pids, used) for used in (precision, "float32"))
@@ -66,15 +67,6 @@ def check_describing(network: Network, images: Tensor, precision: str) -> Check:
     """Compare the layers that describe the first few of ``images`` (batch, 3, H, W) in ``precision`` with float32."""
     few = images[:FEW]
     return _check_layers(network, lambda network: network.describe(few), images.device, precision, False)
-
-
-def claimed(device: torch.device) -> str:
-    """The precision that ``device`` is said to be fastest at: "bf16", "float16" or "float32"."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, hence asked for politely
-    fast = device.type == "cpu" and any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
-    return "bf16" if fast else "float32"
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

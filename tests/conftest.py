@@ -13,7 +13,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ.get("REID_LAB_THREADS", "1")
 os.environ["TQDM_DISABLE"] = "1"
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by older PyTorch, at the first GPU product
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `seen`, networks as after a training
+sys.path.insert(0, str(Path(__file__).parent))  # for `seen`, networks as after a training, and `pretended_gpu`
+
 
 # The files that take longest stand first (with pytest-xdist's --no-loadscope-reorder), so that no worker ends alone.
 FIRST = ("training/test_resuming", "training/test_team", "experiments/test_runner", "test_command_line")
@@ -62,3 +63,29 @@ def smoke_run(smoke, own_home):
     from reid_lab import training
 
     return training.fit(training.recipes.residual_pooling("smoke"), smoke, seed=0, device="cpu")
+
+
+@pytest.fixture
+def a_gpu():
+    """A CUDA GPU: the machine's own, which gives None, or else a pretended one, which gives its rules and counts."""
+    import torch
+
+    if torch.cuda.is_available():
+        yield None
+        return
+    with _pretended("cuda") as gpu:
+        yield gpu
+
+
+@pytest.fixture
+def pretended():
+    """A pretended GPU, of any kind and with any settings, as a context: ``with pretended("mps") as gpu``."""
+    return _pretended
+
+
+def _pretended(kind="cuda", **settings):
+    from pretended_gpu import PretendedGPU, unusable
+
+    if why := unusable():
+        pytest.skip(why)
+    return PretendedGPU(kind, **settings)

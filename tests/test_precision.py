@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from reid_lab import data, doctor, precision, retrieval, training
+from reid_lab import data, device, doctor, precision, retrieval, training
 from reid_lab.errors import DeviceError, TrainingError
-from reid_lab.training import checkpoint, recipes, team
+from reid_lab.training import checkpoint, engine, recipes, team
 from reid_lab.training.engine import Engine
 
 SMALL = dict(epochs=1, evaluate_every=0)
@@ -71,7 +71,8 @@ def narrow_and_strided(given, stride):
 
 @pytest.fixture
 def claims_bf16(monkeypatch):
-    monkeypatch.setattr(precision, "claimed", lambda device: "bf16")
+    for reader in (engine, device):
+        monkeypatch.setattr(reader, "fast_precision", lambda device: "bf16")
 
 
 @pytest.mark.parametrize("method", recipes.METHODS)
@@ -169,14 +170,6 @@ def test_all_processes_leave_a_precision_that_is_wrong_in_one_of_them(smoke, cap
 
 
 # float16, for GPUs that have nothing faster
-
-
-@pytest.mark.parametrize(
-    ("capability", "fastest"), [((7, 0), "float16"), ((7, 5), "float16"), ((8, 0), "bf16"), ((9, 0), "bf16")]
-)
-def test_a_gpu_before_ampere_trains_in_float16(monkeypatch, capability, fastest):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: {0: (6, 1), 1: capability}[device.index])
-    assert precision.claimed(torch.device("cuda", 1)) == fastest
 
 
 TINY = dict(precision="float16", resize=(32, 32), crop=(32, 32))  # a CPU takes its time for float16

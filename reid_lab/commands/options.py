@@ -41,7 +41,7 @@ def size_option(parser: argparse.ArgumentParser, default: str | None) -> None:
 
 def device_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: the GPU where there is one)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps, xpu (default: the GPU where there is one)")
 
 
 def runs_option(parser: argparse.ArgumentParser, default: Any = None) -> None:

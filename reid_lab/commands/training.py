@@ -90,7 +90,8 @@ def train(chosen: Arguments) -> int:
     from reid_lab import data, training
     from reid_lab.training import recipes
 
-    recipe = recipes.METHODS[chosen.method](chosen.size, **_fields(chosen.set))
+    size = chosen.size or recipes.default_size(chosen.device)
+    recipe = recipes.METHODS[chosen.method](size, **_fields(chosen.set))
     if chosen.data is None and recipe.size == "paper":
         raise DataError("The paper recipes are for a real data set: give its folder with --data PATH.")
     cameras, first = cameras_of_data(chosen), not int(os.environ.get("RANK", "0"))  # of several processes one speaks

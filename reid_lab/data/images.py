@@ -23,7 +23,8 @@ from torch import Tensor
 from reid_lab.data import greys
 from reid_lab.data.augment import to_device
 from reid_lab.data.records import Record
-from reid_lab.errors import DataError, DeviceError
+from reid_lab.device import find_device, memory
+from reid_lab.errors import DataError
 from reid_lab.home import home
 from reid_lab.progress import bar
 from reid_lab.values import is_size
@@ -130,7 +131,7 @@ class ImageStore:
         if not records:
             raise DataError("There are no images to read: the list of records is empty; check the data folder.")
         _check_size(size)
-        device = _found(device)
+        device = find_device(device)
         shape = (len(records), 3, *size)
         array = np.empty(shape, np.uint8) if prod(shape) <= memory_limit else _memory_mapped(shape)
         _decode_into(array, records, progress)
@@ -171,22 +172,14 @@ class ImageStore:
         Raises DeviceError if this machine does not have the device.
         """
         store = copy.copy(self)
-        store.device = _found(device)
+        store.device = find_device(device)
         if store.device.type == "cpu" or _fits(self.pixels.nbytes, store.device):
             store.pixels = self.pixels.to(store.device)
         return store
 
 
-def _found(device: torch.device | str) -> torch.device:
-    """The device of that name, ``cuda`` as ``cuda:0``, so that devices can be compared."""
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f'Device "{device}" is not available on this machine: use "cpu".') from error
-
-
 def _fits(size: int, device: torch.device) -> bool:
-    return device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] / 2
+    return size < memory(device)[0] / 2
 
 
 def _memory_mapped(shape: tuple[int, ...]) -> np.ndarray:
@@ -252,7 +245,7 @@ def image_store(records: Sequence[Record], size: tuple[int, int], device: torch.
     A file that has been written anew is decoded anew. Raises what :class:`ImageStore` does.
     """
     _check_size(size)
-    device = _found(device)  # "cuda" and "cuda:0" are one
+    device = find_device(device)  # "cuda" and "cuda:0" are one
     key = (tuple((record.path, _stamp(record.path), record.greys) for record in records), tuple(size), str(device))
     with _shared_lock:
         store = _shared.get(key)

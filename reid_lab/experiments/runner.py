@@ -24,6 +24,7 @@ import pandas as pd
 import torch
 
 from reid_lab import data
+from reid_lab.device import memory
 from reid_lab.errors import DataError, RecipeError, ReidLabError, TrainingError
 from reid_lab.experiments.grids import GRIDS, Grid
 from reid_lab.experiments.job import ABOUT
@@ -112,10 +113,10 @@ def _must_have(rows: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
 
 
 def _at_once(device: torch.device) -> int:
-    """How many runs share a device by default: a CPU's threads; on a GPU four, where each has 16 GiB of its memory."""
-    if device.type != "cuda":
+    """How many runs share a device by default: a CPU's threads; on a GPU up to four, one for each 16 GiB free."""
+    if device.type == "cpu":
         return max(1, torch.get_num_threads())
-    return max(1, min(4, torch.cuda.mem_get_info(device)[1] // 2**34))
+    return max(1, min(4, memory(device)[0] // 2**34))
 
 
 def missing(wanted: Sequence[Job], folder: Path | str | None = None) -> list[Job]:

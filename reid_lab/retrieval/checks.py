@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
-from reid_lab.errors import DataError, DeviceError, FeatureError
+from reid_lab.device import find_device
+from reid_lab.errors import DataError, FeatureError
 from reid_lab.values import is_whole
 
 
@@ -104,16 +105,6 @@ def whole_number(name: str, value: Any, low: int) -> int:
     if not is_whole(value, low):
         raise FeatureError(f"{name} must be a whole number from {low} (found {value!r}).")
     return int(value)
-
-
-def find_device(device: torch.device | str) -> torch.device:
-    """The device of that name. Raises DeviceError if this machine does not have it."""
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f'Device "{device}" is not available on this machine: use "cpu".') from error
-    return found
 
 
 def rows_named(bad: Tensor, name: str) -> str:

@@ -16,6 +16,7 @@ from reid_lab import precision
 from reid_lab.data.augment import normalise
 from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.records import Record
+from reid_lab.device import exact_float32, fast_precision, find_device, kind
 from reid_lab.errors import CheckpointError, DataError
 from reid_lab.home import write_whole
 from reid_lab.models.network import Network, evaluating
@@ -53,7 +54,7 @@ def extract(
     if len(records) == 0:
         raise DataError("There are no images to describe: the query or gallery list is empty, so check the data.")
     if device is not None:
-        model.to(checks.find_device(device))
+        model.to(find_device(device))
     if cache is None:
         return _describe(model, records, batch_size, flip, autocast)
     file = Path(cache) / f"features-{_digest(model, records, flip, autocast)}.safetensors"
@@ -89,7 +90,7 @@ def _keep(file: Path, features: Tensor) -> None:
 
 def _describe(model: Network, records: Sequence[Record], batch_size: int | None, flip: bool, autocast: bool) -> Tensor:
     device = next(model.parameters()).device
-    batch_size = batch_size or (256 if device.type == "cuda" else 64)
+    batch_size = batch_size or (64 if device.type == "cpu" else 256)
     store = image_store(records, model.input_size, device)
     used = _precision(model, _images(store, torch.arange(min(precision.FEW, len(store))))) if autocast else "float32"
     features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
@@ -97,6 +98,7 @@ def _describe(model: Network, records: Sequence[Record], batch_size: int | None,
     with (
         evaluating(model),
         torch.inference_mode(),
+        exact_float32(),  # what is not in a fast precision is float32, also on a GPU that would take TF32 for it
         precision.autocast(device, used),
         shown,
     ):
@@ -117,7 +119,7 @@ def _images(store: ImageStore, indices: Tensor) -> Tensor:
 
 def _precision(model: Network, images: Tensor) -> str:
     """The fast precision of the images' device, or "float32" where it describes them wrongly, which is logged."""
-    fast = precision.claimed(images.device)
+    fast = fast_precision(images.device)
     fast = "bf16" if fast == "float32" else fast  # slow, but asked for
     check = precision.check_describing(model, images, fast)
     if check.fault:
@@ -127,8 +129,9 @@ def _precision(model: Network, images: Tensor) -> str:
 
 
 def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: bool) -> str:
-    """Of everything that decides the descriptors: modules and their settings, weights, images, size, options."""
-    digest = hashlib.sha256(repr((model.input_size, flip, autocast)).encode())
+    """Of all that decides descriptors: modules and their settings, weights, images, size, options, kind of device."""
+    where = kind(next(model.parameters()).device)
+    digest = hashlib.sha256(repr((model.input_size, flip, autocast, where)).encode())
     for name, module in model.named_modules():
         settings = [(key, value) for key, value in sorted(vars(module).items()) if _is_setting(key, value)]
         digest.update(repr((name, type(module), settings)).encode())

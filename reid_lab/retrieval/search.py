@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from reid_lab.data.records import Record
+from reid_lab.device import exact_float32
 from reid_lab.errors import FeatureError
 from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks, distances, loops
@@ -64,7 +65,7 @@ def search(
     if leave_out is not None and len(leave_out) != len(query):
         raise FeatureError(f"leave_out is for {len(leave_out)} queries, and there are {len(query)}: give one for each.")
     more = max(map(len, leave_out), default=0) if leave_out is not None else 0
-    with full_precision(gallery):  # whatever the caller trains in
+    with full_precision(gallery), exact_float32():  # whatever the caller trains in
         features = distances.comparable(query, gallery, metric)
         wanted = min(k + more, len(gallery))
         found = _search(features[: len(query)], features[len(query) :], wanted, metric, index, memory)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from reid_lab import data, models, precision
+from reid_lab.device import fast_precision, out_of_memory, synchronize
 from reid_lab.errors import DeviceError
 from reid_lab.losses import Losses
 from reid_lab.training import machine
@@ -23,12 +24,13 @@ class Engine:
     """A recipe's network with all that trains it, on one device or shared by a team of processes.
 
     ``places`` are this process's images within a batch. Nothing here waits for a GPU: what a step needs is decided on
-    the CPU beforehand, and what it gives stays on the device until somebody reads it.
+    the CPU beforehand, and what it gives stays on the device until somebody reads it. On several GPUs PyTorch's
+    synchronised batch norms wait once each.
     """
 
     def __init__(self, recipe: Recipe, identities: int, team: Team) -> None:
         self.recipe, self.team, self.device = recipe, team, team.device
-        fastest = precision.claimed(team.device)
+        fastest = fast_precision(team.device)
         self.precision = fastest if recipe.precision == "auto" else recipe.precision  # until it is checked
         self.places = team.places(recipe.batch, recipe.groups)
         self.part = data.Part(self.places, recipe.batch) if team.size > 1 else None
@@ -111,17 +113,16 @@ class Engine:
         try:
             self.network = cast(nn.Module, torch.compile(self.network))
             self.losses(images, pids).total.backward()
-        except torch.OutOfMemoryError:  # told by the loop, with its cure
-            raise
         except Exception as error:  # a missing compiler, an unsupported operation: many libraries take part
+            if out_of_memory(error):  # told by the loop, with its cure
+                raise
             said = next(iter(str(error).strip().splitlines()), "no reason given")
             raise DeviceError(
                 f"torch.compile does not work here ({type(error).__name__}: {said}); train without it."
             ) from error
         self.optimiser.zero_grad(set_to_none=True)
         self.model.load_state_dict(before)  # the trial has moved the batch norms' statistics
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         return time.perf_counter() - began
 
     def fastest_threads(self, images: Tensor, pids: Tensor) -> int:

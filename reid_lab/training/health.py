@@ -7,8 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import torch
-
+from reid_lab.device import out_of_memory
 from reid_lab.errors import TrainingError
 from reid_lab.training.recipes import Recipe
 
@@ -62,7 +61,9 @@ def memory_told(recipe: Recipe, folder: Path) -> Iterator[None]:
     """Within, a GPU's memory that is too small becomes a TrainingError."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         raise TrainingError(
             f"The GPU's memory is too small for {folder.name}: batches of {recipe.batch} images of "
             f"{recipe.crop[0]} x {recipe.crop[1]} through {recipe.backbone}. Stop other programs on the GPU, take a "

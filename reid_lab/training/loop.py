@@ -53,7 +53,7 @@ def fit(
         recipe: from :mod:`reid_lab.training.recipes`.
         benchmark: from :mod:`reid_lab.data`; it is checked before any work.
         seed: of the weights, the samplers, the augmentation and dropout.
-        device: "cpu", "cuda", ...; default the GPU where there is one.
+        device: "cpu", "cuda", "mps", "xpu"; default the GPU where there is one.
         runs: folder that holds the runs' folders, ``~`` being the home folder; default: see ``home.runs_folder``.
         deterministic: the same bits each time on the same machine, on a CPU with the same number of threads (see
             ``environment.json``). A GPU uses slower algorithms for it; a CPU keeps torch's number of threads, where it
@@ -81,6 +81,8 @@ def fit(
             with machine.reproducible(seed, team.device, deterministic), health.memory_told(recipe, folder):
                 training = _Training(recipe, benchmark, seed, team, folder, checkpoint_seconds, tensorboard)
                 training.run(compile)
+        elif team.main:
+            machine.note_other(folder, team.device)
         run = load(folder)
     if run.recipe != recipe:
         raise CheckpointError(f"{folder} holds a run of another recipe. Move that folder away and start again.")
@@ -243,6 +245,8 @@ class _Training:
         self.sums = {name: value.to(self.device) for name, value in _part(tensors, "sum.").items()}
         self.minutes, self.threads = about["minutes"], about["threads"]
         self.engine.resume_precision(about.get("precision", self.engine.precision), about.get("scaler", {}))
+        if self.team.main:
+            machine.note_other(self.folder, self.device, self.engine.precision)
 
     def _save(self) -> None:
         """Write a checkpoint: all that a killed run needs to go on as if nothing had happened."""

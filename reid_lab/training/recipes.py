@@ -26,6 +26,8 @@ from reid_lab.training import sizes
 from reid_lab.training.sizes import SIZES
 from reid_lab.values import is_number, is_size, is_whole
 
+FULL_MEMORY = 10 * 2**30  # bytes of a GPU in which "full" is thought to fit; nobody has measured it
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -229,14 +231,22 @@ class ResidualPoolingRecipe(Recipe):
         return models.ResidualPooling(identities, input_size=self.crop, **_shared(self, models.ResidualPooling))
 
 
-def default_size() -> str:
-    """``REID_LAB_SIZE``, else "full" where a GPU is there, else "classroom"."""
-    import torch
+def default_size(device: str | None = None) -> str:
+    """``REID_LAB_SIZE``, else "full" on a GPU with room for it, else "classroom".
+
+    ``device`` is where the training will run; None: the default one. An Apple GPU takes its memory from the computer,
+    and gets "classroom". Raises RecipeError for an unknown size,
+    DeviceError for a device that is not there.
+    """
+    from reid_lab.device import find_device, memory
 
     size = os.environ.get("REID_LAB_SIZE")
     if size and size not in SIZES:
         raise RecipeError(f"The environment variable REID_LAB_SIZE is {size!r}; set it to one of {', '.join(SIZES)}.")
-    return size or ("full" if torch.cuda.is_available() else "classroom")
+    if size:
+        return size
+    found = find_device(device)
+    return "full" if found.type in ("cuda", "xpu") and memory(found)[1] >= FULL_MEMORY else "classroom"
 
 
 def multitask(size: str | None = None, **fields: Any) -> MultiTaskRecipe:

@@ -129,7 +129,7 @@ def test_a_damaged_table_is_named_with_what_it_lacks(tmp_path, text, said):
 
 @pytest.mark.parametrize(("gigabytes", "at_once"), [(8, 1), (40, 2), (80, 4), (141, 4)])
 def test_a_small_gpu_is_shared_by_fewer_runs(monkeypatch, gigabytes, at_once):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, gigabytes * 2**30))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gigabytes * 2**30, 2**40))  # free, total
     assert runner._at_once(torch.device("cuda")) == at_once
 
 

@@ -243,7 +243,7 @@ def test_a_seed_that_is_none_is_refused(smoke, tmp_path, seed):
         training.fit(recipes.multitask("smoke"), smoke, seed, device="cpu", runs=tmp_path)
 
 
-@pytest.mark.parametrize("device", ["mps", "meta"])
+@pytest.mark.parametrize("device", ["hpu", "meta"])
 def test_a_kind_of_device_that_training_does_not_use_is_refused(device):
     with pytest.raises(DeviceError, match=f"'{device}' is of a kind"):
         training.pick_device(device)
