@@ -19,7 +19,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "runs" / "everywhere"
 SETTINGS = [(isa, threads) for isa in ("AVX2", "AVX512_CORE_BF16", "unset") for threads in (1, 2)]
-WORK = {"tests": [], "cells": ["--nbval", "notebooks"]}
+WORK = {"tests": ["-p", "no:nbval", "tests"], "cells": ["--nbval", "notebooks"]}
 KEYS, COUNTS = ["ONEDNN_MAX_CPU_ISA", "threads", "work"], ["passed", "failed", "skipped"]
 
 
