@@ -121,16 +121,21 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
 
 
 def test_two_processes_that_want_it_at_once_get_the_same_whole_data_set(tiny, tmp_path):
-    code = f"{THERE}print(passersby.generate('tiny', home=sys.argv[1]))"
+    code = f"{THERE}print('ready', flush=True); input(); print(passersby.generate('tiny', home=sys.argv[1]))"
     team = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(Path(passersby.__file__).parents[2])},
         )
         for _ in range(2)
     ]
+    assert [process.stdout.readline() for process in team] == ["ready\n"] * 2
+    for process in team:  # now, both at once
+        process.stdin.write("\n")
+        process.stdin.flush()
     told = [process.communicate()[0].strip() for process in team]
     assert [process.returncode for process in team] == [0, 0]
     assert told[0] == told[1]
