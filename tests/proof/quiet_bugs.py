@@ -185,13 +185,6 @@ SETTINGS = (
         FILES,
     ),
     quiet("every evaluation is in bfloat16", FEATURES, "torch.bfloat16, autocast)", "torch.bfloat16, True)", FILES),
-    quiet(
-        "kept descriptors of another size are taken",
-        FEATURES,
-        "repr((model.input_size, flip, autocast))",
-        "repr((flip, autocast))",
-        FILES,
-    ),
     quiet("thresholds of a curve are one step too strict", ROC, EDGES, f"{EDGES}[[0, *range(loops.BINS)]]", TEST_ROC),
     quiet(
         "thresholds of a curve are one step too loose",
