@@ -19,9 +19,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
 from reid_lab.data.augment import generator
+from reid_lab.device import device_name, find_device, synchronize
 from reid_lab.errors import DeviceError, RecipeError
 from reid_lab.models.network import Network, must_be_one_of
-from reid_lab.retrieval import checks
 
 WAYS = ("eager", "compiled", "graph")
 PRECISIONS = ("float32", "bf16")
@@ -192,11 +192,11 @@ def table(
 
 
 def _place(model: nn.Module, device: torch.device | str | None) -> torch.device:
-    return next(model.parameters()).device if device is None else checks.find_device(device)
+    return next(model.parameters()).device if device is None else find_device(device)
 
 
 def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    return str(device) if device.type == "cpu" else device_name(device)
 
 
 def _example(size: tuple[int, int], device: torch.device) -> Tensor:
@@ -208,8 +208,7 @@ def _example(size: tuple[int, int], device: torch.device) -> Tensor:
 def _milliseconds(describe: Callable[[Tensor], Tensor], image: Tensor) -> float:
     began = time.perf_counter()
     describe(image)
-    if image.device.type == "cuda":  # its calls return before the work is done
-        torch.cuda.synchronize(image.device)
+    synchronize(image.device)  # a GPU's calls return before the work is done
     return 1000 * (time.perf_counter() - began)
 
 
@@ -279,8 +278,27 @@ def _compiled(network: Network, image: Tensor, precision: str) -> Callable[[Tens
 
 
 def _graph(describe: Callable[[Tensor], Tensor], image: Tensor) -> Callable[[Tensor], Tensor]:
-    """Record the call once; then copy each image to where the recording reads it, and replay."""
-    device, fixed = image.device, image.clone()
+    """Copy each image to where a recording of the call reads it, and replay the recording."""
+    fixed = image.clone()
+    try:
+        graph, features = _recorded(describe, fixed)
+    except RuntimeError as error:  # torch's kind for whatever a driver or a library refuses
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise DeviceError(
+            f'No CUDA graph could be recorded on {image.device} ({type(error).__name__}: {reason}): use how="eager".'
+        ) from error
+
+    def replay(image: Tensor) -> Tensor:
+        fixed.copy_(image)
+        graph.replay()
+        return features
+
+    return replay
+
+
+def _recorded(describe: Callable[[Tensor], Tensor], fixed: Tensor) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    """A recording of one call, and where each replay of it leaves the descriptor."""
+    device = fixed.device
     with torch.cuda.device(device):
         side = torch.cuda.Stream(device)  # a recording must not begin on the stream that everybody uses
         side.wait_stream(torch.cuda.current_stream(device))
@@ -291,10 +309,4 @@ def _graph(describe: Callable[[Tensor], Tensor], image: Tensor) -> Callable[[Ten
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             features = describe(fixed)
-
-    def replay(image: Tensor) -> Tensor:
-        fixed.copy_(image)
-        graph.replay()
-        return features
-
-    return replay
+    return graph, features

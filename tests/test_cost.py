@@ -6,7 +6,7 @@ from reid_lab import cost, models
 from reid_lab.errors import DeviceError, RecipeError
 
 SIZE = (64, 32)
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+on_cuda = pytest.mark.usefixtures("a_gpu")
 
 
 def residual(**fields):
@@ -104,7 +104,8 @@ def test_folding_leaves_no_batch_norm_behind_a_convolution(build):
     assert all(module.bias is not None for module in network.backbone.modules() if isinstance(module, nn.Conv2d))
 
 
-def test_converting_the_convolutions_once_gives_the_bits_of_autocast(image):
+def test_converting_the_convolutions_once_gives_the_bits_of_autocast():
+    image = torch.randn(1, 3, 64, 48)
     model = residual().to(memory_format=torch.channels_last)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         expected = model.describe(image)
@@ -264,7 +265,7 @@ def test_a_table_of_nothing_or_of_an_unknown_way_is_refused():
 # On a GPU
 
 
-@needs_cuda
+@on_cuda
 @pytest.mark.parametrize("precision", cost.PRECISIONS)
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("build", [residual, multitask])
@@ -281,10 +282,10 @@ def test_a_replayed_graph_describes_each_image_as_eager_does(build, folded, prec
     assert next(model.parameters()).device.type == "cpu"
 
 
-@needs_cuda
+@on_cuda
 def test_a_gpu_is_named_and_waited_for(monkeypatch):
     waited = []
-    synchronise = torch.cuda.synchronize
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: waited.append(device) or synchronise(device))
+    synchronise = torch.accelerator.synchronize
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda device: waited.append(device) or synchronise(device))
     measured = cost.latency(residual(), "cuda", "graph", "bf16", repeats=5, warmup=2)
     assert measured.device == torch.cuda.get_device_name() and len(waited) >= 7

@@ -365,7 +365,7 @@ def test_images_of_another_data_set_have_no_mask(tmp_path, smoke_run):
         explain.on_the_person(smoke_run.model, [Record(tmp_path / "0001_c1s1_000001_00.jpg", 1, 1)])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.usefixtures("a_gpu")
 @pytest.mark.parametrize("target", explain.TARGETS)
 def test_a_gpu_draws_the_same_maps(target, images):
     model = network("residual")

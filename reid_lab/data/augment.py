@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from reid_lab.device import current, pins
 from reid_lab.errors import DataError, RecipeError
 from reid_lab.values import is_size, is_whole
 
@@ -51,9 +52,10 @@ def generator(seed: int, device: torch.device | str = "cpu") -> Generator:
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor on ``device``; from the CPU to a GPU it is copied while the program goes on."""
-    if device.type != "cuda" or tensor.is_cuda:
+    if tensor.device.type != "cpu" or not pins(device):
         return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
+    with current(device):
+        return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)

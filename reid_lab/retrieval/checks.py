@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.errors import DataError, DeviceError, FeatureError
+from reid_lab.data.benchmark import Benchmark
+from reid_lab.device import find_device
+from reid_lab.errors import DataError, FeatureError
 from reid_lab.values import is_whole
 
 
@@ -104,18 +107,18 @@ def whole_number(name: str, value: Any, low: int) -> int:
     return int(value)
 
 
-def find_device(device: torch.device | str) -> torch.device:
-    """The device of that name. Raises DeviceError if this machine does not have it."""
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
-        raise DeviceError(f'Device "{device}" is not available on this machine: use "cpu".') from error
-    return found
-
-
 def rows_named(bad: Tensor, name: str) -> str:
     """The culprits of a sentence: "2 of 8 query rows (first: 2, 5)", from (N,) bool."""
     found = bad.nonzero().flatten().tolist()
     first = ", ".join(str(row) for row in found[:5]) + (", ..." if len(found) > 5 else "")
     return f"{len(found)} of {len(bad)} {name} rows (first: {first})"
+
+
+_sound: weakref.WeakSet[Benchmark] = weakref.WeakSet()
+
+
+def benchmark(bench: Benchmark) -> None:
+    """Ask the data's own check, once for each benchmark; no image is decoded for it. Raises DataError, NoMatchError."""
+    if bench not in _sound:
+        bench.check(read_images=False)
+        _sound.add(bench)

@@ -115,8 +115,8 @@ def bounds(query: Tensor, gallery: Tensor, metric: str) -> tuple[float, float]:
     """Between which numbers all their distances lie."""
     if measure(metric) is COSINE:
         return -1.0, 1.0
-    farthest = query.norm(dim=1).amax() + gallery.norm(dim=1).amax()
-    return 0.0, float(farthest.square())
+    far, farther = (torch.linalg.vector_norm(side, dim=1).amax() for side in (query, gallery))
+    return 0.0, float((far + farther).square())
 
 
 def squared_distances(rows: Tensor, features: Tensor, feature_squares: Tensor) -> Tensor:
@@ -134,7 +134,8 @@ def _lengths(rows: Tensor, name: str) -> Tensor:
     """(N, 1). Where the squares leave the range of float32, they are summed in float64."""
     lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     odd = ~((lengths > 1e-15) & lengths.isfinite()).flatten()
-    lengths[odd] = torch.linalg.vector_norm(rows[odd].double(), dim=1, keepdim=True).float()
+    if odd.any():  # on the CPU, for not every GPU has float64
+        lengths[odd] = torch.linalg.vector_norm(rows[odd].cpu().double(), dim=1, keepdim=True).to(lengths)
     zero = (lengths == 0).flatten()
     if zero.any():
         raise FeatureError(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import UNKNOWN_CAMERA
+from reid_lab.device import exact_float32, has_float64
 from reid_lab.errors import FeatureError
 from reid_lab.losses import full_precision
 from reid_lab.models.network import Network
@@ -34,16 +35,20 @@ def evaluate(
     flip: bool = False,
     autocast: bool = False,
     cache: Path | None = None,
+    check: bool = True,
     **ranking: Any,
 ) -> Result:
     """Descriptors of `benchmark`'s query and gallery images by `model.describe`, ranked.
 
     device     where the network and the ranking run (None: where the model is)
     batch_size, flip, autocast, cache  as in `extract`
+    check      refuse a benchmark in which `Benchmark.check` finds errors: its score would mislead
     ranking    `metric`, `k1`, `k2`, `lam`, `expand`, `multi_query`, `top`, `memory` of `rank`
 
     Raises DataError, NoMatchError, FeatureError, DeviceError.
     """
+    if check:
+        checks.benchmark(benchmark)
     split = benchmark.query, benchmark.gallery
     described = [extract(model, records, device, batch_size, flip, autocast, cache) for records in split]
     labels = Protocol.of(*split)
@@ -99,7 +104,7 @@ def rank(
     expand, top = checks.whole_number("expand", expand, 0), checks.whole_number("top", top, 0)
     query, gallery = checks.both_features(query_features, gallery_features, device)
     protocol = _protocol(len(query), len(gallery), query_pids, gallery_pids, query_camids, gallery_camids)
-    with full_precision(gallery):  # whatever the caller trains in
+    with full_precision(gallery), exact_float32():  # whatever the caller trains in
         queries, features = len(query), distances.comparable(query, gallery, metric)
         del query, gallery  # where they were converted, the copies are needed no more
         query, gallery = features[:queries], features[queries:]
@@ -131,6 +136,8 @@ def rank_distances(
     if given.ndim != 2 or 0 in given.shape:
         raise FeatureError(f"distances have shape {tuple(given.shape)}, but (queries, gallery) is needed.")
     if given.dtype not in (torch.float32, torch.float64):
+        if not given.is_floating_point() and not has_float64(given.device):  # whole numbers must stay what they are
+            given = given.cpu()
         given = given.to(torch.float32 if given.is_floating_point() else torch.float64)
     protocol = _protocol(*given.shape, query_pids, gallery_pids, query_camids, gallery_camids)
     low, high = (float(bound) for bound in given.aminmax())

@@ -29,6 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from reid_lab.device import exact_float32
 from reid_lab.errors import FeatureError
 from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks, loops
@@ -65,7 +66,7 @@ def rerank(
     """
     check_parameters(k1, k2, lam)
     query, gallery = checks.both_features(query_features, gallery_features, device)
-    with full_precision(gallery):  # whatever the caller trains in
+    with full_precision(gallery), exact_float32():  # whatever the caller trains in
         features = comparable(query, gallery, metric)
         distances = features.new_empty(len(query), len(gallery))
         for part, block in reranked_blocks(features, len(query), k1, k2, lam, memory):

@@ -5,70 +5,47 @@ from __future__ import annotations
 import contextlib
 import datetime
 import importlib.metadata
+import json
+import logging
 import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
 
 import reid_lab
+from reid_lab import device
+from reid_lab.device import find_device as pick_device
 from reid_lab.errors import DeviceError
+from reid_lab.progress import silenced
 
-
-def pick_device(name: str | torch.device | None = None) -> torch.device:
-    """The device called ``name``, or the GPU where there is one, else the CPU.
-
-    Raises:
-        DeviceError: ``name`` is no device, or one that this machine does not have.
-    """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"There is no device called {name!r}; use 'cpu', 'cuda' or 'cuda:1'.") from error
-    if device.type not in ("cpu", "cuda"):
-        raise DeviceError(
-            f"The device {name!r} is of a kind that reid_lab does not use; use 'cpu', 'cuda' or 'cuda:1'."
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            f"The device {name!r} was asked for, but PyTorch sees {torch.cuda.device_count()} GPUs here. "
-            "Use --device cpu (device='cpu'), or install a driver and a PyTorch that match the GPU."
-        )
-    return device
-
-
-def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 on ``device`` (tensor cores, AVX-512 BF16 or AMX)."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, hence asked for politely
-    return device.type == "cpu" and any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
-
-
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """Turn a recipe's "auto" into "bf16" or "float32" for ``device``."""
-    if precision == "auto":
-        return "bf16" if fast_bf16(device) else "float32"
-    return precision
+__all__ = ["describe", "fastest_threads", "pick_device", "reproducible"]
 
 
 @contextlib.contextmanager
-def reproducible(seed: int, device: torch.device, deterministic: bool) -> Iterator[None]:
+def reproducible(seed: int, where: torch.device, deterministic: bool) -> Iterator[None]:
     """Seed torch inside, and leave the caller's generators, settings and number of threads as they were.
 
     But ``deterministic`` leaves the environment variable CUBLAS_WORKSPACE_CONFIG set: cuBLAS reads it only once.
+
+    Raises:
+        DeviceError: ``deterministic``, but the device lacks a kernel for it.
     """
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
     tried = torch.backends.cudnn.benchmark
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first use
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if (why := device.no_determinism(where)) is not None:
+            raise DeviceError(
+                f"A training cannot be deterministic on {device.device_name(where)} ({where}): {why} Leave out "
+                "--deterministic, or use --device cpu. Where CUBLAS_WORKSPACE_CONFIG is lacking, start Python anew."
+            )
+    with device.own_random_numbers(where):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(deterministic or before, warn_only=only_warned and not deterministic)
         torch.backends.cudnn.benchmark = not deterministic  # try each convolution's algorithms, keep the fastest
@@ -108,16 +85,37 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def describe(device: torch.device) -> dict[str, Any]:
+def note_other(folder: Path, where: torch.device, precision: str | None = None) -> None:
+    """Log that a run that is taken up has numbers of another kind of device, or of another precision than this one.
+
+    ``folder`` is the run's; ``precision`` what it would be trained in here (None: it is finished).
+    """
+    try:
+        told = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # whoever needs it says so
+        return
+    theirs = told.get("kind") or ("cpu" if " CPU (" in told.get("device", "") else "cuda")  # an older run has no kind
+    other = precision is not None and precision != told.get("precision")
+    if (theirs != device.kind(where) or other) and not silenced():
+        logging.getLogger("reid_lab").warning(
+            "%s was %s on %s in %s, and its numbers are not quite those of this device (%s, %s). To train it here from "
+            "the beginning, move that folder away.",
+            *(folder, "begun" if precision else "trained", told.get("device"), told.get("precision")),
+            *(device.device_name(where), precision or device.kind(where)),
+        )
+
+
+def describe(where: torch.device) -> dict[str, Any]:
     """Versions, device and threads, as they belong beside every result."""
-    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "reid_lab": reid_lab.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": importlib.metadata.version("torchvision"),
         "numpy": numpy.__version__,
-        "device": gpu or f"{platform.machine()} CPU ({torch.backends.cpu.get_cpu_capability()})",
+        "device": device.device_name(where),
+        "kind": device.kind(where),
+        "tf32": device.tf32(where),
         "threads": torch.get_num_threads(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

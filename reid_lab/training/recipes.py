@@ -26,6 +26,8 @@ from reid_lab.training import sizes
 from reid_lab.training.sizes import SIZES
 from reid_lab.values import is_number, is_size, is_whole
 
+FULL_MEMORY = 10 * 2**30  # bytes of a GPU in which "full" is thought to fit; nobody has measured it
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -66,7 +68,7 @@ class Recipe:
     milestones: tuple[int, ...] = ()
     decay: float = 0.1
     # engine
-    precision: str = "auto"  # "bf16" autocast, "float32", or "auto": bf16 where the machine is fast at it
+    precision: str = "auto"  # "bf16" or "float16" autocast, "float32", or "auto": the fastest that is right here
     evaluate_every: int = 0  # epochs between evaluations in that precision; 0: only at the end, in float32
 
     def __post_init__(self) -> None:
@@ -105,7 +107,7 @@ class Recipe:
         self._choice("optimiser", ("sgd", "adamw"))
         self._choice("warmup", ("none", "constant", "linear"))
         self._choice("schedule", ("steps", "cosine"))
-        self._choice("precision", ("auto", "bf16", "float32"))
+        self._choice("precision", ("auto", "bf16", "float16", "float32"))
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:
@@ -229,14 +231,22 @@ class ResidualPoolingRecipe(Recipe):
         return models.ResidualPooling(identities, input_size=self.crop, **_shared(self, models.ResidualPooling))
 
 
-def default_size() -> str:
-    """``REID_LAB_SIZE``, else "full" where a GPU is there, else "classroom"."""
-    import torch
+def default_size(device: str | None = None) -> str:
+    """``REID_LAB_SIZE``, else "full" on a GPU with room for it, else "classroom".
+
+    ``device`` is where the training will run; None: the default one. An Apple GPU takes its memory from the computer,
+    and gets "classroom". Raises RecipeError for an unknown size,
+    DeviceError for a device that is not there.
+    """
+    from reid_lab.device import find_device, memory
 
     size = os.environ.get("REID_LAB_SIZE")
     if size and size not in SIZES:
         raise RecipeError(f"The environment variable REID_LAB_SIZE is {size!r}; set it to one of {', '.join(SIZES)}.")
-    return size or ("full" if torch.cuda.is_available() else "classroom")
+    if size:
+        return size
+    found = find_device(device)
+    return "full" if found.type in ("cuda", "xpu") and memory(found)[1] >= FULL_MEMORY else "classroom"
 
 
 def multitask(size: str | None = None, **fields: Any) -> MultiTaskRecipe:

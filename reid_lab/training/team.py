@@ -7,15 +7,17 @@ synchronising batch normalisation is the work of Hugging Face Accelerate and PyT
 
 from __future__ import annotations
 
+import atexit
 import datetime
 import os
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from reid_lab.device import find_device, seen
 from reid_lab.errors import DeviceError, RecipeError
-from reid_lab.training import machine
 
 PATIENCE = datetime.timedelta(hours=4)  # the others wait while one process generates data or evaluates
 
@@ -62,6 +64,10 @@ class Team:
         """What the main process answers, on every process; also a point where all wait for it."""
         return answer
 
+    def answers(self, answer: str) -> list[str]:
+        """What each process answers, on every process."""
+        return [answer]
+
 
 class _Accelerated(Team):
     """Several processes, through Hugging Face Accelerate."""
@@ -69,16 +75,18 @@ class _Accelerated(Team):
     def __init__(self, device: torch.device | None) -> None:
         from accelerate import Accelerator, InitProcessGroupKwargs
 
-        on_cpu = device is not None and device.type == "cpu" or not torch.cuda.is_available()
+        on_cpu = device is not None and device.type == "cpu" or seen() is None
         self.accelerator = Accelerator(  # precision is the recipe's, whatever `accelerate config` was told
             cpu=on_cpu, mixed_precision="no", kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)]
         )
         super().__init__(self.accelerator.device)
         self.rank, self.size = self.accelerator.process_index, self.accelerator.num_processes
         self.main = self.accelerator.is_main_process
+        atexit.unregister(_leave)
+        atexit.register(_leave)
 
     def spread(self, model: nn.Module) -> nn.Module:
-        if self.device.type == "cuda":  # PyTorch synchronises batch statistics on GPUs only
+        if self.device.type != "cpu":  # PyTorch synchronises batch statistics on GPUs only
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return self.accelerator.prepare_model(model)
 
@@ -92,6 +100,11 @@ class _Accelerated(Team):
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([answer])[0]
+
+    def answers(self, answer: str) -> list[str]:
+        from accelerate.utils import gather_object
+
+        return gather_object([answer])
 
 
 class _Gather(torch.autograd.Function):
@@ -111,16 +124,28 @@ class _Gather(torch.autograd.Function):
         return total.chunk(context.size)[context.rank], None, None
 
 
+def _leave() -> None:
+    """Close what the processes talked through; a process that fails leaves that to its launcher."""
+    if torch.distributed.is_initialized() and getattr(sys, "last_value", None) is None:
+        torch.distributed.destroy_process_group()
+
+
 def assemble(device: str | torch.device | None = None) -> Team:
     """The team that this process belongs to: its launcher says so in the environment variable ``WORLD_SIZE``.
 
     Raises:
-        DeviceError: no such device; several processes, but Accelerate is not installed.
+        DeviceError: no such device, or one GPU for several processes; Accelerate is not installed.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Team(machine.pick_device(device))
+        return Team(find_device(device))
+    found = None if device is None else find_device(device)
+    if found is not None and torch.device(str(device)).index is not None:
+        raise DeviceError(
+            f"The device {str(device)!r} names one GPU, but each process of a team takes one of its own: use "
+            f"{found.type!r}, and CUDA_VISIBLE_DEVICES to choose among the machine's GPUs."
+        )
     try:
-        return _Accelerated(None if device is None else machine.pick_device(device))
+        return _Accelerated(found)
     except ImportError as error:
         raise DeviceError(
             "Training with several processes needs Hugging Face Accelerate: pip install accelerate, or start one "

@@ -182,7 +182,7 @@ def test_an_empty_batch_stays_empty():
     assert augment(noise(0), seed=0).shape == (0, 3, *SIZE)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.usefixtures("a_gpu")
 def test_a_gpu_crops_flips_and_erases_where_the_cpu_does():
     augment = Augment(SIZE, pad=10, erasing=RandomErasing(fill="mean"))
     assert torch.allclose(augment(noise().cuda(), seed=1).cpu(), augment(noise(), seed=1), atol=1e-5)

@@ -22,7 +22,7 @@ def make(request):
 
 @pytest.fixture
 def images():
-    return torch.randn(8, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+    return torch.randn(8, 3, 64, 48, generator=torch.Generator().manual_seed(0))
 
 
 def test_describe_does_not_depend_on_the_batch_nor_on_the_mode(make, images):
@@ -133,7 +133,7 @@ def test_an_argument_out_of_its_range_is_refused_by_its_name(network, field):
         network(**{"num_pids": 5, "backbone": "resnet_slim"} | field)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.usefixtures("a_gpu")
 def test_training_on_a_gpu_is_deterministic_when_asked(make, images):
     torch.use_deterministic_algorithms(True)
     try:

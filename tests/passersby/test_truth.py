@@ -12,8 +12,8 @@ from reid_lab.passersby.shots import Key, shoot
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return passersby.generate("smoke", home=tmp_path_factory.mktemp("passersby"))
+def folder(smoke):
+    return smoke.root
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,7 @@ def test_evaluate_takes_the_options_of_extraction_and_of_ranking(records, tmp_pa
 def test_an_empty_list_and_an_absent_device_are_refused_with_a_sentence(records):
     with pytest.raises(DataError, match="no images to describe"):
         retrieval.extract(Colours(), [])
-    with pytest.raises(DeviceError, match="not available"):
+    with pytest.raises(DeviceError, match="was asked for"):
         retrieval.extract(Colours(), records, device="cuda:63")
 
 

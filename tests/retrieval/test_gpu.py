@@ -7,7 +7,7 @@ import torch
 from reid_lab import retrieval
 from reid_lab.training import recipes
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = pytest.mark.usefixtures("a_gpu")
 OPTIONS = [
     {},
     {"metric": "euclidean"},

@@ -4,11 +4,13 @@ import pytest
 import torch
 
 from reid_lab import data, training
+from reid_lab.device import exact_float32
 from reid_lab.training import recipes, runs
 from reid_lab.training.engine import Engine
 from reid_lab.training.team import Team
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+pytestmark = pytest.mark.usefixtures("a_gpu")
+REAL = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a real GPU; test_pretended_gpu.py trains on one")
 METHODS = [recipes.multitask, recipes.residual_pooling]
 
 
@@ -43,18 +45,19 @@ def test_a_step_never_waits_for_the_gpu(smoke, method, fill, optimiser):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_gpu_computes_the_loss_that_a_cpu_does(method, monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+def test_a_gpu_computes_the_loss_that_a_cpu_does(method):
     recipe = method("smoke", precision="float32", erasing=0.0)
     if recipe.method == "multitask":
         recipe = recipe.but(dropout_identification=0.0, dropout_verification=0.0)
     losses = []
     for device in ("cpu", "cuda"):
         engine, (images, pids) = engine_of(recipe, device), batch_of(recipe, device)
-        losses.append(engine.losses(engine.prepare(images, 3), pids).total.item())
+        with exact_float32():
+            losses.append(engine.losses(engine.prepare(images, 3), pids).total.item())
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
+@REAL
 @pytest.mark.parametrize("method", METHODS)
 def test_with_deterministic_the_same_seed_gives_the_same_bits_also_after_an_interruption(
     smoke, tmp_path, monkeypatch, method
@@ -78,6 +81,7 @@ def test_with_deterministic_the_same_seed_gives_the_same_bits_also_after_an_inte
     assert all(torch.equal(value, theirs[name]) for name, value in resumed.model.state_dict().items())
 
 
+@REAL
 def test_a_compiled_network_trains(smoke, tmp_path):
     recipe = recipes.residual_pooling("smoke")
     run = training.fit(recipe, smoke, device="cuda", runs=tmp_path, compile=True)
@@ -91,6 +95,7 @@ def test_images_are_decoded_once_however_the_gpu_is_called(smoke):
     assert store is data.image_store(smoke.query, recipe.crop, torch.device("cuda", 0))
 
 
+@REAL
 def test_the_default_is_the_gpu_and_its_name_is_kept(smoke, tmp_path):
     run = training.fit(recipes.multitask("smoke"), smoke, runs=tmp_path)
     assert run.environment["device"] == torch.cuda.get_device_name()
