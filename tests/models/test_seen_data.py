@@ -25,7 +25,11 @@ def trained(model):
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.weight.data.copy_(0.3 * torch.randn(module.weight.shape, generator=random))
-    return seen(model)
+    seen(model)
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not name.startswith("backbone"):
+            module.running_var[::2] = 0.01  # features that vary little: the constant that is added shows
+    return model
 
 
 def residual(pooling="residual", **fields):
@@ -164,3 +168,46 @@ def test_triplets_see_the_features_before_the_bnneck_and_cross_entropies_those_a
     after = model.loss(model(images), PIDS).terms
     assert torch.equal(after["triplet"], before["triplet"])
     assert (after["identification"] - before["identification"]).abs() > 1e-3
+
+
+def far_apart(features):
+    """Root mean squares of the distance between two rows, each with each and with itself, and of their lengths."""
+    rows = features.flatten(1).double()
+    return torch.cdist(rows, rows).square().mean().sqrt(), rows.square().sum(1).mean().sqrt()
+
+
+@pytest.mark.parametrize("fields", [{}, {"classifiers": 3}, {"pooling": "avg"}, {"pooling": "baseline"}], ids=str)
+def test_paper_bs_report_is_of_all_branches_and_of_the_last_pooled_feature(images, fields):
+    model = residual(smoothing=0.3, margin=0.7, **fields)
+    outputs = model(images)
+    found = model.loss(outputs, PIDS)
+    entropies = [F.cross_entropy(logits, PIDS, label_smoothing=0.3) for logits in outputs.logits]
+    triplets = []
+    for name in models.POOLINGS[model.pooling]:
+        rows = outputs.pooled[name].flatten(1)
+        far, same = torch.cdist(rows, rows), PIDS[:, None] == PIDS
+        hardest = far.masked_fill(~same, -1).amax(1) - far.masked_fill(same, torch.inf).amin(1)
+        triplets.append((hardest + 0.7).clamp(min=0).mean())
+    entropy, triplet = torch.stack(entropies).mean(), torch.stack(triplets).mean()
+    torch.testing.assert_close(found.terms["identification"], entropy.detach())
+    torch.testing.assert_close(found.terms["triplet"], triplet.detach(), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(found.total, entropy + triplet, rtol=1e-3, atol=1e-4)
+    guessed = sum(outputs.logits).argmax(1)
+    assert found.accuracy.item() == pytest.approx((guessed == PIDS).float().mean().item())
+    expected = far_apart(outputs.pooled[models.POOLINGS[model.pooling][-1]].detach())
+    assert (found.spread.item(), found.length.item()) == pytest.approx([value.item() for value in expected], rel=1e-3)
+
+
+def test_paper_as_report_is_of_both_images_of_a_pair(images):
+    model = multitask(embed_dim=16, smoothing=0.2, identification=0.7, verification=0.4)
+    outputs, pids = model(images), torch.tensor([0, 1, 2, 3, 0, 4, 2, 1])
+    found = model.loss(outputs, pids)
+    halves = [F.cross_entropy(outputs.identity_logits[i : i + 4], pids[i : i + 4], label_smoothing=0.2) for i in (0, 4)]
+    verify = F.cross_entropy(outputs.pair_logits, torch.tensor([0, 1, 0, 1]))
+    torch.testing.assert_close(found.total, 0.7 * halves[0] + 0.7 * halves[1] + 0.4 * verify)
+    expected = {"identification_anchor": halves[0], "identification_partner": halves[1], "verification": verify}
+    for name, value in expected.items():
+        torch.testing.assert_close(found.terms[name], value.detach())
+    assert found.accuracy.item() == pytest.approx((outputs.identity_logits.argmax(1) == pids).float().mean().item())
+    spread, length = far_apart(outputs.features.detach())
+    assert (found.spread.item(), found.length.item()) == pytest.approx((spread.item(), length.item()), rel=1e-3)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Bug:
     """One bug: ``was`` stands exactly once in ``file`` (of the package) and becomes ``becomes``.
 
-    ``notebooks`` are asked first, in this order, then the others; ``tests`` are the unit tests of the file.
+    ``notebooks`` are asked first, in this order, then the others; where there are none, no notebook is asked: what the
+    bug changes, no notebook computes anew. ``tests`` are the unit tests of the file.
     ``note`` says where training would be another one, too, so that a trained run that is loaded hides the bug.
     """
 

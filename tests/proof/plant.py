@@ -1,7 +1,8 @@
 """Plant bugs in a copy of the package and see who notices: ``python tests/proof/plant.py [--again] [BUG ...]``.
 
 For each bug of ``bugs.py`` the notebooks' regression runs on the copy, one notebook after another until one fails,
-then the unit tests of the bug's file. Before a notebook or a test file is believed, it must pass without any bug.
+then the unit tests of the bug's file; of those of ``quiet_bugs.py`` the unit tests alone. Before a notebook or a test
+file is believed, it must pass without any bug.
 Writes ``results.csv`` beside this file after each bug; what stands there is not done again without ``--again``.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 from bugs import BUGS, Bug
+from quiet_bugs import QUIET_BUGS
 
 from reid_lab.errors import ReidLabError
 from reid_lab.home import runs_folder, write_text
@@ -25,7 +27,8 @@ from reid_lab.home import runs_folder, write_text
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 RESULTS = HERE / "results.csv"
-NOBODY, TIMEOUT = "nobody", 900  # seconds for one notebook or test file
+NOBODY, NOT_ASKED = "nobody", "not asked"
+TIMEOUT = 900  # seconds for one notebook or test file
 COLUMNS = ["bug", "file", "notebook", "cell", "test", "seconds", "note", "date"]
 SCRAP = shutil.ignore_patterns(".git", ".venv", "runs", ".*_cache", "*.egg-info", ".ipynb_checkpoints")
 
@@ -97,6 +100,8 @@ def with_bug(bug: Bug, text: str) -> str:
 
 def first_notebook(bug: Bug, copy: Copy) -> tuple[str, str, str]:
     """The first notebook that notices ``bug``, its cell, and a note about those that could not be asked."""
+    if not bug.notebooks:
+        return NOT_ASKED, "", ""
     files = {path.stem[:2]: f"notebooks/{path.name}" for path in sorted((copy.root / "notebooks").glob("[0-9]*.ipynb"))}
     first, unasked = [files[number] for number in bug.notebooks if number in files], []
     for file in [*first, *(file for file in files.values() if file not in first)]:
@@ -131,7 +136,7 @@ def keep(row: dict[str, object]) -> dict[str, object]:
     if RESULTS.exists():
         before = pd.read_csv(RESULTS, keep_default_na=False)
         table = pd.concat([before[before["bug"] != row["bug"]], table])
-    names = [bug.name for bug in BUGS]
+    names = [bug.name for bug in BUGS + QUIET_BUGS]
     table = table[table["bug"].isin(names)].sort_values("bug", key=lambda column: column.map(names.index))
     write_text(RESULTS, table.to_csv(index=False))
     return row
@@ -144,7 +149,7 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="also those that the table has")
     options = parser.parse_args()
     done = set(pd.read_csv(RESULTS)["bug"]) if RESULTS.exists() and not options.again else set()
-    chosen = [bug for bug in BUGS if not options.bugs or any(word in bug.name for word in options.bugs)]
+    chosen = [bug for bug in BUGS + QUIET_BUGS if not options.bugs or any(word in bug.name for word in options.bugs)]
     untried = 0
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         copy = Copy(Path(folder))
@@ -161,10 +166,14 @@ def main() -> int:
 def everybody_noticed() -> bool:
     """Print a summary of the table; returns whether each of its bugs was noticed by a notebook or a unit test."""
     table = pd.read_csv(RESULTS, keep_default_na=False) if RESULTS.exists() else pd.DataFrame(columns=COLUMNS)
-    by_notebook, by_test = table["notebook"] != NOBODY, table["test"] != NOBODY
+    asked, by_test = table["notebook"] != NOT_ASKED, table["test"] != NOBODY
+    by_notebook = asked & (table["notebook"] != NOBODY)
     either = by_notebook | by_test
-    print(f"{len(table)} bugs in the table: notebooks notice {by_notebook.sum()}, unit tests {by_test.sum()}, ", end="")
-    print(f"one or the other {either.sum()}.")
+    print(
+        f"{len(table)} bugs in the table: notebooks notice {by_notebook.sum()} of the {asked.sum()} that they are ",
+        end="",
+    )
+    print(f"asked about, unit tests {by_test.sum()}, one or the other {either.sum()}.")
     return bool(either.all())
 
 

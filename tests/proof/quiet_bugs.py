@@ -1,0 +1,267 @@
+"""Bugs that make no noise: all runs, scores look plausible, and only a comparison of values with an oracle tells.
+
+No notebook is asked about them: most change a training, of which the notebooks load the finished runs.
+"""
+
+from bugs import Bug
+
+ENGINE, LOOP, SCHEDULE = "training/engine.py", "training/loop.py", "training/schedule.py"
+VALUES, STEPS = "training/test_optimizer_values.py", "training/test_what_a_step_gets.py"
+B, A, SEEN = "models/residual_pooling.py", "models/multitask.py", "models/test_seen_data.py"
+FEATURES, FILES = "retrieval/features.py", "retrieval/test_descriptors_of_files.py"
+ROC, TEST_ROC = "retrieval/metrics.py", "retrieval/test_roc.py"
+SAMPLERS, FOLDERS = "data/samplers.py", "data/folders.py"
+CLAIMS, TEST_CLAIMS = "experiments/claims.py", "experiments/test_claims.py"
+MEASURES, TEST_MEASURES = "experiments/measures.py", "experiments/test_measures.py"
+TABLES, TEST_TABLES = "experiments/tables.py", "experiments/test_tables.py"
+TRUTH = "passersby/test_truth.py"
+SGD = "momentum=recipe.momentum, weight_decay=recipe.weight_decay"
+STEP = "        losses.total.backward()\n        self.optimiser.step()"
+DECAYED = "losses.total + sum(self.recipe.weight_decay / 2 * p.square().sum() for p in self.model.head_parameters())"
+BACKBONE = '"factor": recipe.backbone_lr}'
+NECKS = "        necks = self(images).necks\n"
+READ = "store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)"
+EDGES = "np.linspace(ends[0], ends[1], loops.BINS + 1)"
+INITIALISED = "        _initialise(self)\n\n    def forward(self, images"
+DILATED = """        for module in self.layer4.modules() if last_stride == 1 else ():
+            if getattr(module, "padding", 0) == (1, 1):
+                module.dilation = module.padding = (2, 2)
+"""
+MIRRORED = "described = (described + model.describe(images.flip(3)).float()) / 2"
+
+
+def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
+    """A bug that no notebook is asked about."""
+    return Bug(name, file, was, becomes, (), tests)
+
+
+OPTIMISER = (
+    quiet("weight decay is doubled", ENGINE, SGD, SGD.replace("=recipe.weight", "=2 * recipe.weight"), VALUES),
+    quiet(
+        "AdamW's weight decay is doubled",
+        ENGINE,
+        "lr=recipe.lr, weight_decay=recipe.weight_decay, fused",
+        "lr=recipe.lr, weight_decay=2 * recipe.weight_decay, fused",
+        VALUES,
+    ),
+    quiet("weight decay is applied twice", ENGINE, STEP, STEP.replace("losses.total", f"({DECAYED})"), VALUES),
+    quiet(
+        "the backbone has no weight decay", ENGINE, BACKBONE, BACKBONE.replace("}", ', "weight_decay": 0.0}'), VALUES
+    ),
+    quiet("Adam stands in for AdamW", ENGINE, "torch.optim.AdamW(", "torch.optim.Adam(", VALUES),
+    quiet("there is no momentum", ENGINE, "momentum=recipe.momentum,", "momentum=0.0,", VALUES),
+    quiet(
+        "momentum is Nesterov's",
+        ENGINE,
+        "momentum=recipe.momentum,",
+        "momentum=recipe.momentum, nesterov=True,",
+        VALUES,
+    ),
+    quiet(
+        "gradients add up from step to step",
+        ENGINE,
+        "        self.optimiser.zero_grad(set_to_none=True)\n" + STEP,
+        STEP,
+        VALUES,
+    ),
+    quiet(
+        "gradients are clipped",
+        ENGINE,
+        STEP,
+        STEP.replace("\n", "\n        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)\n"),
+        VALUES,
+    ),
+    quiet("the backbone learns at the head's rate", ENGINE, BACKBONE, '"factor": 1.0}', VALUES),
+    quiet("the padding of the recipe is not used", ENGINE, "recipe.crop, recipe.pad,", "recipe.crop, 0,", VALUES),
+    quiet("images are read at the size of the crop", LOOP, READ, READ.replace("recipe.resize", "recipe.crop"), STEPS),
+    quiet(
+        "identities are numbered as they appear",
+        LOOP,
+        "known, labels = np.unique(pids, return_inverse=True)",
+        "labels, known = pd.factorize(pids)",
+        STEPS,
+    ),
+    quiet(
+        "networks are trained in evaluation mode", LOOP, "self.engine.model.train()", "self.engine.model.eval()", STEPS
+    ),
+    quiet(
+        "every epoch augments as the first",
+        LOOP,
+        "SeedSequence([seed, epoch, step])",
+        "SeedSequence([seed, 0, step])",
+        STEPS,
+    ),
+    quiet(
+        "the rate stands still within an epoch",
+        LOOP,
+        "set_lr(epoch + self.step / len(self.sampler))",
+        "set_lr(epoch)",
+        STEPS,
+    ),
+    quiet(
+        "the rate always drops by ten", SCHEDULE, "return recipe.decay **", "return 0.1 **", "training/test_schedule.py"
+    ),
+    quiet(
+        "a cosine waits for a warm-up that there is not",
+        SCHEDULE,
+        '0 if recipe.warmup == "none" else min(',
+        "min(",
+        "training/test_schedule.py",
+    ),
+)
+
+SEEN_DATA = (
+    quiet(
+        "descriptors are taken before the BNNeck",
+        B,
+        NECKS,
+        NECKS.replace("self(images).necks", "[*self(images).contrast.values()]"),
+        SEEN,
+    ),
+    quiet(
+        "classifiers stand before the BNNeck",
+        B,
+        "](neck) for j, neck in enumerate(necks)]",
+        "](neck) for j, neck in enumerate(contrast.values())]",
+        SEEN,
+    ),
+    quiet(
+        "triplets see the features after the BNNeck",
+        B,
+        "basic = [outputs.pooled[name] for name in self.triplet_features]",
+        "basic = outputs.necks",
+        SEEN,
+    ),
+    quiet(
+        "paper A's descriptor is taken before its norm",
+        A,
+        "return self.norm(self.projection(pooled))",
+        "return self.projection(pooled)",
+        SEEN,
+    ),
+    quiet(
+        "heat is of the features before the BNNeck",
+        "explain.py",
+        "        necks = model(images).necks\n",
+        "        necks = [*model(images).contrast.values()]\n",
+        "test_explain.py",
+    ),
+    quiet(
+        "the branches stand side by side in another order",
+        B,
+        "torch.cat(necks, dim=1) if self",
+        "torch.cat(necks[::-1], dim=1) if self",
+        SEEN,
+    ),
+)
+
+SETTINGS = (
+    quiet(
+        "at a last stride of 1 Res2Net's last split is not pooled",
+        "models/res2net.py",
+        "if self.is_stage else nn.Identity()",
+        "if self.is_stage and stride == 2 else nn.Identity()",
+        "models/test_last_stride.py",
+    ),
+    quiet(
+        "at a last stride of 1 layer4 is dilated",
+        "models/backbones.py",
+        INITIALISED,
+        DILATED + INITIALISED,
+        "models/test_last_stride.py",
+    ),
+    quiet(
+        "the flip test turns descriptors, not images",
+        FEATURES,
+        MIRRORED,
+        "described = (described + described.roll(described.shape[1] // 2, 1)) / 2",
+        FILES,
+    ),
+    quiet(
+        "test images are not normalised",
+        FEATURES,
+        "images = normalise(store.batch(indices))",
+        "images = (store.batch(indices).float() / 255)",
+        FILES,
+    ),
+    quiet("every evaluation is in bfloat16", FEATURES, "torch.bfloat16, autocast)", "torch.bfloat16, True)", FILES),
+    quiet("thresholds of a curve are one step too strict", ROC, EDGES, f"{EDGES}[[0, *range(loops.BINS)]]", TEST_ROC),
+    quiet(
+        "thresholds of a curve are one step too loose",
+        ROC,
+        EDGES,
+        f"{EDGES}[[*range(1, loops.BINS + 1), loops.BINS]]",
+        TEST_ROC,
+    ),
+    quiet(
+        "anchors come in the same order in every epoch",
+        SAMPLERS,
+        "random.permutation(len(self._order))",
+        "np.arange(len(self._order))",
+        "data/test_samplers.py",
+    ),
+    quiet(
+        "a person's images come in the order of the files",
+        SAMPLERS,
+        "        self.pile = random.permutation(cards)",
+        "        self.pile = cards",
+        "data/test_samplers.py",
+    ),
+    quiet(
+        "a camera's number has one digit",
+        "data/market.py",
+        r'(-?\d+)_c(\d+)"',
+        r'(-?\d+)_c(\d)"',
+        "data/test_market.py",
+    ),
+)
+
+STATISTICS = (
+    quiet(
+        "the score of a claim is another one",
+        CLAIMS,
+        '("residual" + RERANKED,), "rank-10")',
+        '("residual" + RERANKED,), "mAP")',
+        TEST_CLAIMS,
+    ),
+    quiet(
+        "heat of the untrained network is judged", CLAIMS, '"network": "trained"', '"network": "untrained"', TEST_CLAIMS
+    ),
+    quiet(
+        "a difference counts the seeds that one variant lacks",
+        TABLES,
+        "float(differences.mean())",
+        "float(values[one].mean() - values[other].mean())",
+        TEST_TABLES,
+    ),
+    quiet(
+        "an interval of two divides by n, not n - 1",
+        TABLES,
+        "float(differences.std(ddof=1))",
+        "float(differences.std(ddof=0))",
+        TEST_TABLES,
+    ),
+    quiet(
+        "the untrained network of a heat table is the trained one",
+        MEASURES,
+        '"untrained": untrained}',
+        '"untrained": run.model}',
+        TEST_MEASURES,
+    ),
+    quiet(
+        "the mask leaves out what the front layer hides",
+        "passersby/render.py",
+        "return shown if veil is None else shown & (veil < f32(127.5))",
+        "return shown",
+        TRUTH,
+    ),
+    quiet(
+        "a mask is drawn with seed 0",
+        "passersby/truth.py",
+        'made["generator"], made["seed"]',
+        'made["generator"], 0 * made["seed"]',
+        TRUTH,
+    ),
+)
+
+QUIET_BUGS = OPTIMISER + SEEN_DATA + SETTINGS + STATISTICS
