@@ -117,7 +117,8 @@ def test_passersby_is_never_taken_for_market_and_brings_its_truth(market):
     kind, bench = data.recognise(marked(root, listed).parent)
     assert kind == "passersby" and bench.name == "Passersby smoke, seed 3"
     assert bench.truth.loc[bench.relative(bench.query[0]), "occluded"] == 0.5
-    assert [finding.level for finding in bench.notes] == ["note"]
+    assert [finding.level for finding in bench.notes] == ["note", "note"]
+    assert "Junk is left out of the gallery: 1 image with pid -1" in bench.notes[1].sentence
     assert "Market" not in " ".join(map(str, bench.findings()))
 
 
