@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 # What may be missing is imported where it is used: a doctor that needs it could not say so.
 
@@ -25,7 +26,12 @@ def examine() -> list[str]:
         missing = _missing(names)
         cure = f"missing: {', '.join(missing)}; install with: pip install -e '.[course,dev]' -c constraints.txt"
         lines.append(_line(not missing, f"everything that {need} is installed", cure))
-    return lines if _missing(NEEDED) else [*lines, _free_disk(), _computes()]
+    if _missing(NEEDED):
+        return lines
+    return [
+        *lines,
+        *(_tried(*check) for check in ((_free_disk, "the disk can be asked"), (_computes, "PyTorch loads"))),
+    ]
 
 
 def details() -> dict[str, str]:
@@ -57,19 +63,31 @@ def _version(name: str) -> str:
         return "unknown"
 
 
+def _tried(check: Callable[[], str], fact: str) -> str:
+    """The line of a check. One that fails altogether is a finding, and costs the others nothing."""
+    try:
+        return check()
+    except Exception as error:
+        cure = f"it fails ({type(error).__name__}: {error}); install the package and its dependencies anew"
+        return _line(False, fact, cure)
+
+
 def _line(good: bool, fact: str, cure: str) -> str:
     return f"[ok] {fact}" if good else f"[problem] not true: {fact}. {cure[0].upper()}{cure[1:]}."
 
 
 def _free_disk() -> str:
-    from reid_lab.home import home
+    from reid_lab.home import home, runs_folder
 
-    folder = home()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free / 1e9
-    cure = f"{folder} has {free:.1f} GB free; make room, or set REID_LAB_HOME to another disk"
-    return _line(free >= FREE_GB, f"{FREE_GB:.0f} GB of disk are free for data and runs", cure)
+    cures = []
+    for folder, variable in ((home(), "REID_LAB_HOME"), (runs_folder(), "REID_LAB_RUNS")):
+        there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+        free = shutil.disk_usage(there).free / 1e9
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            cures.append(f"nothing can be written to {folder}; mend that, or set {variable} to another folder")
+        elif free < FREE_GB:
+            cures.append(f"{there} has {free:.1f} GB free; make room, or set {variable} to another disk")
+    return _line(not cures, f"{FREE_GB:.0f} GB of disk are free for data and runs", ", and ".join(cures) or "-")
 
 
 def _computes() -> str:
