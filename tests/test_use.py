@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from reid_lab import course, data, demo, doctor, export, figures, retrieval, training
+from reid_lab import course, data, demo, doctor, export, figures, retrieval, sheets, training
 from reid_lab.commands import main
 from reid_lab.data import Record
 from reid_lab.errors import CheckpointError, DataError, DeviceError, NoMatchError, ReidLabError
@@ -260,19 +260,40 @@ def places(queries, top):
 @pytest.mark.parametrize(
     ("queries", "top", "shape", "said"),
     [
-        (1, 50, (1, 51), ""),
-        (1, 600, (1, 51), "the first 50 of 600 images of each"),
-        (31, 4, (20, 5), "the first 20 of 31 queries"),
-        (500, 10**4, (11, 51), "the first 11 of 500 queries, the first 50 of 10,000 images of each"),
+        (1, 50, (1, 50), ""),
+        (1, 600, (1, 50), "the first 50 of 600 images of each"),
+        (31, 4, (20, 4), "the first 20 of 31 queries"),
+        (500, 10**4, (11, 50), "the first 11 of 500 queries, the first 50 of 10,000 images of each"),
     ],
 )
-def test_a_picture_of_a_search_has_bounds_that_it_tells(tmp_path, monkeypatch, queries, top, shape, said):
-    monkeypatch.setattr(figures, "_pixels", lambda record: np.zeros((2, 1, 3), np.uint8))
+def test_a_picture_holds_so_much_and_tells_what_it_leaves_out(queries, top, shape, said):
+    assert sheets.left_out(queries, top) == said
+    assert sheets.most(min(queries, 20), top) == shape
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Figures that hold 6 rows of 5 pictures, 20 in all, of one pixel each."""
+    monkeypatch.setattr(figures, "_pixels", lambda record: np.zeros((1, 1, 3), np.uint8))
+    for module in (sheets, figures):
+        for name, value in (("PLACES", 5), ("ROWS", 6), ("CELLS", 20)):
+            monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.parametrize(
+    ("queries", "top", "cells", "said"),
+    [
+        (2, 3, 2 * 4, ""),
+        (1, 600, 1 * 6, "; the first 5 of 600 images of each"),
+        (70, 2, 6 * 3, "; the first 6 of 70 queries"),
+        (70, 600, 3 * 6, "; the first 3 of 70 queries, the first 5 of 600 images of each"),
+    ],
+)
+def test_a_picture_of_a_search_has_bounds_and_needs_no_layout(small, tmp_path, queries, top, cells, said):
     record = Record(tmp_path / "x.png", 0)
     figure = figures.found(places(queries, top), [record] * queries, [record])
-    assert figure.get_layout_engine() is None and len(figure.axes) == shape[0] * shape[1]
-    assert figure.get_suptitle() == "rank and cosine similarity" + (f"; {said}" if said else "")
-    assert figures.left_out(queries, top) == said
+    assert figure.get_layout_engine() is None and len(figure.axes) == cells
+    assert figure.get_suptitle() == "rank and cosine similarity" + said
 
 
 @pytest.fixture
@@ -283,22 +304,20 @@ def result(smoke_run, tmp_path):
     return retrieval.evaluate(smoke_run.model, bench, top=10)
 
 
-def test_galleries_and_heat_maps_have_bounds_too(result, monkeypatch):
-    monkeypatch.setattr(figures, "_pixels", lambda record: np.zeros((2, 1, 3), np.uint8))
+def test_galleries_and_heat_maps_have_bounds_too(small, result):
     figure = figures.gallery(result, [0] * 300, top=10**9)
-    assert len(figure.axes) == 50 * 11 and "the first 50 of 300 queries" in figure.get_suptitle()
-    assert (
-        len(figures.gallery(result, 10**9, top=1).axes) == 5 * 2 and figures.gallery(result).get_layout_engine() is None
-    )
-    with pytest.raises(DataError, match="a figure can hold 50 images"):
-        figures.heat_maps(result.gallery[:1] * 51, {"A": np.zeros((51, 2, 2))})
+    assert len(figure.axes) == 3 * 6
+    assert figure.get_suptitle() == "the first 3 of 300 queries, the first 5 of 10 images of each"
+    figure = figures.gallery(result, 10**9, top=1)
+    assert len(figure.axes) == 5 * 2 and figure.get_layout_engine() is None and figure.get_suptitle() == ""
+    with pytest.raises(DataError, match="a figure can hold 6 images"):
+        figures.heat_maps(result.gallery[:1] * 7, {"A": np.zeros((7, 2, 2))})
 
 
-def test_a_contact_sheet_of_many_cameras_shows_the_first_and_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr(figures, "_pixels", lambda record: np.zeros((2, 1, 3), np.uint8))
+def test_a_contact_sheet_of_many_cameras_shows_the_first_and_says_so(small, tmp_path):
     train = [Record(tmp_path / f"{p}_{c}.png", p, c) for p in (1, 2) for c in [-1, *range(1, 400)]]
     figure = figures.contact_sheet(data.Benchmark("many", train, [], []), identities=10**9, per_camera=10**9)
-    assert len(figure.axes) == 2 * 50 and figure.get_suptitle() == "the first 50 of 400 cameras"
+    assert len(figure.axes) == 2 * 5 and figure.get_suptitle() == "the first 5 of 400 cameras"
     assert figure.axes[0].get_title(loc="left") == "camera unknown"
 
 
@@ -336,6 +355,8 @@ def test_a_picture_that_cannot_be_written_costs_nobody_the_answer(run, smoke, tm
         waited.append(out.waiting)
         full(path, None)
 
+    for name in ("contact_sheet", "found", "gallery"):
+        monkeypatch.setattr(figures, name, lambda *_: None)
     monkeypatch.setattr(figures, "save", save)
     monkeypatch.setattr(sys, "stdout", out)
     assert main([*doors[door], picture]) == 2
@@ -404,6 +425,8 @@ def test_a_file_that_the_system_refuses_is_named_without_a_traceback(monkeypatch
 def test_the_demonstrations_table_comes_before_pictures_that_may_fail(smoke_run, smoke, tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(training, "fit", lambda *_, **__: smoke_run)
+    for name in ("contact_sheet", "curves", "gallery"):
+        monkeypatch.setattr(figures, name, lambda *_: None)
     monkeypatch.setattr(figures, "save", lambda figure, path: full(path, None))
     with pytest.raises(CheckpointError):
         demo.demo("smoke", device="cpu", runs=tmp_path, say=said.append)
