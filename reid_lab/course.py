@@ -40,17 +40,19 @@ def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
     Raises:
         CourseError: no such notebook or exercise.
     """
-    name = answer.__name__
+    name = getattr(answer, "__name__", type(answer).__name__)
     checker = getattr(solutions(notebook), f"check_{name}", None)
     if checker is None:
         there = ", ".join(exercises(notebook))
         raise CourseError(f"Notebook {notebook} has no exercise called {name}; it has {there}. Keep the stub's name.")
+    findings: list[str] = []
     try:
-        findings = list(checker(answer))
+        for finding in checker(answer):  # what is found before an answer raises is kept
+            findings.append(finding)
     except NotImplementedError:
         return [f"{name}: not done yet."]
     except Exception as error:  # an answer may raise anything
-        findings = [f"it raised {type(error).__name__}: {error}"]
+        findings.append(f"it raised {type(error).__name__}: {error}")
     return [f"{name}: not yet, {finding}" for finding in findings] or [f"{name}: right."]
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from reid_lab.data.finding import SHOWN, Finding, Level, first, images
 from reid_lab.data.images import decode
-from reid_lab.data.records import UNKNOWN_CAMERA, Record, Splits
+from reid_lab.data.records import JUNK, UNKNOWN_CAMERA, Record, Splits
 from reid_lab.errors import DataError
 from reid_lab.progress import bar
 
@@ -117,7 +117,7 @@ def _digest(path: Path) -> bytes | None:
 def _duplicates(splits: Splits, contents: dict[Path, object]) -> Iterable[Finding]:
     uses: defaultdict[object, list[tuple[str, Record]]] = defaultdict(list)
     for split, records in splits.items():
-        for record in records:
+        for record in (record for record in records if record.pid != JUNK):
             uses[contents[record.path] or record.path].append((split, record))
     culprits: defaultdict[str, list[list[Record]]] = defaultdict(list)
     for used in uses.values():

@@ -100,7 +100,7 @@ def look(folder: Path, recursive: bool = True) -> Seen:
     seen = Seen()
     for entry, hidden in _walk(str(folder), recursive, (os.path.realpath(folder),), False):
         _sort_in(seen, entry, hidden)
-    seen.images.sort(key=lambda path: path.relative_to(folder).as_posix())
+    seen.images.sort(key=Path.as_posix)
     return seen
 
 

@@ -87,13 +87,12 @@ def nothing_in(root: Path, seen: Seen) -> DataError:
     there = passed_over(seen.passed, root)
     if there:
         return DataError(f"The folder {root} holds no image that can be read. {there[0].sentence}")
+    cure = f"make one sub-folder per identity ({root.name}/anna/cam1_001.jpg), or give the folder above it"
     kinds = Counter(Path(name).suffix.lower() or "no suffix" for name in seen.others)
-    holds = some(f"{count:,} with {suffix}" for suffix, count in kinds.most_common())
-    instead = f"; its files are others ({holds}): unpack archives, or give another folder" if kinds else ""
-    return DataError(
-        f"The folder {root} holds no images in sub-folders{instead}: make one sub-folder per identity "
-        f"({root.name}/anna/cam1_001.jpg), or give the folder above it."
-    )
+    if kinds:
+        holds = some(f"{count:,} with {suffix}" for suffix, count in kinds.most_common())
+        cure = f"it holds other files ({holds}); unpack archives, or {cure}"
+    return DataError(f"The folder {root} holds no images in sub-folders: {cure}.")
 
 
 def open_split(records: Sequence[Record], train_share: float, seed: int) -> dict[str, list[Record]]:

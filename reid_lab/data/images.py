@@ -134,7 +134,7 @@ class ImageStore:
         device = find_device(device)
         shape = (len(records), 3, *size)
         array = np.empty(shape, np.uint8) if prod(shape) <= memory_limit else _memory_mapped(shape)
-        _decode_into(array, records, progress)
+        _decode_into(array, greys.alike({"": records})[""], progress)
         self.size = size
         self.pixels = torch.from_numpy(array)  # (N, 3, H, W), on the device if it fits there
         self.device = torch.device("cpu")

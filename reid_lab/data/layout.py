@@ -111,10 +111,10 @@ def _take_splits(reading: Reading, tops: Mapping[str, list[Place]], root: Path) 
             chosen["gallery"] = left
     taken = {top: split for split, top in chosen.items()}
     others = [place for top, places in tops.items() if top not in taken for place in places]
-    folders, beside = some(top for top in tops if top not in taken), f"beside the splits' folders ({some(taken)})"
+    folders, splits = some(top for top in tops if top not in taken), f"the splits' ({some(taken)})"
     cure = "rename them train, query or gallery if they should be, or move them away"
-    _set_aside(reading, others, f"because the folders {folders} lie {beside}", cure)
-    _set_aside(reading, _loose(reading), f"because they lie {beside}", "move them into one")
+    _set_aside(reading, others, f"because they lie in other folders ({folders}) than {splits}", cure)
+    _set_aside(reading, _loose(reading), f"because they lie in no folder, beside {splits}", "move them into one")
     reading.places = [_below(place, split=taken[place.rest.split("/")[0]]) for place in reading.places]
     return True
 
@@ -156,8 +156,8 @@ def _take_cameras(reading: Reading, tops: Mapping[str, list[Place]], told: camer
         return False
     beside = [place for top in odd for place in tops[top]]
     cure = "move them into a camera's folder, or away"
-    _set_aside(reading, beside, f"because the folders {some(odd)} lie beside those of cameras", cure)
-    _set_aside(reading, _loose(reading), "because they lie beside the folders of cameras", cure)
+    _set_aside(reading, beside, f"because they lie in other folders ({some(odd)}) than the cameras'", cure)
+    _set_aside(reading, _loose(reading), "because they lie in no folder, beside the cameras'", cure)
     reading.places = [_below(place, camera=found[place.rest.split("/")[0]]) for place in reading.places]
     return True
 
@@ -189,8 +189,8 @@ def _take_people(reading: Reading, root: Path) -> None:
         if loose and not any(place.split == split and "/" in place.rest for place in reading.places):
             _take_names(reading, loose, root)
         else:
-            why, cure = "because they lie beside the people's folders", "move them into a person's folder, or away"
-            _set_aside(reading, loose, why, cure)
+            cure = "move them into a person's folder, or away"
+            _set_aside(reading, loose, "because they lie in no folder, beside the people's", cure)
     tops = _tops(place for place in reading.places if not place.person)
     if tops:
         _refuse_others(tops, root)

@@ -115,12 +115,12 @@ def test_folders_that_are_no_people_are_refused_with_what_they_look_like(forms, 
 @pytest.mark.parametrize(
     ("forms", "unread", "says"),
     [
-        (["{001,002}/0.jpg", "loose_{1,2}.jpg"], ["loose_1.jpg", "loose_2.jpg"], "beside the people's folders"),
-        (["{train,query,gallery,val}/001/0.jpg"], ["val/001/0.jpg"], "the folders val lie beside"),
-        (["{train,train_all,test}/001/0.jpg"], ["train_all/001/0.jpg"], "the folders train_all lie beside"),
-        (["{query,gallery,anna}/001/0.jpg", "x.jpg"], ["anna/001/0.jpg", "x.jpg"], "beside the splits"),
-        (["cam{1,2,3}/001/0.jpg", "old/001/0.jpg"], ["old/001/0.jpg"], "old lie beside those of cameras"),
-        (["cam{1,2}/{001/0,x}.jpg"], ["cam1/x.jpg", "cam2/x.jpg"], "beside the people's folders"),
+        (["{001,002}/0.jpg", "loose_{1,2}.jpg"], ["loose_1.jpg", "loose_2.jpg"], "beside the people's"),
+        (["{train,query,gallery,val}/001/0.jpg"], ["val/001/0.jpg"], "in other folders (val) than"),
+        (["{train,train_all,test}/001/0.jpg"], ["train_all/001/0.jpg"], "in other folders (train_all)"),
+        (["{query,gallery,anna}/001/0.jpg", "x.jpg"], ["anna/001/0.jpg", "x.jpg"], "beside the splits'"),
+        (["cam{1,2,3}/001/0.jpg", "old/001/0.jpg"], ["old/001/0.jpg"], "in other folders (old) than the cameras'"),
+        (["cam{1,2}/{001/0,x}.jpg"], ["cam1/x.jpg", "cam2/x.jpg"], "beside the people's"),
     ],
 )
 def test_what_is_not_read_is_told_with_the_reason(forms, unread, says):
