@@ -106,10 +106,11 @@ def _trouble(path: Path, error: Exception) -> str:
         return "takes more memory than there is: make it smaller"
     if isinstance(error, UnidentifiedImageError):
         return "is not an image that Pillow can read: remove it, or save it again as JPEG or PNG"
-    return (
-        f"is damaged, or of a kind that Pillow cannot read ({error}): copy it again from the original, save it again "
-        "as JPEG or PNG, or remove it"
-    )
+    if isinstance(error, SyntaxError | EOFError) or re.search(
+        "truncated|broken|corrupt|unrecognized", str(error).lower()
+    ):
+        return f"is damaged ({error}): copy it again from the original, or remove it"
+    return f"cannot be decoded by Pillow ({error}): save it again as JPEG or PNG, or remove it"
 
 
 class ImageStore:

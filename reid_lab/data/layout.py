@@ -193,7 +193,8 @@ def _take_people(reading: Reading, root: Path) -> None:
             _set_aside(reading, loose, "because they lie in no folder, beside the people's", cure)
     tops = _tops(place for place in reading.places if not place.person)
     if tops:
-        _refuse_others(tops, root)
+        for split in {place.split for places in tops.values() for place in places}:
+            _refuse_others(_tops(place for place in reading.places if place.split == split and not place.person), root)
         both = all(cameras.named(top) is not None and words.without_camera(top) for top in tops)
         reading.places = [place if place.person else _in_folder(place, both) for place in reading.places]
 
