@@ -4,6 +4,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reid_lab.data import layout
 from reid_lab.errors import DataError
@@ -146,6 +148,19 @@ def test_no_image_is_lost_between_read_and_unread():
     assert sorted(names) == sorted({name for form in forms for name in spelt(form)})
 
 
+@pytest.mark.parametrize(
+    ("form", "taken"),
+    [
+        ("cam{1,2}/{001,002}/0.jpg", ["the folders cam1, cam2 for cameras"]),
+        ("bbox_{train,test}/{001,002}/0.jpg", ["the folders bbox_test for test images, bbox_train for train images"]),
+        ("{001,002}_c1s1_000151_00.jpg", ["the beginnings of the images' names in crops for people and cameras"]),
+        ("{train,query,gallery}/{001,002}/0.jpg", []),
+    ],
+)
+def test_what_folders_were_taken_for_is_told(form, taken):
+    assert read(form).taken == taken
+
+
 def test_folders_of_nobody_are_nobody_on_every_level():
     assert told_by("cam1/{001,Junk}/0.jpg", "Distractors/0.jpg")[1] == ["001", "distractors", "junk"]
 
@@ -153,3 +168,39 @@ def test_folders_of_nobody_are_nobody_on_every_level():
 def test_a_pattern_of_the_user_finds_cameras_above_people():
     assert told_by("gate{1,2}/{001,002}/0.jpg", told=r"gate(\d)")[1:] == [["001", "002"], [1, 2]]
     assert told_by("{001,002}/{1,2}.jpg", told=r"(\d)")[1:] == [["001", "002"], []]
+
+
+FOLDERS = [
+    "cam1",
+    "cam2",
+    "side_a",
+    "train",
+    "Test",
+    "gallery",
+    "query",
+    "val",
+    "images",
+    "anna",
+    "bert",
+    "0001",
+    "0002",
+    "-1",
+    "junk",
+    "2024-01-05",
+    "a_c1",
+    "t1",
+]
+FILES = ["0.jpg", "1.jpg", "0001_c1s1_000151_00.jpg", "0002_c2s1_000151_00.jpg", "cam3_1.jpg"]
+PATHS = st.tuples(st.lists(st.sampled_from(FOLDERS), max_size=4), st.sampled_from(FILES))
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sets(PATHS.map(lambda pair: "/".join([*pair[0], pair[1]])), min_size=1, max_size=40))
+def test_of_any_tree_each_image_has_a_person_or_is_told_or_all_are_refused(names):
+    try:
+        reading = layout.read(sorted(names), Path("/crops"))
+    except DataError:
+        return
+    assert all(place.person for place in reading.places)
+    unread = [name for some in reading.unread.values() for name in some]
+    assert sorted([place.name for place in reading.places] + unread) == sorted(names)
