@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from PIL import Image
 
@@ -55,8 +55,10 @@ def _look(record: Record) -> tuple[str | None, bool]:
         pixels = decode(record.path, span=record.greys)
     except DataError as error:
         return str(error), False
-    levels = [level for level, count in enumerate(Image.fromarray(pixels).convert("L").histogram()) if count]
-    return None, levels[-1] - levels[0] < NARROW or (record.greys is not None and len(levels) < FEW_GREYS)
+    grey = Image.fromarray(pixels).convert("L")
+    darkest, brightest = cast(tuple[int, int], grey.getextrema())
+    few = record.greys is not None and sum(count > 0 for count in grey.histogram()) < FEW_GREYS
+    return None, few or brightest - darkest < NARROW
 
 
 def _glance(record: Record) -> tuple[str | None, bool]:

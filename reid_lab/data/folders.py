@@ -77,6 +77,8 @@ def _divided(found: dict[str, list[Record]], train_share: float, seed: int) -> d
 
 def _left_out(reading: layout.Reading, seen: Seen, root: Path) -> list[Finding]:
     found = passed_over(seen.passed, root)
+    if reading.taken:
+        found.append(Finding("note", f"By their names, {'; '.join(reading.taken)} were taken: rename what is not so."))
     for (why, cure), names in reading.unread.items():
         found += not_read([root / name for name in names], root, why, cure)
     return found
