@@ -5,13 +5,13 @@ BIN := .venv/bin
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # One folder of caches for tests and demo: set REID_LAB_HOME to move it.
 
-.PHONY: demo test lint lab notebooks browser proof bench clean
+.PHONY: demo test lint lab notebooks browser proof everywhere bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m reid_lab demo
 
 test: .venv/ready lint
-	$(BIN)/python -m pytest $(TOGETHER)
+	$(BIN)/python -m pytest $(TOGETHER) -p no:nbval
 	$(BIN)/python -m pytest $(TOGETHER) --nbval notebooks
 
 lint: .venv/ready
@@ -33,6 +33,10 @@ browser: .venv/browser
 proof: .venv/ready
 	$(BIN)/python tests/proof/plant.py
 	$(BIN)/python tests/proof/plant_devices.py
+
+# Tests and notebooks as older processors would run them, with one thread and with two. Takes hours; goes on where it was.
+everywhere: .venv/ready
+	$(BIN)/python tests/everywhere.py
 
 bench: .venv/ready
 	for file in benchmarks/[a-z]*.py; do $(BIN)/python $$file || exit 1; done

@@ -1,4 +1,7 @@
-"""The conditions under which saved outputs are compared: this checkout, classroom size, one CPU thread, no bars."""
+"""The conditions under which saved outputs are compared: this checkout, classroom size, one CPU thread, no bars.
+
+REID_LAB_THREADS sets another number of threads.
+"""
 
 import os
 from pathlib import Path
@@ -8,7 +11,7 @@ from uuid import uuid4
 os.environ["REID_LAB_SIZE"] = "classroom"
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = os.environ.get("REID_LAB_THREADS", "1")
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")])
 )

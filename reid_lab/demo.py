@@ -48,6 +48,9 @@ def demo(
     results = _rankings(benchmark, trained, seed, device)
     table = pd.concat([result.table(name) for name, result in results.items()]).rename_axis("ranking")
     best, last = list(trained.items())[-1]  # paper B; its recipe is the untrained network's, too
+    say(table.round(1).to_string())  # before anything is written, which may fail
+    written = table.join(pd.DataFrame({name: _about(trained.get(name, last)) for name in results}).T)
+    write_text(out / "table.csv", written.to_csv(float_format="%.4f"))
     pictures = {
         "passersby.png": figures.contact_sheet(benchmark),
         "curves.png": figures.curves(trained),
@@ -55,9 +58,6 @@ def demo(
     }
     for name, figure in pictures.items():
         figures.save(figure, out / name)
-    written = table.join(pd.DataFrame({name: _about(trained.get(name, last)) for name in results}).T)
-    write_text(out / "table.csv", written.to_csv(float_format="%.4f"))
-    say(table.round(1).to_string())
     say("Written to " + ", ".join(str(out / name) for name in ("table.csv", *pictures)))
     return table
 

@@ -137,6 +137,22 @@ def pins(device: torch.device) -> bool:
     return device.type in ("cuda", "xpu")
 
 
+@contextlib.contextmanager
+def own_random_numbers(where: torch.device) -> Iterator[None]:
+    """The generators of the CPU and of a device as they were, afterwards."""
+    if where.type in ("cuda", "xpu"):
+        with torch.random.fork_rng([where], device_type=where.type):
+            yield
+        return
+    state = torch.mps.get_rng_state() if where.type == "mps" else None
+    with torch.random.fork_rng([]):
+        try:
+            yield
+        finally:
+            if state is not None:
+                torch.mps.set_rng_state(state)
+
+
 def current(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Within, ``device`` is its kind's default: without, what is done for cuda:1 takes memory on cuda:0, too."""
     if device.type not in ("cuda", "xpu"):

@@ -25,7 +25,7 @@ def examine() -> list[str]:
         missing = _missing(names)
         cure = f"missing: {', '.join(missing)}; install with: pip install -e '.[course,dev]' -c constraints.txt"
         lines.append(_line(not missing, f"everything that {need} is installed", cure))
-    return lines if _missing(NEEDED) else [*lines, _free_disk(), _computes()]
+    return lines if _missing(NEEDED) else [*lines, _free_disk(), _computes(), *_fast_precision()]
 
 
 def details() -> dict[str, str]:
@@ -41,7 +41,7 @@ def details() -> dict[str, str]:
     device = find_device()
     return found | {
         "device": device_name(device) if device.type != "cpu" else "CPU",
-        "fast bfloat16": "yes" if fast_precision(device) == "bf16" else "no",
+        "fastest precision": fast_precision(device),
         "threads": str(torch.get_num_threads()),
     }
 
@@ -85,3 +85,28 @@ def _computes() -> str:
     why = trouble(gpu) if gpu else None
     cure = f"{why} Install a PyTorch that is made for it; until then the CPU is used"
     return _line(why is None, "PyTorch computes", cure)
+
+
+def _fast_precision() -> list[str]:
+    """Whether both methods' networks are trained rightly in the precision that the device says it is fastest at."""
+    import torch
+
+    from reid_lab import precision
+    from reid_lab.device import fast_precision, find_device
+    from reid_lab.training import recipes
+
+    device, threads = find_device(), torch.get_num_threads()
+    torch.set_num_threads(1)  # enough for a few images, and quick on a busy machine
+    fastest, lines = fast_precision(device), []
+    for name, make in recipes.METHODS.items() if fastest != "float32" else ():
+        recipe = make("classroom", weights=None)
+        pids = torch.arange(8, device=device) // 2
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = recipe.build(4).to(device).to(memory_format=torch.channels_last)
+            images = torch.randn(8, 3, *recipe.crop).to(device, memory_format=torch.channels_last)
+        check = precision.check_training(network, images, pids, fastest)
+        cure = f"{check.fault}. Training notices it and uses float32, which is slower; a newer PyTorch may be right"
+        lines.append(_line(not check.fault, f"{fastest} is right in the network of {name}", cure))
+    torch.set_num_threads(threads)
+    return lines

@@ -5,9 +5,13 @@ Both give descriptors of length 1, so that the product of two is their cosine si
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import importlib
 import json
+import logging
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from reid_lab.retrieval import checks
 from reid_lab.training import Run
 
 TOLERANCE = 1e-4  # of a value of a descriptor of length 1
+OLDEST_OPSET = 18  # that PyTorch's exporter writes; what is older it only tries to convert to
 BATCHES = (1, 3)  # sizes that an exported network is checked with: alone, and together
 
 
@@ -47,29 +52,33 @@ class Describer(nn.Module):
         return F.normalize(self.network.descriptor((images - self.mean) / self.deviation), dim=1)
 
 
-def to_onnx(run: Run, path: Path | str, force: bool = False) -> float:
+def to_onnx(run: Run, path: Path | str, force: bool = False, opset: int | None = None) -> float:
     """Write the run's network as one ONNX file, after a check against PyTorch.
 
     Input ``images``: float32 RGB from 0 to 1, (N, 3, H, W) with any N and the run's input size; normalisation is part
     of the file. Output ``descriptor``: (N, d), rows of length 1. The file's metadata name the run, its recipe (JSON)
-    and the input size (JSON, height and width).
+    and the input size (JSON, height and width). Its IR version is the lowest that the opset allows, so that runtimes
+    read it that are older than the packages it was written with.
 
     Args:
         run: from ``training.fit`` or ``training.load``; it is left as it is.
         path: the file to write.
         force: replace the file where there is one.
+        opset: ONNX's version of the operators, from OLDEST_OPSET; a lower one is read by older runtimes. Default:
+            PyTorch's own choice.
 
     Returns:
         The largest difference from PyTorch that the check found, over random images and drawn people.
 
     Raises:
         ReidLabError: a package of the extra ``export`` is missing.
-        CheckpointError: the file exists, cannot be written, or what would be in it differs from PyTorch.
+        CheckpointError: the file exists, cannot be written, or not with that opset, or what would be in it differs
+            from PyTorch.
     """
     _packages()
     _must_be_free(path, force)
     network = copy.deepcopy(run.model).cpu().to(memory_format=torch.contiguous_format).eval()
-    program = _program(network)
+    program = _program(network, opset)
     program.model.metadata_props.update(
         run=run.folder.name,
         recipe=run.recipe.to_json(),
@@ -84,6 +93,14 @@ def to_onnx(run: Run, path: Path | str, force: bool = False) -> float:
 
     write_whole(path, save_and_check)  # it gets its name only if the check passes
     return differences[0]
+
+
+def versions(path: Path | str) -> tuple[int, int]:
+    """The IR version of an ONNX file, and its opset."""
+    import onnx
+
+    file = onnx.load(path, load_external_data=False)
+    return file.ir_version, max(used.version for used in file.opset_import if used.domain in ("", "ai.onnx"))
 
 
 def to_npz(
@@ -129,24 +146,43 @@ def crops(folder: Path | str) -> list[data.Record]:
     Raises:
         DataError: no such folder, or no image in it.
     """
+    if Path(folder).expanduser().is_file():
+        raise DataError(f"{folder} is a file, and a folder of crops is needed: give the folder that it lies in.")
     root = existing_folder(folder)
-    paths = [path for path in image_files(root, recursive=True) if not path.is_dir()]
-    seen = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    found = [path for path in image_files(root, recursive=True) if not path.is_dir()]
+    seen = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
     if not seen:
-        raise DataError(f"There is no image below {root}: give a folder with JPEG, PNG, BMP, WebP or TIFF files.")
+        there = passed_over(root, [])
+        raise DataError(
+            f"There is no image below {root}"
+            + (f", but {there}: give a folder with JPEG, PNG or other pictures." if there else ": it is empty.")
+        )
     return [data.Record(path, pid=data.DISTRACTOR) for path in seen]
 
 
+def passed_over(folder: Path | str, taken: Sequence[data.Record]) -> str:
+    """The files below ``folder`` that are none of those ``taken``, hidden ones aside, as part of a sentence; or ""."""
+    root, paths = existing_folder(folder), {record.path for record in taken}
+    others = [path.relative_to(root) for path in sorted(root.rglob("*")) if path not in paths and path.is_file()]
+    others = [path for path in others if not any(part.startswith(".") for part in path.parts)]
+    if not others:
+        return ""
+    suffixes = ", ".join(sorted({path.suffix.lower() or "none" for path in others})[:5])
+    files = "1 file that is" if len(others) == 1 else f"{len(others):,} files that are"
+    return f"{files} no picture by the suffix ({suffixes}; first: {others[0].as_posix()})"
+
+
 def _packages() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ReidLabError(
-            f"{error.name} is not installed, but writing ONNX files needs it: "
-            "`pip install onnx onnxruntime onnxscript`, or reid_lab's extra `export`."
-        ) from error
+    for package in ("onnx", "onnxruntime", "onnxscript"):
+        try:
+            importlib.import_module(package)
+        except Exception as error:  # one that was built for another machine may raise anything
+            absent = isinstance(error, ModuleNotFoundError) and error.name in (None, package)
+            trouble = "is not installed" if absent else f"does not load ({error})"
+            raise ReidLabError(
+                f"{package} {trouble}, but writing ONNX files needs it: "
+                "`pip install onnx onnxruntime onnxscript`, or reid_lab's extra `export`."
+            ) from error
 
 
 def _must_be_free(path: Path | str, force: bool) -> None:
@@ -154,11 +190,16 @@ def _must_be_free(path: Path | str, force: bool) -> None:
         raise CheckpointError(f"{path} exists already: give another name, or replace it with --force (force=True).")
 
 
-def _program(network: Network) -> Any:
-    """The network as an ONNX program: weights inside, any number of images."""
+def _program(network: Network, opset: int | None = None) -> Any:
+    """The network as an ONNX program: weights inside, any number of images, the lowest IR version."""
+    if opset is not None and opset < OLDEST_OPSET:
+        raise CheckpointError(
+            f"ONNX files of opset {opset} cannot be written: PyTorch writes {OLDEST_OPSET} and newer, so give at least "
+            f"--opset {OLDEST_OPSET} (opset={OLDEST_OPSET})."
+        )
     images = torch.zeros(2, 3, *network.input_size)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet_exporter():
             warnings.simplefilter("ignore")  # PyTorch's exporter about PyTorch: nothing that a user can mend
             program = torch.onnx.export(
                 Describer(network).eval(),
@@ -169,14 +210,62 @@ def _program(network: Network) -> Any:
                 dynamic_shapes={"images": {0: "batch"}},
                 external_data=False,
                 verbose=False,
+                opset_version=opset,
             )
-    except torch.onnx.OnnxExporterError as error:
-        reason = str(error).splitlines()[0]
+            assert program is not None  # as it is with dynamo=True
+            _lower(program.model, opset)
+    except CheckpointError:
+        raise
+    except Exception as error:  # the exporter's own error, or whatever the packages below it raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        cure = "another opset, or another version of PyTorch" if opset else "another version of PyTorch"
         raise CheckpointError(
-            f"This PyTorch ({torch.__version__}) cannot write the network as ONNX ({reason}): try another version."
+            f"This PyTorch ({torch.__version__}) cannot write the network as ONNX{_of(opset)} ({reason}): try {cure}."
         ) from error
-    assert program is not None  # as it is with dynamo=True
     return program
+
+
+def _lower(model: Any, opset: int | None) -> None:
+    """Give the model (of onnx_ir) the lowest IR version that its opsets allow, and take out what needs a newer one.
+
+    That is the exporter's notes about where in PyTorch a node comes from, paths of this machine included.
+
+    Raises:
+        CheckpointError: the exporter has written another opset than the one that was asked for.
+    """
+    import onnx
+
+    used = dict(model.opset_imports)
+    if opset is not None and used.get("", opset) != opset:
+        raise CheckpointError(f"PyTorch {torch.__version__} writes opset {used['']} instead of {opset}: ask for that.")
+    model.ir_version = onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid(*one) for one in used.items()])
+    for graph in (model.graph, *model.functions.values()):
+        graph.metadata_props.clear()
+        for node in graph:
+            node.metadata_props.clear()
+            node.doc_string = None
+            for value in node.outputs:
+                value.metadata_props.clear()
+        for value in (*graph.inputs, *getattr(graph, "initializers", {}).values()):
+            value.metadata_props.clear()
+
+
+@contextlib.contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """No warnings and tracebacks of the exporter's packages on stderr: what becomes an error here is told once."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _of(opset: int | None) -> str:
+    return "" if opset is None else f" of opset {opset}"
 
 
 def _difference(path: Path, network: Network) -> float:
@@ -185,7 +274,13 @@ def _difference(path: Path, network: Network) -> float:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library's own, which have no base of their own
+        raise CheckpointError(
+            f"onnxruntime {onnxruntime.__version__} does not load the ONNX file ({error}), so it was not written: try "
+            "a lower opset, or a newer onnxruntime."
+        ) from error
     worst = 0.0
     for images in _test_images(network.input_size):  # uint8 (3, 3, H, W)
         with torch.inference_mode():
@@ -203,8 +298,11 @@ def _difference(path: Path, network: Network) -> float:
 
 
 def _test_images(size: tuple[int, int]) -> list[Tensor]:
-    """Noise, and people of the smallest Passersby: uint8 (3, 3, H, W) each."""
+    """Noise, and people of the smallest Passersby, where they can be drawn: uint8 (3, 3, H, W) each."""
     count = max(BATCHES)
     noise = torch.randint(256, (count, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    people = data.image_store(data.passersby("smoke").query[:count], size)
+    try:
+        people = data.image_store(data.passersby("smoke").query[:count], size)
+    except (ReidLabError, OSError):  # no room for them in the cache: noise alone is a check, too
+        return [noise]
     return [noise, people.batch(range(count))]

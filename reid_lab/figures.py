@@ -6,6 +6,7 @@ paper B solid and dashed ones, Fig. 4), so that nobody depends on colour.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,20 +15,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+import reid_lab
 from reid_lab import data, explain
-from reid_lab.data import Benchmark, Record
+from reid_lab.data import UNKNOWN_CAMERA, Benchmark, Record
 from reid_lab.data.augment import generator, to_unit
 from reid_lab.data.images import decode
 from reid_lab.errors import DataError
 from reid_lab.home import write_whole
 from reid_lab.retrieval import Found, Result, Roc
 from reid_lab.retrieval.checks import whole_number
+from reid_lab.sheets import CELLS, INK, PLACES, ROWS, grid, left_out, most
 from reid_lab.training import Run
 
-MATCH, MISS, INK = "#009E73", "#D55E00", "#222222"  # Okabe and Ito's colour-blind safe green and vermilion
+MATCH, MISS = "#009E73", "#D55E00"  # Okabe and Ito's colour-blind safe green and vermilion
 NEUTRAL = "#777777"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
@@ -36,7 +38,8 @@ LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> Figure:
     """Each query and the ``top`` gallery images ranked first (paper A, Figs. 5 and 6; paper B, Fig. 4).
 
-    Above an image stand its rank and its camera; "own cam" is the query's.
+    Above an image stand its rank and, where it is known, its camera; "own cam" is the query's. Of more than a figure
+    can hold the first ones are drawn, and the figure says so (see :func:`left_out`).
 
     Args:
         result: from ``retrieval.evaluate``, which knows the images.
@@ -49,32 +52,40 @@ def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> 
     """
     if result.query is None or result.gallery is None:
         raise DataError("This result knows no images; a gallery needs one from retrieval.evaluate(model, benchmark).")
-    chosen = list(queries) if isinstance(queries, Iterable) else _spread(result.ap, whole_number("queries", queries, 1))
+    top = min(whole_number("top", top, 1), result.matches.indices.shape[1])
+    if isinstance(queries, Iterable):
+        chosen = list(queries)
+    else:
+        chosen = _spread(result.ap, most(whole_number("queries", queries, 1), top)[0])
     if not chosen or not set(chosen) <= set(range(len(result.query))):
         raise DataError(f"queries is {queries!r}, but the result's queries are numbered 0 to {len(result.query) - 1}.")
-    top = min(whole_number("top", top, 1), result.matches.indices.shape[1])
-    figure = Figure(figsize=(1.05 * (top + 1), 2.35 * len(chosen)), layout="constrained")
-    grid = figure.subplots(len(chosen), top + 1, squeeze=False)
-    for axes, query in zip(grid, chosen, strict=True):
+    rows, columns = most(len(chosen), top)
+    cells = grid(rows, columns + 1, note=left_out(len(chosen), top, ROWS))
+    for axes, query in zip(cells, chosen, strict=False):
         record = result.query[query]
-        _picture(axes[0], record, f"query, cam {record.camid}\nAP {100 * result.ap[query]:.0f} %")
-        for rank in range(top):
+        _picture(axes[0], record, f"query{_camera(record, ', ')}\nAP {100 * result.ap[query]:.0f} %")
+        for rank in range(columns):
             index = int(result.matches.indices[query, rank])
             if index < 0:  # fewer valid gallery images than places
                 axes[rank + 1].axis("off")
                 continue
             correct = bool(result.matches.correct[query, rank])
-            found = result.gallery[index]
-            camera = "own cam" if found.camid == record.camid else f"cam {found.camid}"
-            _picture(axes[rank + 1], found, f"{rank + 1} {camera}", correct)
-    return figure
+            image = result.gallery[index]
+            own = image.camid == record.camid != UNKNOWN_CAMERA
+            _picture(axes[rank + 1], image, f"{rank + 1}{' own cam' if own else _camera(image)}", correct)
+    return cells[0, 0].figure
+
+
+def _camera(record: Record, before: str = " ") -> str:
+    return "" if record.camid == UNKNOWN_CAMERA else f"{before}cam {record.camid}"
 
 
 def found(found: Found, query: Sequence[Record], gallery: Sequence[Record], queries: int = 20) -> Figure:
     """Each query and the gallery images that a search found, nearest first, with their scores and file names.
 
     All frames are alike, because nobody knows who is right: there is always a first image, also for a person of whom
-    the gallery has none.
+    the gallery has none. Of more than a figure can hold the first ones are drawn, and the figure says so (see
+    :func:`left_out`).
 
     Args:
         found: from ``retrieval.search``, (q, k).
@@ -82,22 +93,22 @@ def found(found: Found, query: Sequence[Record], gallery: Sequence[Record], quer
         gallery: the images that were searched.
         queries: how many of them are drawn at most, the first ones.
     """
-    count, top = min(whole_number("queries", queries, 1), len(found.indices)), found.indices.shape[1]
-    figure = Figure(figsize=(1.05 * (top + 1), 2.35 * count + 0.3), layout="constrained")
-    grid = figure.subplots(count, top + 1, squeeze=False)
-    for axes, record, places, scores in zip(grid, query, found.indices, found.scores, strict=False):
+    queries, top = whole_number("queries", queries, 1), found.indices.shape[1]
+    count, columns = most(min(queries, len(found.indices)), top)
+    note = left_out(len(found.indices), top, queries)
+    cells = grid(count, columns + 1, note=f"rank and {found.measure}" + (f"; {note}" if note else ""))
+    for axes, record, places, scores in zip(cells, query, found.indices, found.scores, strict=False):
         _picture(axes[0], record, "query")
         _caption(axes[0], record)
-        for rank, (cell, place, score) in enumerate(zip(axes[1:], places, scores, strict=True), 1):
-            if place < 0:  # an approximate index found no more
+        for rank, (cell, place, score) in enumerate(zip(axes[1:], places, scores, strict=False), 1):
+            if place < 0:  # there are no more, or an approximate index found no more
                 cell.axis("off")
                 continue
             _picture(cell, gallery[place], f"{rank}   {score:.2f}")
             _caption(cell, gallery[place])
             for side in cell.spines.values():
                 side.set(color=NEUTRAL, linewidth=1.5)
-    figure.suptitle(f"rank and {found.measure}", fontsize=8, color=INK)
-    return figure
+    return cells[0, 0].figure
 
 
 def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
@@ -175,35 +186,42 @@ def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
 
 
 def contact_sheet(benchmark: Benchmark, identities: int = 12, per_camera: int = 2) -> Figure:
-    """Some training identities (rows) as the cameras (columns) see them. Raises DataError where there are none."""
+    """Some training identities (rows) as the cameras (columns) see them, as many as a figure can hold.
+
+    Raises DataError where there are none.
+    """
     identities, per_camera = whole_number("identities", identities, 1), whole_number("per_camera", per_camera, 1)
     records = [record for record in benchmark.train if record.pid > 0]
     if not records:
         raise DataError(f"{benchmark.name} has no training people to show: check its training folder.")
     cameras = sorted({record.camid for record in records})
     known = sorted({record.pid for record in records})
-    shown = [known[i] for i in np.linspace(0, len(known) - 1, min(identities, len(known))).astype(int)]
-    figure = Figure(figsize=(0.62 * len(cameras) * per_camera, 1.2 * len(shown)))
-    grid = figure.subplots(len(shown), len(cameras) * per_camera, squeeze=False)
-    for i, (row, pid) in enumerate(zip(grid, shown, strict=True)):
-        for c, camera in enumerate(cameras):
-            seen = [record for record in records if record.pid == pid and record.camid == camera]
-            for k in range(per_camera):
-                cell = row[c * per_camera + k]
-                cell.axis("off")
-                if k < len(seen):
-                    cell.imshow(_pixels(seen[k]), aspect="auto")
-                if i == 0 and k == 0:
-                    cell.set_title(f"camera {camera}", fontsize=8, loc="left", color=INK)
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
-    return figure
+    seen = defaultdict(list)
+    for record in records:
+        seen[record.pid, record.camid].append(record)
+    across = min(per_camera, PLACES, max(map(len, seen.values())))
+    drawn = cameras[: max(1, PLACES // across)]
+    rows = min(identities, len(known), ROWS, max(1, CELLS // (len(drawn) * across)))
+    note = f"the first {len(drawn)} of {len(cameras):,} cameras" if len(drawn) < len(cameras) else ""
+    cells = grid(rows, len(drawn) * across, note, cell=(0.62, 1.2), gap=(0.03, 0.03), head=0.2)
+    for i, (row, which) in enumerate(zip(cells, np.linspace(0, len(known) - 1, rows).astype(int), strict=True)):
+        for column, cell in enumerate(row):
+            camera, k = drawn[column // across], column % across
+            here = seen[known[which], camera]
+            cell.axis("off")
+            if k < len(here):
+                cell.imshow(_pixels(here[k]), aspect="auto")
+            if i == 0 and k == 0:
+                name = "camera unknown" if camera == UNKNOWN_CAMERA else f"camera {camera}"
+                cell.set_title(name, fontsize=8, loc="left", color=INK)
+    return cells[0, 0].figure
 
 
 def erasing_grid(benchmark: Benchmark, erasing: data.RandomErasing, count: int = 5, seed: int = 0) -> Figure:
-    """Training images above, the same after random erasing below (paper A, Fig. 4)."""
-    store = data.image_store(benchmark.train, size=(256, 128), device="cpu")
-    indices = np.linspace(0, len(store) - 1, count).astype(int)
-    before = store.batch(indices)  # (count, 3, height, width), uint8
+    """Training images above, the same after random erasing below (paper A, Fig. 4), PLACES of them at most."""
+    count = min(whole_number("count", count, 1), PLACES, len(benchmark.train))
+    chosen = [benchmark.train[i] for i in np.linspace(0, len(benchmark.train) - 1, count).astype(int)]
+    before = data.image_store(chosen, size=(256, 128)).batch(range(count))  # (count, 3, height, width), uint8
     after = erasing(to_unit(before), generator(seed))  # float in [0, 1]
     figure = Figure(figsize=(1.5 * count, 6), layout="constrained")
     grid = figure.subplots(2, count, squeeze=False)
@@ -218,8 +236,12 @@ def erasing_grid(benchmark: Benchmark, erasing: data.RandomErasing, count: int =
 
 
 def save(figure: Figure, path: Path | str) -> None:
-    """Write a figure as PNG, whole or not at all. Raises CheckpointError where it cannot be written."""
-    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130, format="png"))
+    """Write a figure as PNG, whole or not at all; the file says that reid_lab drew it.
+
+    Raises CheckpointError where it cannot be written.
+    """
+    about = {"Software": f"reid_lab {reid_lab.__version__}"}
+    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130, format="png", metadata=about))
 
 
 def _spread(ap: np.ndarray, count: int) -> list[int]:
@@ -234,7 +256,7 @@ def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None
     axes.set_yticks([])
     colour = INK if correct is None else MATCH if correct else MISS
     sign = "" if correct is None else " ✓" if correct else " ✗"
-    axes.set_title(title + sign, fontsize=10, color=colour)
+    axes.set_title(title + sign, fontsize=9, color=colour)
     dashes = (0, (3, 2)) if correct is False else "solid"
     for side in axes.spines.values():
         side.set(color=colour, linewidth=3, linestyle=dashes, capstyle="butt")
@@ -283,7 +305,7 @@ def heat_maps(
             the share of the heat that lies on it, below the image the share of even heat.
 
     Raises:
-        DataError: no images, or another number of maps or masks.
+        DataError: no images, more than a figure can hold, or another number of maps or masks.
     """
     _must_match(len(records), heats, masks)
     figure = Figure(figsize=(1.3 * (1 + len(heats)) + 0.7, 2.5 * len(records)), layout="constrained")
@@ -310,6 +332,11 @@ def heat_maps(
 def _must_match(count: int, heats: Mapping[str, np.ndarray], masks: Sequence[np.ndarray] | None) -> None:
     if not count or not heats:
         raise DataError("There are no images or no heat maps to show: pass records and maps of at least one network.")
+    if count > ROWS or count * (1 + len(heats)) > CELLS // 2:
+        raise DataError(
+            f"There are {count} images and maps of {len(heats)} networks: a figure can hold {ROWS} images, and "
+            f"{CELLS // 2} pictures in all, so pass fewer at a time."
+        )
     numbers = {name: len(maps) for name, maps in heats.items()} | ({} if masks is None else {"masks": len(masks)})
     wrong = [f"{number} of {name!r}" for name, number in numbers.items() if number != count]
     if wrong:

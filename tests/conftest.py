@@ -1,4 +1,7 @@
-"""What all tests share: a cache and a runs folder of their own, one thread, and the smoke-sized data set."""
+"""What all tests share: a cache and a runs folder of their own, one thread, the smoke-sized data set and runs on it.
+
+REID_LAB_THREADS sets another number of threads.
+"""
 
 import os
 import sys
@@ -6,14 +9,11 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = os.environ.get("REID_LAB_THREADS", "1")
 os.environ["TQDM_DISABLE"] = "1"
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once by older PyTorch, at the first GPU product
 
-import torch  # noqa: E402 (after the number of threads is set)
-
-torch.set_num_threads(1)
-sys.path.insert(0, str(Path(__file__).parent))  # for `pretended_gpu`
+sys.path.insert(0, str(Path(__file__).parent))  # for `seen`, networks as after a training, and `pretended_gpu`
 
 
 # The files that take longest stand first (with pytest-xdist's --no-loadscope-reorder), so that no worker ends alone.
@@ -32,8 +32,17 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory):
-    """Nothing the user has cached is read or touched."""
-    home = tmp_path_factory.mktemp("home")
+    """Nothing the user has cached is read or touched.
+
+    The workers of pytest-xdist share it: who first wants the data set or a run makes it, under the package's own locks,
+    and the others load it.
+    """
+    import torch  # not above: the process that shares the tests out does without
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    base = tmp_path_factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "home"
+    home.mkdir(exist_ok=True)
     os.environ["REID_LAB_HOME"] = str(home)
     os.environ["REID_LAB_RUNS"] = str(home / "runs")
     os.environ.pop("REID_LAB_SIZE", None)
@@ -42,7 +51,7 @@ def own_home(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def smoke(own_home):
-    """Passersby at smoke size."""
+    """Passersby at smoke size. Its folder is everybody's: copy it before you change it."""
     from reid_lab import data
 
     return data.passersby("smoke")
@@ -50,7 +59,7 @@ def smoke(own_home):
 
 @pytest.fixture(scope="session")
 def smoke_run(smoke, own_home):
-    """Paper B's network, trained at smoke size."""
+    """Paper B's network, trained at smoke size. Its folder is everybody's, too."""
     from reid_lab import training
 
     return training.fit(training.recipes.residual_pooling("smoke"), smoke, seed=0, device="cpu")
@@ -59,6 +68,8 @@ def smoke_run(smoke, own_home):
 @pytest.fixture
 def a_gpu():
     """A CUDA GPU: the machine's own, which gives None, or else a pretended one, which gives its rules and counts."""
+    import torch
+
     if torch.cuda.is_available():
         yield None
         return

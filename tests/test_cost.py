@@ -104,7 +104,8 @@ def test_folding_leaves_no_batch_norm_behind_a_convolution(build):
     assert all(module.bias is not None for module in network.backbone.modules() if isinstance(module, nn.Conv2d))
 
 
-def test_converting_the_convolutions_once_gives_the_bits_of_autocast(image):
+def test_converting_the_convolutions_once_gives_the_bits_of_autocast():
+    image = torch.randn(1, 3, 64, 48)
     model = residual().to(memory_format=torch.channels_last)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         expected = model.describe(image)
@@ -185,6 +186,26 @@ def test_the_times_are_milliseconds_of_the_clock_around_each_call(counting, monk
     assert measured.milliseconds == pytest.approx([4, 2, 3])
     assert (measured.p10, measured.median, measured.p90) == pytest.approx((2.2, 3, 3.8))
     assert measured.warmup_seconds == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("precision", cost.PRECISIONS)
+def test_what_is_timed_is_the_network_as_it_was_asked_for(counting, monkeypatch, folded, precision):
+    """Its convolutions' type and its batch norms tell."""
+    seen = []
+
+    def look(self, images):
+        norms = [module for module in self.backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+        seen.append((self.backbone.conv1.weight.dtype, len(norms) == 0, torch.is_autocast_enabled("cpu")))
+        return images
+
+    monkeypatch.setattr(Counting, "descriptor", look)
+    measured = cost.latency(counting, precision=precision, folded=folded, repeats=2, warmup=1)
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    assert seen == [(kind, folded, precision == "bf16")] * 3
+    assert measured.precision == precision
+    cost.table({"one": counting}, "cpu", ("eager",), precision, folded, repeats=1, warmup=0)
+    assert seen[-1] == (kind, folded, precision == "bf16")  # after the count of operations
 
 
 def test_a_compiled_describer_is_compiled_once_before_the_clock_starts(counting, monkeypatch):

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from reid_lab import data, export, retrieval, training
+from reid_lab.commands import main
 from reid_lab.errors import CheckpointError, DataError, FeatureError, ReidLabError
 
 
@@ -104,6 +105,15 @@ def test_a_network_that_differs_from_pytorch_gets_no_file(smoke_run, onnx_file, 
     with pytest.raises(CheckpointError, match="differ from PyTorch by"):
         export.to_onnx(run, tmp_path / "wrong.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["right.onnx"]
+
+
+def test_the_command_writes_a_file_and_says_how_to_feed_it(smoke_run, onnx_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(export, "_program", lambda network: OtherProgram(onnx_file))
+    command = ["export", str(smoke_run.folder), "--onnx", str(tmp_path / "network.onnx")]
+    assert main(command) == 0
+    assert "(N, 3, 64, 48)" in capsys.readouterr().out and (tmp_path / "network.onnx").stat().st_size > 1e6
+    assert main(command) == 2
+    assert "--force" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])

@@ -34,45 +34,41 @@ def test_constraints_name_versions_only():
         assert re.fullmatch(r"(#.*|[A-Za-z0-9_.-]+==[A-Za-z0-9.]+)?", line), line
 
 
-def imported_by(statement):
-    code = f"import sys; {statement}; print(' '.join(sorted({{name.split('.')[0] for name in sys.modules}})))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    return set(run.stdout.split())
+OPTIONAL = {
+    "numba",
+    "seaborn",
+    "pytorch_grad_cam",
+    "accelerate",
+    "faiss",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "tensorboard",
+    "timm",
+    "sklearn",
+    "cv2",
+    "IPython",
+    "pytest",
+}
+SLOW = {"torchvision", "torch._dynamo"}
+STATEMENTS = {  # one after another, in one process; what none of them may import
+    "import reid_lab": {"torch", "numpy", "pandas"},
+    "from reid_lab import data, figures, retrieval, training": OPTIONAL | SLOW,
+    "from reid_lab import models": OPTIONAL,
+    "import reid_lab.__main__, reid_lab.demo, reid_lab.export": OPTIONAL,
+}
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "from reid_lab import data, figures, models, retrieval, training",
-        "import reid_lab.__main__, reid_lab.demo, reid_lab.export",
-    ],
-)
-def test_importing_the_package_imports_no_optional_library(statement):
-    optional = {
-        "numba",
-        "seaborn",
-        "pytorch_grad_cam",
-        "accelerate",
-        "faiss",
-        "onnx",
-        "onnxruntime",
-        "onnxscript",
-        "tensorboard",
-        "timm",
-        "sklearn",
-        "cv2",
-        "IPython",
-        "pytest",
-    }
-    assert not imported_by(statement) & optional
+@pytest.fixture(scope="module")
+def imported():
+    """What has been imported after each statement."""
+    code = "".join(f"{statement}; print(*sys.modules)\n" for statement in STATEMENTS)
+    run = subprocess.run([sys.executable, "-c", f"import sys\n{code}"], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    return dict(zip(STATEMENTS, map(set, map(str.split, run.stdout.splitlines())), strict=True))
 
 
-def test_importing_the_bare_package_imports_nothing_else():
-    assert not imported_by("import reid_lab") & {"torch", "numpy", "pandas"}
-
-
-@pytest.mark.parametrize("slow", ["torchvision", "torch._dynamo"])
-def test_importing_the_rooms_leaves_out_what_takes_seconds(slow):
-    code = f"import sys; from reid_lab import data, figures, retrieval, training; print({slow!r} in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert run.stdout.strip() == "False"
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_importing_imports_no_optional_library_and_nothing_slow(imported, statement):
+    assert "reid_lab" in imported[statement]
+    assert not imported[statement] & STATEMENTS[statement]

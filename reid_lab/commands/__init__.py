@@ -43,7 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141  # as a shell says of a program that a closed pipe ended
     except OSError as error:
         if _can_print():
-            raise
+            if error.filename is None:
+                raise
+            print(
+                f"reid_lab: {error.filename} could not be used: {error.strerror}. Look whether it is there, and "
+                "whether your user may use it.",
+                file=sys.stderr,
+            )
+            return 2
         _print_no_more()
         print(f"reid_lab: what was to be printed could not be: {error.strerror}. Print elsewhere.", file=sys.stderr)
         return 2

@@ -5,13 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reid_lab.commands.options import Arguments, command, picture_to_write, size_option
+from reid_lab.commands.options import (
+    Arguments,
+    cameras_option,
+    command,
+    picture_to_write,
+    read_data,
+    size_option,
+)
 
 
 def add_to(commands: Any) -> None:
     """Declare the commands of this file."""
     checking = command(commands, "check", check, "inspect a data folder", "check data/Market-1501")
     checking.add_argument("path", type=Path, help="the data set's folder, or a CSV with path, pid, camid, split")
+    cameras_option(checking)
 
     making = command(
         commands, "passersby", passersby, "generate the synthetic data set", "passersby --size smoke --sheet people.png"
@@ -23,10 +31,8 @@ def add_to(commands: Any) -> None:
 
 def check(chosen: Arguments) -> int:
     """Say what a folder holds and what is wrong with it; status 1 where something is."""
-    from reid_lab import data
-
-    kind, benchmark = data.recognise(chosen.path)
-    print(f"{chosen.path}: {kind}\n\n{benchmark.summary().to_string()}\n")
+    kind, benchmark = read_data(chosen.path, chosen.cameras)
+    print(f"{chosen.path}: {kind}\n\n{benchmark.summary().to_string()}\n", flush=True)
     findings = benchmark.findings(read_images=True)
     for finding in findings:
         print(f"[{finding.level}] {finding.sentence}")
@@ -37,11 +43,13 @@ def check(chosen: Arguments) -> int:
 
 def passersby(chosen: Arguments) -> int:
     """Generate Passersby, or find it in the cache."""
-    from reid_lab import data, figures
+    from reid_lab import data
 
     benchmark = data.passersby("full" if chosen.size == "paper" else chosen.size, chosen.seed)
-    print(f"{benchmark.root}\n\n{benchmark.summary().to_string()}")
+    print(f"{benchmark.root}\n\n{benchmark.summary().to_string()}", flush=True)
     if chosen.sheet is not None:
+        from reid_lab import figures  # the answer above needs no picture
+
         figures.save(figures.contact_sheet(benchmark), chosen.sheet)
         print(f"Written to {chosen.sheet}")
     return 0

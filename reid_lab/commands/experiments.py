@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from reid_lab.commands.options import (
     Arguments,
+    a_few,
     above_zero,
-    at_least_one,
     command,
     device_option,
     runs_option,
     size_option,
 )
+from reid_lab.errors import CheckpointError, ReidLabError, TrainingError
 
 if TYPE_CHECKING:
     from reid_lab.experiments.runner import Job
@@ -35,14 +36,12 @@ def add_to(commands: Any) -> None:
     )
     running.add_argument("experiments", nargs="+", choices=[*NAMES, "all"], metavar="EXPERIMENT", help=", ".join(NAMES))
     size_option(running, "classroom")
-    running.add_argument(
-        "--seeds", type=at_least_one, default=3, help="of data and training, counted from 0 (default 3)"
-    )
+    running.add_argument("--seeds", type=a_few, default=3, help="of data and training, counted from 0 (default 3)")
     planning = running.add_mutually_exclusive_group()  # a dry run writes nothing, not even what is merged
     planning.add_argument("--dry-run", action="store_true", help="print the runs and how long they should take")
     running.add_argument("--draw", action="store_true", help="run nothing: draw what is recorded")
     running.add_argument("--minutes", type=above_zero, help="stop after so long, and go on with the next call")
-    running.add_argument("--workers", type=at_least_one, help="runs at once (default: one per core, up to 4 on a GPU)")
+    running.add_argument("--workers", type=a_few, help="runs at once (default: one per core, up to 4 on a GPU)")
     running.add_argument("--shard", metavar="K/N", help="the K-th of N shares, for several machines")
     planning.add_argument(
         "--merge", type=Path, nargs="+", default=[], metavar="FOLDER", help="add the tables of other machines' folders"
@@ -64,22 +63,33 @@ def ablate(chosen: Arguments) -> int:
     wanted = runner.shard(wanted, chosen.shard)
     if chosen.dry_run:
         return _show_plan(wanted, folder, chosen)
-    left = 0
+    left, troubles = 0, list[ReidLabError]()
     if not chosen.draw:
-        left = runner.run(
-            wanted,
-            device=chosen.device,
-            runs=chosen.runs,
-            folder=folder,
-            minutes=chosen.minutes,
-            workers=chosen.workers,
-            say=lambda line: print(line, flush=True),
-        )
+        try:
+            left = runner.run(
+                wanted,
+                device=chosen.device,
+                runs=chosen.runs,
+                folder=folder,
+                minutes=chosen.minutes,
+                workers=chosen.workers,
+                say=lambda line: print(line, flush=True),
+            )
+        except TrainingError as error:  # the others are recorded, and are to be seen
+            troubles.append(error)
     for name in names:
         _show(name, chosen.size, folder)
-    print(f"\nWhat the papers claim, and what all recorded runs say to it: {claims.write(chosen.size, folder)}")
+    for name in names:
+        troubles += _draw(name, chosen.size, folder)
+    try:
+        print(f"\nWhat the papers claim, and what all recorded runs say to it: {claims.write(chosen.size, folder)}")
+    except CheckpointError as error:
+        troubles.append(error)
     if left:
         print(f"{left} runs are left: start the same command again and it goes on.")
+    if troubles:
+        print(end="", flush=True)
+        raise troubles[0]
     return 1 if left else 0
 
 
@@ -102,9 +112,9 @@ def _show_plan(wanted: list[Job], folder: Path, chosen: Arguments) -> int:
 
 
 def _show(name: str, size: str, folder: Path) -> None:
-    """The table of a grid, what its seeds can tell apart, and its picture."""
+    """The table of a grid, and what its seeds can tell apart."""
     from reid_lab.errors import DataError
-    from reid_lab.experiments import grids, pictures, runner, tables
+    from reid_lab.experiments import grids, runner, tables
 
     rows = runner.table(name, folder)
     if not (len(rows) and (rows["size"] == size).any()):
@@ -120,5 +130,20 @@ def _show(name: str, size: str, folder: Path) -> None:
             print("\n" + tables.against(name, rows, size).round(1).to_string())
         except DataError as error:
             print(f"\n{error}")
-    for path in pictures.draw(name, rows, size, folder):
-        print(f"Written to {path}")
+
+
+def _draw(name: str, size: str, folder: Path) -> list[ReidLabError]:
+    """The picture of a grid where something is recorded of it; errors where it cannot be written."""
+    from reid_lab.experiments import runner
+
+    print(end="", flush=True)  # all tables, before a picture can fail
+    rows = runner.table(name, folder)
+    if len(rows) and (rows["size"] == size).any():
+        from reid_lab.experiments import pictures
+
+        try:
+            for path in pictures.draw(name, rows, size, folder):
+                print(f"Written to {path}")
+        except CheckpointError as error:
+            return [error]
+    return []

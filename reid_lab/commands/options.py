@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from reid_lab.errors import DataError
+
+if TYPE_CHECKING:
+    from reid_lab.data import Benchmark
 
 Arguments = argparse.Namespace
+DRAWN_BY = b"Software\0reid_lab"  # in the head of a PNG file from figures.save
+MOST = 1000  # runs, processes: what nobody means to ask for stands beyond
 
 
 def command(
@@ -62,6 +70,33 @@ def chosen_run(chosen: Arguments) -> Path:
     return folder if folder.is_dir() else shelf.find(chosen.folder, chosen.runs)
 
 
+def cameras_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cameras``, for :func:`read_data`."""
+    parser.add_argument(
+        "--cameras",
+        metavar="PATTERN|none",
+        help="which camera took an image of the data: a regular expression with the number in brackets, such as "
+        "'cam([0-9]+)', one number for all images, or none where it is unknown (default: what names or table say)",
+    )
+
+
+def read_data(path: Path, cameras: str | None) -> tuple[str, Benchmark]:
+    """The kind of a data folder or table, and what it holds, cameras as told. Raises DataError."""
+    from reid_lab import data
+
+    if cameras is None:
+        return data.recognise(path)
+    told = int(cameras) if cameras.strip().isdecimal() else cameras
+    return data.recognise(path, cameras=told)
+
+
+def cameras_of_data(chosen: Arguments) -> str | None:
+    """What ``--cameras`` says. Raises DataError without ``--data``: Passersby's cameras are known."""
+    if chosen.cameras is not None and chosen.data is None:
+        raise DataError("--cameras says how to read data of your own: name their folder with --data PATH, or leave it.")
+    return chosen.cameras
+
+
 def force_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--force``."""
     parser.add_argument("--force", action="store_true", help="replace the file where there is one")
@@ -72,6 +107,14 @@ def at_least_one(text: str) -> int:
     if not (text.isdecimal() and int(text) >= 1):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
+
+
+def a_few(text: str) -> int:
+    """A whole number from 1 to MOST, as an argument's ``type``."""
+    number = at_least_one(text)
+    if number > MOST:
+        raise argparse.ArgumentTypeError(f"{text} is more than {MOST}: give a smaller number")
+    return number
 
 
 def above_zero(text: str) -> float:
@@ -86,16 +129,38 @@ def above_zero(text: str) -> float:
 
 
 def file_to_write(text: str) -> Path:
-    """The name of a file, not of a folder, as an argument's ``type``."""
+    """The name of a file, not of a folder, that can be made where it is to be, as an argument's ``type``."""
     path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a folder: give the name of a file")
+    try:
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{text} is a folder: give the name of a file")
+        above = next(folder for folder in path.absolute().parents if folder.exists())  # the others will be made
+        if not above.is_dir():
+            raise argparse.ArgumentTypeError(f"{text} cannot be made, because {above} is a file: give another name")
+        if not os.access(above, os.W_OK):
+            raise argparse.ArgumentTypeError(f"{text} cannot be made: you may not write to {above}")
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise argparse.ArgumentTypeError(f"{text} cannot be made: {error.strerror}") from error
     return path
 
 
 def picture_to_write(text: str) -> Path:
-    """The name of a PNG file, as an argument's ``type``."""
+    """The name of a PNG file that is not there yet, or was drawn by reid_lab, as an argument's ``type``.
+
+    So a photograph is safe whose name stands behind the wrong option; the picture of yesterday is replaced.
+    """
     path = file_to_write(text)
     if path.suffix.lower() != ".png":
         raise argparse.ArgumentTypeError(f"{text} does not end in .png, and pictures are written as PNG")
+    if path.exists() and not _drawn_here(path):
+        raise argparse.ArgumentTypeError(f"{text} exists already, and reid_lab did not draw it: give another name")
     return path
+
+
+def _drawn_here(path: Path) -> bool:
+    """Whether a PNG file says that reid_lab drew it, as those do that ``figures.save`` writes."""
+    try:
+        with path.open("rb") as file:
+            return DRAWN_BY in file.read(4096)
+    except OSError:
+        return False

@@ -49,7 +49,10 @@ def show(chosen: Arguments) -> int:
         print(f"No runs in {chosen.runs or runs_folder()} yet: train one, for example with python -m reid_lab demo.")
         return 0
     _print(table.rename_axis(index=None, columns="name"), digits=3)
-    if table["state"].str.startswith("damaged").any():
+    curves_lost = table["state"] == "damaged: history.csv"
+    if curves_lost.any():
+        print("A run of which only history.csv is damaged loads again when you delete that file.")
+    if (table["state"].str.startswith("damaged") & ~curves_lost).any():
         print("A damaged run cannot be loaded: delete its folder and train it again.")
     if table["state"].str.startswith("unreadable").any():
         print("An unreadable run may be whole: ask its owner for the right to read it.")

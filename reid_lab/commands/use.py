@@ -35,6 +35,9 @@ def add_to(commands: Any) -> None:
     )
     run_argument(exporting)
     exporting.add_argument("--onnx", type=file_to_write, required=True, metavar="FILE", help="the file to write")
+    exporting.add_argument(
+        "--opset", type=at_least_one, help="of ONNX: a lower one for an older runtime (default: PyTorch's)"
+    )
     force_option(exporting)
 
     describing = command(
@@ -75,13 +78,14 @@ def _add_search(commands: Any) -> None:
 def export(chosen: Arguments) -> int:
     """Write a run as ONNX."""
     from reid_lab import training
-    from reid_lab.export import to_onnx
+    from reid_lab.export import to_onnx, versions
 
     run = training.load(chosen_run(chosen))
-    difference = to_onnx(run, chosen.onnx, chosen.force)
+    difference = to_onnx(run, chosen.onnx, chosen.force, chosen.opset)
     height, width = run.model.input_size
+    format_version, opset = versions(chosen.onnx)
     print(
-        f"Written to {chosen.onnx}\n"
+        f"Written to {chosen.onnx}: ONNX IR version {format_version}, opset {opset}\n"
         f'input "images": float32 RGB from 0 to 1, (N, 3, {height}, {width}), not normalised: the network does that\n'
         f'output "descriptor": rows of length 1; the product of two rows is their cosine similarity\n'
         f"checked: differs from PyTorch by {difference:.1g} at most"
@@ -92,52 +96,78 @@ def export(chosen: Arguments) -> int:
 def describe(chosen: Arguments) -> int:
     """Write descriptors as a NumPy file."""
     from reid_lab import training
-    from reid_lab.export import to_npz
+    from reid_lab.export import crops, passed_over, to_npz
 
     device = training.pick_device(chosen.device)
     run = training.load(chosen_run(chosen))
+    others = passed_over(chosen.images, crops(chosen.images))
     count, dimension = to_npz(run, chosen.images, chosen.out, device, chosen.force)
     print(f"Written to {chosen.out}: {count:,} descriptors of {dimension:,} values, rows of length 1")
+    if others:
+        print(f"Passed over: {others}.")
     return 0
 
 
 def search(chosen: Arguments) -> int:
-    """Rank a folder of crops for each query."""
-    from reid_lab import figures, retrieval, training
+    """Rank a folder of crops for each query; the query's own picture is no find."""
+    from reid_lab import retrieval, training
     from reid_lab.data.files import existing_folder
-    from reid_lab.export import crops
+    from reid_lab.export import crops, passed_over
 
     device = training.pick_device(chosen.device)
     run = training.load(chosen_run(chosen))
-    gallery = crops(chosen.gallery)
-    query = _queries(chosen.query)
+    query, gallery = _queries(chosen.query), crops(chosen.gallery)
     kept = run.folder if os.access(run.folder, os.W_OK) else None  # a second search need not describe the gallery
     query_features = retrieval.extract(run.model, query, device)
     gallery_features = retrieval.extract(run.model, gallery, device, cache=kept)
-    found = retrieval.search(query_features, gallery_features, min(chosen.top, len(gallery)))
-    _print_found(found, query, gallery, existing_folder(chosen.gallery))
+    own = retrieval.itself(query, gallery)
+    found = retrieval.search(query_features, gallery_features, min(chosen.top, len(gallery)), leave_out=own)
+    _print_found(found, query, gallery, existing_folder(chosen.gallery), own)
+    others = passed_over(chosen.gallery, gallery)
+    if others:
+        print(f"Passed over: {others}.", flush=True)
     if chosen.picture is not None:
+        from reid_lab import figures  # the answer above needs no picture
+
         figures.save(figures.found(found, query, gallery), chosen.picture)
-        print(f"Written to {chosen.picture}" + ("" if len(query) <= 20 else ", the first 20 queries"))
+        left_out = figures.left_out(*found.indices.shape)
+        print(f"Written to {chosen.picture}" + (f", {left_out}" if left_out else ""))
     return 0
 
 
 def _queries(paths: Sequence[Path]) -> list[Record]:
+    """The images to look for, each once. Raises DataError where one is not there."""
     from reid_lab.data import DISTRACTOR, Record
+    from reid_lab.errors import DataError
     from reid_lab.export import crops
 
-    return [record for path in paths for record in (crops(path) if path.is_dir() else [Record(path, pid=DISTRACTOR)])]
+    for path in paths:
+        if not path.exists():
+            link = f" (it is a link to {os.readlink(path)})" if path.is_symlink() else ""
+            raise DataError(f"The query {path} does not exist{link}: give a crop that is there, or a folder of crops.")
+    found = [record for path in paths for record in (crops(path) if path.is_dir() else [Record(path, pid=DISTRACTOR)])]
+    return list({os.path.abspath(record.path): record for record in found}.values())
 
 
-def _print_found(found: Found, query: Sequence[Record], gallery: Sequence[Record], root: Path) -> None:
+def _print_found(
+    found: Found, query: Sequence[Record], gallery: Sequence[Record], root: Path, own: Sequence[Sequence[int]]
+) -> None:
+    """The list, out of the program's hands before anything else is done."""
     names = [record.path.relative_to(root).as_posix() for record in gallery]
-    wide = max(len(names[place]) for place in found.indices.flat)
-    for record, places, scores in zip(query, found.indices, found.scores, strict=True):
-        print(f"query {record.path}\n rank  {'path':<{wide}}  {found.measure}")
+    wide = max((len(names[place]) for place in found.indices.flat if place >= 0), default=4)
+    for record, places, scores, itself in zip(query, found.indices, found.scores, own, strict=True):
+        left = f" (left out: the query itself, {', '.join(names[place] for place in itself[:3])}" if itself else ""
+        more = f" and {len(itself) - 3:,} more copies" if len(itself) > 3 else ""
+        print(f"query {record.path}{left}{more}{')' if left else ''}")
+        print(f" rank  {'path':<{wide}}  {found.measure}")
         for rank, (place, score) in enumerate(zip(places, scores, strict=True), 1):
-            print(f"{rank:5}  {names[place]:<{wide}}  {score:.3f}")
+            if place >= 0:
+                print(f"{rank:5}  {names[place]:<{wide}}  {score:.3f}")
+        if (places < 0).all():
+            print("    -  the gallery holds nothing else")
         print()
     print(
         f"The {len(gallery):,} images of the gallery are ranked by similarity, so there is always a rank 1, also for "
-        "somebody who is in none of them: a rank is no identification."
+        "somebody who is in none of them: a rank is no identification.",
+        flush=True,
     )

@@ -2,13 +2,14 @@
 
 from reid_lab.data.augment import Augment, Part, RandomErasing, normalise, to_device
 from reid_lab.data.benchmark import Benchmark
-from reid_lab.data.folders import csv, folder, recognise
+from reid_lab.data.finding import Finding
+from reid_lab.data.folders import folder, recognise
 from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.market import dukemtmc_reid, market1501, passersby
 from reid_lab.data.msmt import msmt17
-from reid_lab.data.protocol import Finding
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
 from reid_lab.data.samplers import PairSampler, PKSampler
+from reid_lab.data.tables import csv
 
 __all__ = [
     "DISTRACTOR",

@@ -1,7 +1,7 @@
 """What a re-identification data set is: three lists of records, and what can be said about them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from reid_lab.data import protocol
-from reid_lab.data.protocol import Finding
+from reid_lab.data.finding import LEVELS, Finding
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits
 from reid_lab.errors import DataError, NoMatchError
 
@@ -54,10 +54,13 @@ class Benchmark:
     def findings(self, read_images: bool = True) -> list[Finding]:
         """Everything that is wrong or worth knowing, errors first.
 
-        ``read_images=False`` skips decoding every image; missing and empty files are found all the same.
+        ``read_images=False`` skips decoding every image; missing and empty files, and byte-for-byte copies, are found
+        all the same. What a full copy of a published data set holds twice is a warning: everybody's holds it.
         """
-        found = list(self.notes) + protocol.findings(self.splits, read_images)
-        return sorted(found, key=lambda finding: protocol.LEVELS.index(finding.level))
+        found = protocol.findings(self.splits, read_images)
+        if any(note.subject == "copy" and note.level == "note" for note in self.notes):
+            found = [replace(one, level="warning") if one.subject == "copies" else one for one in found]
+        return sorted([*self.notes, *found], key=lambda finding: LEVELS.index(finding.level))
 
     def check(self, read_images: bool = False) -> None:
         """Refuse to start work on a data set that cannot give a meaningful number.

@@ -1,12 +1,38 @@
 """Finding a data set's folder and the images in it."""
 
 import os
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from reid_lab.errors import DataError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+def _set_of(suffixes: str) -> frozenset[str]:
+    return frozenset(suffixes.split())
+
+
+SUFFIXES = _set_of(
+    ".jpg .jpeg .jpe .jfif .png .apng .bmp .dib .webp .gif .tif .tiff .avif .jp2 .j2k .j2c .jpc .jpf .jpx "
+    ".ppm .pgm .pbm .pnm .pfm .tga .pcx .sgi .qoi"
+)
+# Pictures and films that Pillow does not read
+OTHER_PICTURES = _set_of(
+    ".heic .heif .jxl .svg .psd .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .exr .hdr "
+    ".mp4 .avi .mov .mkv .webm .m4v .wmv .mpg .mpeg"
+)
+TEXTS = _set_of(".txt .csv .json .xml .yaml .yml .md .log .py .npy .npz .mat .zip .tar .gz .pkl")
+BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")  # of image files
+
+
+@dataclass
+class Seen:
+    """What lies below a folder: images, pictures that are passed over by reason, and names of all other files."""
+
+    images: list[Path] = field(default_factory=list)
+    passed: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))  # "suffix", "hidden", "link"
+    others: list[str] = field(default_factory=list)
 
 
 def existing_folder(root: Path | str) -> Path:
@@ -25,7 +51,7 @@ def candidates(root: Path | str, needed: Iterable[str], inside: Iterable[str] = 
     """
     root, needed = existing_folder(root), tuple(needed)
     around = [root]
-    if root.name in (*needed, *inside):
+    if root.name.lower() in (*needed, *inside):
         around.append(root.parent)
     for folder in around:
         if not _missing(folder, needed):
@@ -49,19 +75,89 @@ def locate(root: Path | str, needed: Iterable[str], what: str, inside: Iterable[
     )
 
 
+def child(folder: Path, name: str) -> Path:
+    """What ``folder`` holds under this name, capitals or not."""
+    exact = folder / name
+    if exact.exists():
+        return exact
+    return next((path for path in sorted(folder.iterdir()) if path.name.lower() == name.lower()), exact)
+
+
 def _missing(folder: Path, needed: Iterable[str]) -> list[str]:
-    return [name for name in needed if not (folder / name).exists()]
+    try:
+        names = {path.name.lower() for path in folder.iterdir()}
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    return [name for name in needed if name.lower() not in names]
+
+
+def look(folder: Path, recursive: bool = True) -> Seen:
+    """Everything below a folder, linked folders too; images are sorted by their name below it.
+
+    A linked folder that leads back to one above itself is not entered again. An image that is a link to nowhere is
+    listed: whoever opens it will name it. Raises DataError where a folder cannot be read.
+    """
+    seen = Seen()
+    for entry, hidden in _walk(str(folder), recursive, (os.path.realpath(folder),), False):
+        _sort_in(seen, entry, hidden)
+    seen.images.sort(key=lambda path: path.relative_to(folder).as_posix())
+    return seen
 
 
 def image_files(folder: Path, recursive: bool = False) -> list[Path]:
-    """The images of a folder, sorted by name; Thumbs.db, other files, and hidden files and folders are passed over.
+    """The images of :func:`look` alone."""
+    return look(folder, recursive).images
 
-    A link that leads nowhere is listed: whoever opens it will name it.
-    """
-    files = folder.rglob("*") if recursive else folder.iterdir()
-    named = {path.relative_to(folder).as_posix(): path for path in files if path.suffix.lower() in SUFFIXES}
-    seen = (name for name in sorted(named) if not any(part.startswith(".") for part in name.split("/")))
-    return [named[name] for name in seen if not named[name].is_dir()]
+
+def _walk(folder: str, recursive: bool, above: tuple[str, ...], hidden: bool) -> Iterator[tuple[os.DirEntry, bool]]:
+    """All entries that are no folders, and whether they or a folder above them are hidden."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise _unreadable(Path(folder), error) from error
+    for entry in entries:
+        secret = hidden or entry.name.startswith(".")
+        if not _is_folder(entry):
+            yield entry, secret
+        elif recursive:
+            real = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(above[-1], entry.name)
+            if not any(place == real or place.startswith(os.path.join(real, "")) for place in above):
+                yield from _walk(entry.path, recursive, (*above, real), secret)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _sort_in(seen: Seen, entry: os.DirEntry, hidden: bool) -> None:
+    path = Path(entry.path)
+    suffix = path.suffix.lower()
+    if hidden:
+        if suffix in SUFFIXES and not path.name.startswith("._"):  # macOS keeps notes about files in such
+            seen.passed["hidden"].append(path)
+    elif suffix in SUFFIXES:
+        seen.images.append(path)
+    elif suffix in OTHER_PICTURES or (suffix not in TEXTS and _begins_like_an_image(path)):
+        seen.passed["suffix"].append(path)
+    elif entry.is_symlink() and not path.exists():
+        seen.passed["link"].append(path)
+    else:
+        seen.others.append(path.name)
+
+
+def _begins_like_an_image(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4).startswith(BEGINNINGS)
+    except OSError:
+        return False
+
+
+def _unreadable(folder: Path, error: OSError) -> DataError:
+    return DataError(f"The folder {folder} cannot be read ({error.strerror}): allow your user to read it.")
 
 
 def with_any_suffix(path: Path) -> Path:

@@ -8,6 +8,7 @@ import copy
 import os
 import tempfile
 import threading
+import warnings
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from reid_lab.data import greys
 from reid_lab.data.augment import to_device
 from reid_lab.data.records import Record
 from reid_lab.device import find_device, memory
@@ -30,20 +32,38 @@ from reid_lab.values import is_size
 GIBIBYTE = 2**30
 SLICE = 64  # images a thread decodes before it reports
 NAMED_BAD = 5  # bad images spelt out in one error
+LARGEST = 2**28  # pixels of an image that is read: a telephone's photograph has 200 million
+
+# Pillow's own limit is half as high, and it warns of an attack below that; ours is a sentence in _trouble.
+Image.MAX_IMAGE_PIXELS = LARGEST
+warnings.filterwarnings("ignore", module=r"PIL\.")
+UPRIGHT = {  # what the EXIF entry "orientation" asks for
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
-def decode(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+def decode(path: Path, size: tuple[int, int] | None = None, span: tuple[float, float] | None = None) -> np.ndarray:
     """One image as RGB, uint8 (H, W, 3), resized to ``size`` = (height, width) by PIL's bilinear filter.
 
     Grey-scale, CMYK and palette images become RGB; an alpha channel is dropped, as other re-ID code does; a
-    photograph is turned upright as its EXIF entry says.
+    photograph is turned upright as its EXIF entry says. Grey pictures of more than 8 bits are scaled by what their set
+    uses (``span``, its lowest and highest value; None: their own), see :mod:`reid_lab.data.greys`.
     Raises DataError where the file is missing, empty, not an image, or damaged, or ``size`` cannot be.
     """
     if size is not None:
         _check_size(size)
     try:
         with Image.open(path) as opened:
-            image = _rgb(ImageOps.exif_transpose(opened))
+            if opened.width * opened.height > LARGEST:
+                raise Image.DecompressionBombError
+            opened.load()
+            image = _rgb(_upright(opened), span)
             if size is not None and image.size != (size[1], size[0]):
                 image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             return np.asarray(image)
@@ -56,9 +76,17 @@ def _check_size(size: tuple[int, int]) -> None:
         raise DataError(f"Images cannot have the size {size}: give (height, width) in whole pixels, 1 or more of each.")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey: PIL would clip it to white
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:  # a note that cannot be read says nothing about the picture
+        orientation = None
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _rgb(image: Image.Image, span: tuple[float, float] | None) -> Image.Image:
+    if greys.is_deep(image):  # PIL would clip it
+        image = Image.fromarray(greys.to_bytes(np.asarray(image), span))
     elif image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
@@ -71,9 +99,16 @@ def _trouble(path: Path, error: Exception) -> str:
         return "cannot be read: allow your user to read it"
     if path.stat().st_size == 0:
         return "is empty (0 bytes): copy it again from the original, or remove it"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"has more than {LARGEST:,} pixels, more than are read: make it smaller"
+    if isinstance(error, MemoryError):
+        return "takes more memory than there is: make it smaller"
     if isinstance(error, UnidentifiedImageError):
-        return "is not an image: remove it, or save it again as JPEG or PNG"
-    return f"is damaged ({error}): copy it again from the original, or remove it"
+        return "is not an image that Pillow can read: remove it, or save it again as JPEG or PNG"
+    return (
+        f"is damaged, or of a kind that Pillow cannot read ({error}): copy it again from the original, save it again "
+        "as JPEG or PNG, or remove it"
+    )
 
 
 class ImageStore:
@@ -99,7 +134,7 @@ class ImageStore:
         device = find_device(device)
         shape = (len(records), 3, *size)
         array = np.empty(shape, np.uint8) if prod(shape) <= memory_limit else _memory_mapped(shape)
-        _decode_into(array, [record.path for record in records], progress)
+        _decode_into(array, records, progress)
         self.size = size
         self.pixels = torch.from_numpy(array)  # (N, 3, H, W), on the device if it fits there
         self.device = torch.device("cpu")
@@ -166,26 +201,26 @@ def _memory_mapped(shape: tuple[int, ...]) -> np.ndarray:
         ) from error
 
 
-def _decode_into(array: np.ndarray, paths: Sequence[Path], progress: str) -> None:
+def _decode_into(array: np.ndarray, records: Sequence[Record], progress: str) -> None:
     """Fill ``array`` (N, 3, H, W) with several threads: PIL lets go of the interpreter while it decodes."""
     size = (array.shape[2], array.shape[3])
 
     def decode_slice(start: int) -> list[str]:
         bad = []
-        for i in range(start, min(start + SLICE, len(paths))):
+        for i in range(start, min(start + SLICE, len(records))):
             try:
-                array[i] = decode(paths[i], size).transpose(2, 0, 1)
+                array[i] = decode(records[i].path, size, records[i].greys).transpose(2, 0, 1)
             except DataError as error:
                 bad.append(str(error))
         return bad
 
     bad: list[str] = []
-    with ThreadPoolExecutor() as pool, bar(total=len(paths), description=progress, unit="image") as shown:
+    with ThreadPoolExecutor() as pool, bar(total=len(records), description=progress, unit="image") as shown:
         for start, sentences in zip(
-            range(0, len(paths), SLICE), pool.map(decode_slice, range(0, len(paths), SLICE)), strict=True
+            range(0, len(records), SLICE), pool.map(decode_slice, range(0, len(records), SLICE)), strict=True
         ):
             bad += sentences
-            shown.update(min(SLICE, len(paths) - start))
+            shown.update(min(SLICE, len(records) - start))
     if bad:
         more = [f"{len(bad) - NAMED_BAD:,} more images are bad, too."] if len(bad) > NAMED_BAD else []
         raise DataError(" ".join(bad[:NAMED_BAD] + more))
@@ -211,7 +246,7 @@ def image_store(records: Sequence[Record], size: tuple[int, int], device: torch.
     """
     _check_size(size)
     device = find_device(device)  # "cuda" and "cuda:0" are one
-    key = (tuple((record.path, _stamp(record.path)) for record in records), tuple(size), str(device))
+    key = (tuple((record.path, _stamp(record.path), record.greys) for record in records), tuple(size), str(device))
     with _shared_lock:
         store = _shared.get(key)
         if store is None:

@@ -12,9 +12,12 @@ from typing import Literal
 
 import pandas as pd
 
+from reid_lab.data import cameras as cameras_of
 from reid_lab.data.benchmark import Benchmark
-from reid_lab.data.files import image_files, locate
-from reid_lab.data.protocol import Finding
+from reid_lab.data.cameras import Cameras, camera_of
+from reid_lab.data.files import child, image_files, locate, look
+from reid_lab.data.finding import Finding, images, not_read, passed_over
+from reid_lab.data.greys import alike
 from reid_lab.data.published import verdict
 from reid_lab.data.records import JUNK, Record, Splits
 from reid_lab.errors import DataError
@@ -27,28 +30,34 @@ DUKE_NAME = re.compile(r"\d+_c\d+_f\d+")
 Junk = Literal["drop", "mask"]
 
 
-def market1501(root: Path | str, junk: Junk = "drop") -> Benchmark:
+def market1501(root: Path | str, junk: Junk = "drop", cameras: Cameras = None) -> Benchmark:
     """Market-1501 (Zheng et al., ICCV 2015), or any data set in its layout; a Passersby folder is told apart.
 
     Gallery images of pid -1 are junk: "drop" leaves them out, as most code does; "mask" keeps them, which
-    matters to the neighbours that re-ranking sees. Distractors (pid 0) stay.
+    matters to the neighbours that re-ranking sees. Distractors (pid 0) stay. ``cameras`` replaces the names'
+    cameras: a pattern that is looked for in the path below ``root``, "none" if they are unknown, a function of the
+    path, or one number for all.
     Raises DataError if the folder has another layout or DukeMTMC-reID's names, or a name does not parse.
     """
     root = locate(root, FOLDERS.values(), "Market-1501")
     if is_duke(root):
         raise DataError(f"The folder {root} holds DukeMTMC-reID, as its names say: read it with dukemtmc_reid.")
-    splits = _read(root)
-    kept = _without_junk(splits) if _drops(junk) else splits
+    drops = _drops(junk)
+    splits, left_out = _read(root, cameras)
+    kept = _without_junk(splits) if drops else splits
+    if drops:
+        left_out += _dropped(splits)
     if (root / MARKER).is_file():
         truth, notes = _truth(root, splits)
-        return Benchmark(_passersby_name(root), **kept, truth=truth, root=root, notes=notes)
-    return Benchmark("Market-1501", **kept, root=root, notes=(verdict("Market-1501", splits),))
+        return Benchmark(_passersby_name(root), **kept, truth=truth, root=root, notes=(*notes, *left_out))
+    return Benchmark("Market-1501", **kept, root=root, notes=(verdict("Market-1501", splits), *left_out))
 
 
-def dukemtmc_reid(root: Path | str) -> Benchmark:
+def dukemtmc_reid(root: Path | str, cameras: Cameras = None) -> Benchmark:
     """DukeMTMC-reID (Zheng, Zheng and Yang, ICCV 2017).
 
     Its authors withdrew it in 2019; this serves people who hold a copy lawfully, and nothing downloads it.
+    ``cameras`` as in :func:`market1501`.
     Raises DataError if the folder has another layout, its queries other names, or a name does not parse.
     """
     root = locate(root, FOLDERS.values(), "DukeMTMC-reID")
@@ -57,8 +66,8 @@ def dukemtmc_reid(root: Path | str) -> Benchmark:
             f"The folder {root} is not DukeMTMC-reID: its queries are not named as 0005_c2_f0046985.jpg is; read it "
             "with market1501, or unpack the archive again."
         )
-    splits = _read(root)
-    return Benchmark("DukeMTMC-reID", **splits, root=root, notes=(verdict("DukeMTMC-reID", splits),))
+    splits, left_out = _read(root, cameras)
+    return Benchmark("DukeMTMC-reID", **splits, root=root, notes=(verdict("DukeMTMC-reID", splits), *left_out))
 
 
 def passersby(size: str = "classroom", seed: int = 0, junk: Junk = "drop") -> Benchmark:
@@ -74,16 +83,32 @@ def passersby(size: str = "classroom", seed: int = 0, junk: Junk = "drop") -> Be
 
 def is_duke(root: Path) -> bool:
     """Whether the queries of a folder in Market-1501's layout have DukeMTMC-reID's names."""
-    names = [path.name for path in image_files(root / FOLDERS["query"])]
+    names = [path.name for path in image_files(child(root, FOLDERS["query"]), recursive=True)]
     return bool(names) and all(DUKE_NAME.match(name) for name in names)
 
 
-def _read(root: Path) -> Splits:
-    return {split: _records(root / folder) for split, folder in FOLDERS.items()}
+def _read(root: Path, cameras: Cameras) -> tuple[Splits, list[Finding]]:
+    """The three lists, and what lies in and beside their folders and is not read."""
+    cameras_of.check(cameras)
+    seen = look(root)
+    left_out = passed_over(seen.passed, root)
+    splits, taken = {}, set()
+    for split, name in FOLDERS.items():
+        inside = [path for path in seen.images if path.is_relative_to(child(root, name))]
+        flat = [path for path in inside if path.parent == child(root, name)]
+        files = flat or inside  # all of them one level deeper, by identity perhaps
+        deeper = [path for path in inside if flat and path.parent != child(root, name)]
+        left_out += not_read(deeper, root, f"because they lie deeper than those of {name}", "move them up, or away")
+        splits[split] = _records(files, root, child(root, name), cameras)
+        taken |= set(inside)
+    beside = [path for path in seen.images if path not in taken]
+    left_out += not_read(
+        beside, root, "because they lie beside the three folders", "move them in if they belong", "note"
+    )
+    return alike(splits), left_out
 
 
-def _records(folder: Path) -> list[Record]:
-    files = image_files(folder)
+def _records(files: list[Path], root: Path, folder: Path, cameras: Cameras) -> list[Record]:
     parsed = [NAME.match(path.name) for path in files]
     bad = [path.name for path, match in zip(files, parsed, strict=True) if match is None]
     if bad:
@@ -91,7 +116,11 @@ def _records(folder: Path) -> list[Record]:
             f"{len(bad):,} of {len(files):,} image names in {folder} do not begin with identity and camera, "
             f"as 0002_c1s1_000451_03.jpg does (first: {', '.join(bad[:3])}): rename them or move them away."
         )
-    return [Record(path, int(m[1]), int(m[2])) for path, m in zip(files, parsed, strict=True) if m is not None]
+    return [
+        Record(path, int(m[1]), camera_of(path, (path.relative_to(root).as_posix(),), cameras, int(m[2])))
+        for path, m in zip(files, parsed, strict=True)
+        if m is not None
+    ]
 
 
 def _drops(junk: str) -> bool:
@@ -103,6 +132,12 @@ def _drops(junk: str) -> bool:
 def _without_junk(splits: Splits) -> Splits:
     gallery = [record for record in splits["gallery"] if record.pid != JUNK]
     return {**splits, "gallery": gallery}
+
+
+def _dropped(splits: Splits) -> list[Finding]:
+    count = sum(record.pid == JUNK for record in splits["gallery"])
+    sentence = f"Junk is left out of the gallery: {images(count)} with pid -1"
+    return [Finding("note", f'{sentence}; junk="mask" keeps them.')] if count else []
 
 
 def _passersby_name(root: Path) -> str:

@@ -5,39 +5,19 @@ It runs before any work. Each finding is a sentence with the first few culprits 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-from reid_lab.data.images import decode
+from reid_lab.data import cameras as cameras_of
+from reid_lab.data import content
+from reid_lab.data.finding import Finding, Level, first, some
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits
-from reid_lab.errors import DataError
-from reid_lab.progress import bar
-
-Level = Literal["error", "warning", "note"]
-LEVELS: tuple[Level, ...] = ("error", "warning", "note")
-SHOWN = 3  # culprits named in a sentence
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence about a data set, and how bad it is. ``subject`` tells the kinds of finding apart."""
-
-    level: Level
-    sentence: str
-    subject: str = ""
-
-    def __str__(self) -> str:
-        return f"[{self.level}] {self.sentence}"
 
 
 def findings(splits: Splits, read_images: bool) -> list[Finding]:
     """All findings about a data set's three lists of records, in no particular order."""
     found: list[Finding] = []
-    for check in (_empty_splits, _roles, _overlap, _duplicates, _cameras, _few_images, _matches):
+    for check in (_empty_splits, _roles, _overlap, _cameras, _few_images, _matches):
         found += check(splits)
-    return found + list(_files(splits, read_images))
+    return found + list(content.findings(splits, read_images))
 
 
 def without_match(query: Sequence[Record], gallery: Sequence[Record]) -> list[Record]:
@@ -60,9 +40,26 @@ def _empty_splits(splits: Splits) -> Iterable[Finding]:
     if not splits["train"]:
         yield Finding("warning", "There are no train images: a model can be evaluated here, but not trained.")
     for name in ("query", "gallery"):
-        if not splits[name]:
+        if name == "query" and not splits[name] and splits["gallery"] and (cause := _no_second_camera(splits)):
+            yield Finding("error", f"{cause}, so there are no query images: {cameras_of.CURE}.")
+        elif not splits[name]:
             cure = f"add images to the {name} folder, or rows whose split is {name} to the CSV"
             yield Finding("error", f"There are no {name} images, so nothing can be evaluated: {cure}.")
+
+
+def _no_second_camera(splits: Splits) -> str:
+    """Why no image of the test can be compared with one from another camera; "" if some can."""
+    test = [record for name in ("query", "gallery") for record in splits[name] if record.pid > DISTRACTOR]
+    seen: defaultdict[int, set[int]] = defaultdict(set)
+    for record in test:
+        seen[record.pid].add(record.camid)
+    used = set().union(*seen.values())
+    if not test or any(len(places) > 1 or UNKNOWN_CAMERA in places for places in seen.values()):
+        return ""
+    if len(used) > 1:
+        return f"Each of the {len(seen):,} people of the test is seen by one camera alone"
+    of = "All images" if {record.camid for record in splits["train"]} <= used else "All query and gallery images"
+    return f"{of} come from camera {next(iter(used))}, and the rule compares across cameras"
 
 
 def _roles(splits: Splits) -> Iterable[Finding]:
@@ -71,7 +68,7 @@ def _roles(splits: Splits) -> Iterable[Finding]:
         if nobody:
             yield Finding(
                 "error",
-                f"{len(nobody):,} {name} images have pid -1 or 0 ({_first(nobody)}), which mean junk and "
+                f"{len(nobody):,} {name} images have pid -1 or 0 ({first(nobody)}), which mean junk and "
                 "distractor and belong in the gallery: number people from 1, or move these images.",
             )
 
@@ -83,48 +80,9 @@ def _overlap(splits: Splits) -> Iterable[Finding]:
         people = "1 identity is" if len(shared) == 1 else f"{len(shared):,} identities are"
         yield Finding(
             "error",
-            f"{people} in both train and test (pids {_list(shared)}), so the score would reward memory: keep each "
+            f"{people} in both train and test (pids {some(shared)}), so the score would reward memory: keep each "
             "person on one side, or number train and test people differently.",
         )
-
-
-TWO_PEOPLE = "listed with two identities"
-BOTH_SIDES = "in both train and test"
-FINDS_ITSELF = "both query and gallery without a camera, so each would find itself"
-COUNTED_TWICE = "listed more than once in one split, and count as often"
-DUPLICATES: dict[str, tuple[Level, str]] = {
-    TWO_PEOPLE: ("error", "correct the pid, or remove one line"),
-    BOTH_SIDES: ("error", "keep each in one of them"),
-    FINDS_ITSELF: ("error", "remove them from the gallery, or tell the cameras"),
-    COUNTED_TWICE: ("warning", "remove the repeats"),
-}
-
-
-def _duplicates(splits: Splits) -> Iterable[Finding]:
-    uses: defaultdict[Path, list[tuple[str, Record]]] = defaultdict(list)
-    for name, records in splits.items():
-        for record in records:
-            uses[record.path].append((name, record))
-    culprits: defaultdict[str, list[Record]] = defaultdict(list)
-    for used in uses.values():
-        if len(used) > 1:
-            culprits[_kind_of_duplicate(used)].append(used[0][1])
-    for kind, (level, cure) in DUPLICATES.items():
-        if kind in culprits:
-            sentence = f"{len(culprits[kind]):,} images are {kind} ({_first(culprits[kind])}): {cure}."
-            yield Finding(level, sentence)
-
-
-def _kind_of_duplicate(used: Sequence[tuple[str, Record]]) -> str:
-    """What is wrong, worst first; "" for an image that is query and gallery with a camera: junk to itself."""
-    names = [name for name, _ in used]
-    if len({record.pid for _, record in used}) > 1:
-        return TWO_PEOPLE
-    if "train" in names and len(set(names)) > 1:
-        return BOTH_SIDES
-    if len(set(names)) > 1 and any(record.camid == UNKNOWN_CAMERA for _, record in used):
-        return FINDS_ITSELF
-    return COUNTED_TWICE if len(set(names)) < len(names) else ""
 
 
 def _cameras(splits: Splits) -> Iterable[Finding]:
@@ -133,9 +91,9 @@ def _cameras(splits: Splits) -> Iterable[Finding]:
     if unknown:
         yield Finding(
             "warning",
-            f"{len(unknown):,} of {len(records):,} images have no camera ({_first(unknown)}), so images of a "
-            "person from the query's own camera count as matches and the score is too high: tell the cameras "
-            "(a name such as 0002_c1_000451.jpg, the argument `cameras`, or a camid column).",
+            f"{len(unknown):,} of {len(records):,} images have no camera ({first(unknown)}), so images of a "
+            "person from the query's own camera count as matches and the score is too high: tell the cameras (names "
+            "such as 0002_c1_000451.jpg, a pattern for `cameras` or --cameras, or a column camid).",
         )
 
 
@@ -158,7 +116,7 @@ def _few_images(splits: Splits) -> Iterable[Finding]:
     if lonely:
         yield Finding(
             "warning",
-            f"{len(lonely):,} of {len(counts):,} train identities have only one image (pids {_list(lonely)}) "
+            f"{len(lonely):,} of {len(counts):,} train identities have only one image (pids {some(lonely)}) "
             "which can only be compared with itself: add images of them, or leave them out.",
         )
 
@@ -175,47 +133,15 @@ def _matches(splits: Splits) -> Iterable[Finding]:
         causes.append(f"for {absent:,} the gallery does not hold the identity at all")
     if absent < len(unmatched):
         causes.append(f"for {len(unmatched) - absent:,} it holds only images from the query's own camera")
-    yield Finding(
-        "error" if len(unmatched) == len(query) else "warning",
-        f"{len(unmatched):,} of {len(query):,} queries have no gallery image from another camera "
-        f"({_first(unmatched)}): {' and '.join(causes)}; check the labels and cameras, or that query and "
-        "gallery belong together.",
-        subject="match",
+    cause = _no_second_camera(splits) if absent < len(unmatched) == len(query) else ""
+    cure = cameras_of.CURE if cause else "check the labels and cameras, or that query and gallery belong together"
+    sentence = (
+        f"{len(unmatched):,} of {len(query):,} queries have no gallery image from another camera ({first(unmatched)}): "
+        f"{' and '.join(causes)}; {cure}."
     )
-
-
-def _files(splits: Splits, read_images: bool) -> Iterable[Finding]:
-    paths = list(dict.fromkeys(record.path for record in _all(splits)))
-    problem = _problem_of_image if read_images else _problem_of_file
-    with ThreadPoolExecutor() as pool:
-        problems = list(bar(pool.map(problem, paths), len(paths), "checking images", "image"))
-    bad = [sentence for sentence in problems if sentence]
-    if bad:
-        more = [f"{len(bad) - SHOWN:,} more images are bad, too."] if len(bad) > SHOWN else []
-        yield Finding("error", " ".join(bad[:SHOWN] + more))
+    level: Level = "error" if len(unmatched) == len(query) else "warning"
+    yield Finding(level, f"{cause}: {sentence}" if cause else sentence, subject="match")
 
 
 def _all(splits: Splits) -> list[Record]:
     return [record for records in splits.values() for record in records]
-
-
-def _problem_of_image(path: Path) -> str | None:
-    try:
-        decode(path)
-    except DataError as error:
-        return str(error)
-    return None
-
-
-def _problem_of_file(path: Path) -> str | None:
-    if path.is_file() and path.stat().st_size > 0:
-        return None
-    return _problem_of_image(path)
-
-
-def _first(records: Sequence[Record]) -> str:
-    return f"first: {', '.join(record.path.name for record in records[:SHOWN])}"
-
-
-def _list(values: Sequence[int]) -> str:
-    return ", ".join(map(str, values[:SHOWN])) + (", ..." if len(values) > SHOWN else "")

@@ -7,7 +7,7 @@ MSMT17: Wei, Zhang, Gao and Tian, CVPR 2018. Counts as in the papers and in the 
 
 from collections.abc import Mapping, Sequence
 
-from reid_lab.data.protocol import Finding
+from reid_lab.data.finding import Finding
 from reid_lab.data.records import DISTRACTOR, JUNK, Record, Splits
 
 # (images without junk, identities) of each split

@@ -8,18 +8,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reid_lab.errors import DataError
+
 JUNK = -1
 DISTRACTOR = 0
 UNKNOWN_CAMERA = -1
+LARGEST = 2**63 - 1  # of the int64 that labels become
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image: where it lies, who it shows and which camera took it (-1: nobody knows)."""
+    """One image: where it lies, who it shows and which camera took it (-1: nobody knows).
+
+    ``greys`` is the darkest and brightest value of all images of the set that are deeper than 8 bits, None for the
+    others (see :mod:`reid_lab.data.greys`). Raises DataError if a number does not fit 64 bits.
+    """
 
     path: Path
     pid: int
     camid: int = UNKNOWN_CAMERA
+    greys: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for name, label in (("identity", self.pid), ("camera", self.camid)):
+            if not -LARGEST <= label <= LARGEST:
+                raise DataError(
+                    f"The {name} of {self.path} is {label}, which does not fit 64 bits: give a smaller number."
+                )
 
 
 Splits = Mapping[str, Sequence[Record]]  # "train", "query" and "gallery"

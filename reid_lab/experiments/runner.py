@@ -25,7 +25,7 @@ import torch
 
 from reid_lab import data
 from reid_lab.device import memory
-from reid_lab.errors import DataError, RecipeError, TrainingError
+from reid_lab.errors import DataError, RecipeError, ReidLabError, TrainingError
 from reid_lab.experiments.grids import GRIDS, Grid
 from reid_lab.experiments.job import ABOUT
 from reid_lab.experiments.measures import FOUND, RANKS
@@ -408,6 +408,14 @@ def _minutes_per_epoch(folder: Path | str | None) -> dict[tuple[str, str], float
     return dict(zip(rates.index.tolist(), rates.tolist(), strict=True))
 
 
+def _epochs(folder: Path) -> int:
+    """How far a run has come; 0 where its history cannot be read, which is no reason for a grid to stop."""
+    try:
+        return len(read_history(folder))
+    except ReidLabError:
+        return 0
+
+
 @contextlib.contextmanager
 def _bar_of(waiting: Sequence[Job], runs: Path) -> Iterator[Callable[[], None]]:
     """A bar in epochs of all runs, read off their histories."""
@@ -415,7 +423,7 @@ def _bar_of(waiting: Sequence[Job], runs: Path) -> Iterator[Callable[[], None]]:
     with bar(total=sum(folders.values()), description="epochs of the grid", unit="epoch") as shown:
 
         def look() -> None:
-            done = sum(len(read_history(folder)) for folder in folders)
+            done = sum(_epochs(folder) for folder in folders)
             if done != shown.n:
                 shown.update(done - shown.n)
 

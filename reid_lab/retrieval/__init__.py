@@ -19,7 +19,7 @@ from reid_lab.retrieval.ranking import evaluate, rank, rank_distances
 from reid_lab.retrieval.reranking import rerank
 from reid_lab.retrieval.result import Matches, Result
 from reid_lab.retrieval.roc import OperatingPoint, Roc
-from reid_lab.retrieval.search import Found, search
+from reid_lab.retrieval.search import Found, itself, search
 from reid_lab.retrieval.verification import verification
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Roc",
     "evaluate",
     "extract",
+    "itself",
     "plan",
     "rank",
     "rank_distances",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from reid_lab.data.benchmark import Benchmark
 from reid_lab.device import find_device
 from reid_lab.errors import DataError, FeatureError
 from reid_lab.values import is_whole
@@ -110,3 +112,13 @@ def rows_named(bad: Tensor, name: str) -> str:
     found = bad.nonzero().flatten().tolist()
     first = ", ".join(str(row) for row in found[:5]) + (", ..." if len(found) > 5 else "")
     return f"{len(found)} of {len(bad)} {name} rows (first: {first})"
+
+
+_sound: weakref.WeakSet[Benchmark] = weakref.WeakSet()
+
+
+def benchmark(bench: Benchmark) -> None:
+    """Ask the data's own check, once for each benchmark; no image is decoded for it. Raises DataError, NoMatchError."""
+    if bench not in _sound:
+        bench.check(read_images=False)
+        _sound.add(bench)

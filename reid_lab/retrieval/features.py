@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from reid_lab import precision
 from reid_lab.data.augment import normalise
-from reid_lab.data.images import image_store
+from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.records import Record
-from reid_lab.device import exact_float32, find_device, kind
-from reid_lab.errors import DataError
+from reid_lab.device import exact_float32, fast_precision, find_device, kind
+from reid_lab.errors import CheckpointError, DataError
 from reid_lab.home import write_whole
 from reid_lab.models.network import Network, evaluating
 from reid_lab.progress import bar
@@ -39,12 +40,14 @@ def extract(
     device     the model is moved there, and stays (None: where it is)
     batch_size None: 256 on a GPU, 64 on a CPU, which spends more on the memory of larger ones than it gains
     flip       mean of the descriptors of each image and of its mirror image
-    autocast   bfloat16
+    autocast   bfloat16 (float16 on a GPU that is fast at that alone), unless it is found to be wrong here: then
+               float32, and a warning in the log
     cache      folder, say the run's, in which the descriptors are kept for the next call with the
                same network, images and options
 
-    The model's training mode is put back. Raises DataError for no or unreadable images, DeviceError, FeatureError for
-    a `batch_size` that is no number of images, and CheckpointError where `cache` cannot be written.
+    The model's training mode is put back. Where `cache` cannot be written, one line is logged, and that is all.
+    Raises DataError for no or unreadable images, DeviceError, and FeatureError for a `batch_size` that is no number of
+    images.
     """
     if batch_size is not None:
         batch_size = checks.whole_number("batch_size", batch_size, 1)
@@ -55,36 +58,74 @@ def extract(
     if cache is None:
         return _describe(model, records, batch_size, flip, autocast)
     file = Path(cache) / f"features-{_digest(model, records, flip, autocast)}.safetensors"
-    if file.exists():
-        with contextlib.suppress(SafetensorError):  # a damaged one is made again
-            return load_file(file)["features"]
-    features = _describe(model, records, batch_size, flip, autocast)
-    write_whole(file, lambda temporary: temporary.write_bytes(save({"features": features})))
+    features = _kept(file, len(records))
+    if features is None:
+        features = _describe(model, records, batch_size, flip, autocast)
+        _keep(file, features)
     return features
+
+
+def _kept(file: Path, count: int) -> Tensor | None:
+    """The descriptors (count, d) that a file keeps; None where there is no such file, or one that is damaged."""
+    try:
+        features = load_file(file)["features"]
+    except (OSError, SafetensorError, KeyError):
+        return None
+    whole = features.ndim == 2 and len(features) == count and features.dtype == torch.float32
+    return features if whole else None
+
+
+def _keep(file: Path, features: Tensor) -> None:
+    """Keep descriptors for the next call. Nobody's result depends on it, so where it fails, that is only told."""
+    try:
+        write_whole(file, lambda temporary: temporary.write_bytes(save({"features": features})))
+    except (CheckpointError, MemoryError) as error:
+        reason = getattr(error.__cause__, "strerror", None) or error
+        logging.getLogger("reid_lab").warning(
+            "The descriptors were not kept in %s for the next time (%s); the result is not touched by that.",
+            file.parent,
+            reason,
+        )
 
 
 def _describe(model: Network, records: Sequence[Record], batch_size: int | None, flip: bool, autocast: bool) -> Tensor:
     device = next(model.parameters()).device
     batch_size = batch_size or (64 if device.type == "cpu" else 256)
     store = image_store(records, model.input_size, device)
+    used = _precision(model, _images(store, torch.arange(min(precision.FEW, len(store))))) if autocast else "float32"
     features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
     shown = bar(total=len(store), description="features", unit="image")
     with (
         evaluating(model),
         torch.inference_mode(),
-        exact_float32(),  # what is not bfloat16 is float32, also on a GPU that would take TF32 for it
-        torch.autocast(device.type, torch.bfloat16, autocast),
+        exact_float32(),  # what is not in a fast precision is float32, also on a GPU that would take TF32 for it
+        precision.autocast(device, used),
         shown,
     ):
         for start in range(0, len(store), batch_size):
             indices = torch.arange(start, min(start + batch_size, len(store)))
-            images = normalise(store.batch(indices)).contiguous(memory_format=torch.channels_last)
+            images = _images(store, indices)
             described = model.describe(images).float()
             if flip:
                 described = (described + model.describe(images.flip(3)).float()) / 2
             features.append(described)
             shown.update(len(indices))
     return torch.cat(features).cpu()
+
+
+def _images(store: ImageStore, indices: Tensor) -> Tensor:
+    return normalise(store.batch(indices)).contiguous(memory_format=torch.channels_last)
+
+
+def _precision(model: Network, images: Tensor) -> str:
+    """The fast precision of the images' device, or "float32" where it describes them wrongly, which is logged."""
+    fast = fast_precision(images.device)
+    fast = "bf16" if fast == "float32" else fast  # slow, but asked for
+    check = precision.check_describing(model, images, fast)
+    if check.fault:
+        logging.getLogger("reid_lab").warning("%s. So the features are computed in float32.", check.fault)
+        return "float32"
+    return fast
 
 
 def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: bool) -> str:
@@ -97,8 +138,12 @@ def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: boo
     for name, values in model.state_dict().items():
         digest.update(name.encode() + values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     for record in records:
-        status = record.path.stat()
-        digest.update(repr((str(record.path), status.st_size, status.st_mtime_ns)).encode())
+        try:
+            status = record.path.stat()
+            told = (str(record.path), status.st_size, status.st_mtime_ns)
+        except OSError:  # whoever opens the image will name it and say why
+            told = (str(record.path), -1, -1)
+        digest.update(repr(told).encode())
     return digest.hexdigest()[:16]
 
 

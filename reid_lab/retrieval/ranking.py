@@ -35,16 +35,20 @@ def evaluate(
     flip: bool = False,
     autocast: bool = False,
     cache: Path | None = None,
+    check: bool = True,
     **ranking: Any,
 ) -> Result:
     """Descriptors of `benchmark`'s query and gallery images by `model.describe`, ranked.
 
     device     where the network and the ranking run (None: where the model is)
     batch_size, flip, autocast, cache  as in `extract`
+    check      refuse a benchmark in which `Benchmark.check` finds errors: its score would mislead
     ranking    `metric`, `k1`, `k2`, `lam`, `expand`, `multi_query`, `top`, `memory` of `rank`
 
     Raises DataError, NoMatchError, FeatureError, DeviceError.
     """
+    if check:
+        checks.benchmark(benchmark)
     split = benchmark.query, benchmark.gallery
     described = [extract(model, records, device, batch_size, flip, autocast, cache) for records in split]
     labels = Protocol.of(*split)

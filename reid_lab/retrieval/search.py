@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from reid_lab.data.records import Record
 from reid_lab.device import exact_float32
 from reid_lab.errors import FeatureError
 from reid_lab.losses import full_precision
@@ -22,7 +27,7 @@ SAMPLE = 1000  # queries on which an approximate index is compared with exact se
 class Found:
     """What a search found.
 
-    indices  (q, k) places in the gallery, nearest first; -1 where a FAISS index found fewer
+    indices  (q, k) places in the gallery, nearest first; -1 where there are fewer, or a FAISS index found fewer
     scores   (q, k) in the measure; NaN there
     recall  1 for exact search; for a FAISS index, measured on a sample of the queries
     """
@@ -41,6 +46,7 @@ def search(
     index: str | None = None,
     device: torch.device | str | None = None,
     memory: int = MEMORY,
+    leave_out: Sequence[Collection[int]] | None = None,
 ) -> Found:
     """The `k` nearest gallery images of each query; no labels, so nothing is junk.
 
@@ -48,6 +54,7 @@ def search(
     metric   "cosine" or "euclidean"
     index    None: exact, in blocks. Else a FAISS factory string, for galleries beyond that: "Flat" (exact),
              "HNSW32", "IVF1024,Flat", "IVF4096,PQ64", ... ; needs `pip install faiss-cpu`
+    leave_out  for each query the places in the gallery that it must not find, say :func:`itself`
 
     Raises FeatureError, DeviceError.
     """
@@ -55,9 +62,53 @@ def search(
     k = checks.whole_number("k", k, 1)
     if k > len(gallery):
         raise FeatureError(f"k must lie between 1 and the gallery's {len(gallery)} images (found {k}).")
+    if leave_out is not None and len(leave_out) != len(query):
+        raise FeatureError(f"leave_out is for {len(leave_out)} queries, and there are {len(query)}: give one for each.")
+    more = max(map(len, leave_out), default=0) if leave_out is not None else 0
     with full_precision(gallery), exact_float32():  # whatever the caller trains in
         features = distances.comparable(query, gallery, metric)
-        return _search(features[: len(query)], features[len(query) :], k, metric, index, memory)
+        wanted = min(k + more, len(gallery))
+        found = _search(features[: len(query)], features[len(query) :], wanted, metric, index, memory)
+    return found if leave_out is None else _without(found, leave_out, k)
+
+
+def itself(query: Sequence[Record], gallery: Sequence[Record]) -> list[list[int]]:
+    """For each query the places in the gallery of the very same picture: the same file, or one of the same bytes.
+
+    Only files of one size are read to be compared. What cannot be read is no copy of anything.
+    """
+    sizes = {_size(record.path) for record in query} - {None}
+    places: defaultdict[str, list[int]] = defaultdict(list)  # in the gallery, by what the file holds
+    for place, record in enumerate(gallery):
+        if _size(record.path) in sizes:
+            places[_content(record.path)].append(place)
+    return [places.get(_content(record.path), []) if places else [] for record in query]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _content(path: Path) -> str:
+    """A digest of a file's bytes; of a file that cannot be read its name, which is no digest."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return str(path)
+
+
+def _without(found: Found, leave_out: Sequence[Collection[int]], k: int) -> Found:
+    """The first `k` of what was found, less what each query must not find."""
+    indices = np.full((len(found.indices), k), -1, found.indices.dtype)
+    scores = np.full(indices.shape, np.nan, found.scores.dtype)
+    for row, (places, unwanted) in enumerate(zip(found.indices, leave_out, strict=True)):
+        kept = np.flatnonzero(~np.isin(places, list(unwanted)))[:k]
+        indices[row, : len(kept)], scores[row, : len(kept)] = places[kept], found.scores[row, kept]
+    return Found(indices, scores, found.measure, found.recall)
 
 
 def _search(query: Tensor, gallery: Tensor, k: int, metric: str, index: str | None, memory: int) -> Found:
@@ -99,8 +150,10 @@ def _with_faiss(
 ) -> tuple[np.ndarray, np.ndarray]:
     try:
         import faiss
-    except ImportError as error:
-        raise FeatureError("FAISS is not installed: `pip install faiss-cpu`, or leave out `index`.") from error
+    except Exception as error:  # one that was built for another machine may raise anything
+        absent = isinstance(error, ModuleNotFoundError) and error.name in (None, "faiss")
+        trouble = "is not installed" if absent else f"does not load ({error})"
+        raise FeatureError(f"FAISS {trouble}: `pip install faiss-cpu`, or leave out `index`.") from error
     inner_product = metric == "cosine"
     try:
         index = faiss.index_factory(

@@ -27,11 +27,13 @@ def verification(
     pairs: int = 100_000,
     seed: int = 0,
     device: torch.device | str | None = None,
+    check: bool = True,
     **extraction: Any,
 ) -> dict[str, Roc]:
     """ROC of the verification head (`model.verify`) and of cosine similarity, on the same pairs.
 
     pairs       at most so many genuine and so many impostor pairs, drawn with `seed`
+    check       refuse a benchmark in which `Benchmark.check` finds errors
     extraction  `batch_size`, `flip`, `autocast`, `cache` of `extract`
 
     Raises FeatureError if the model has no such head, NoMatchError, DataError, DeviceError.
@@ -39,6 +41,8 @@ def verification(
     pairs, seed = checks.whole_number("pairs", pairs, 1), checks.whole_number("seed", seed, 0)
     if not hasattr(model, "verify"):
         raise FeatureError(f"{type(model).__name__} has no verification head: take paper A's, or `evaluate(...).roc`.")
+    if check:
+        checks.benchmark(benchmark)
     split = benchmark.query, benchmark.gallery
     query, gallery = (extract(model, records, device, **extraction) for records in split)
     protocol = Protocol.of(*split)

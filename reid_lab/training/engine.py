@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import logging
 import time
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from reid_lab import data, models
-from reid_lab.device import out_of_memory, synchronize
+from reid_lab import data, models, precision
+from reid_lab.device import fast_precision, out_of_memory, synchronize
 from reid_lab.errors import DeviceError
 from reid_lab.losses import Losses
 from reid_lab.training import machine
@@ -29,13 +30,48 @@ class Engine:
 
     def __init__(self, recipe: Recipe, identities: int, team: Team) -> None:
         self.recipe, self.team, self.device = recipe, team, team.device
-        self.precision = machine.resolve_precision(recipe.precision, team.device)
+        fastest = fast_precision(team.device)
+        self.precision = fastest if recipe.precision == "auto" else recipe.precision  # until it is checked
         self.places = team.places(recipe.batch, recipe.groups)
         self.part = data.Part(self.places, recipe.batch) if team.size > 1 else None
         self.augment = data.Augment(recipe.crop, recipe.pad, recipe.flip, _erasing(recipe))
         self.model = recipe.build(identities).to(team.device).to(memory_format=torch.channels_last)
         self.network = team.spread(self.model)  # what is called in training; shares its weights with ``model``
         self.optimiser = _optimiser(recipe, self.model)
+        # Small gradients are zero in float16, so the loss is multiplied until they are too large for it, then by less.
+        self.scaler = torch.amp.GradScaler(team.device.type, enabled=self.precision == "float16")
+
+    def check_precision(self, images: Tensor, pids: Tensor) -> str:
+        """Compare a fast precision with float32 on prepared images; returns what was found, for the record.
+
+        Where it is wrong, training goes on in float32, and a warning is logged. All processes decide alike.
+
+        Raises:
+            DeviceError: the precision is wrong here, and the recipe insists on it.
+        """
+        if self.precision == "float32":
+            return "float32 needs none"
+        check = precision.check_training(self.model, images, pids, self.precision)
+        faults = [fault for fault in self.team.answers(check.fault) if fault]
+        if not faults:
+            return str(check)
+        if self.recipe.precision == self.precision:
+            raise DeviceError(f"{faults[0]}. Train with precision='auto' or 'float32'.")
+        self._use_float32()
+        if self.team.main:
+            logging.getLogger("reid_lab").warning("%s. So the training runs in float32.", faults[0])
+        return faults[0]
+
+    def resume_precision(self, precision: str, scaler: dict[str, Any]) -> None:
+        """Go on in float32 where a run has begun in it, and with its gradient scaler where it has one."""
+        if precision == "float32":
+            self._use_float32()
+        if scaler and self.scaler.is_enabled():
+            self.scaler.load_state_dict(scaler)
+
+    def _use_float32(self) -> None:
+        self.precision = "float32"
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=False)
 
     def step(self, images: Tensor, pids: Tensor, key: int) -> Losses:
         """Train on uint8 images (batch, 3, H, W) of identities ``pids``; ``key`` decides everything random."""
@@ -50,13 +86,14 @@ class Engine:
         """Losses of prepared images, their gradients, and an update of the weights."""
         losses = self.losses(images, pids)
         self.optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()
-        self.optimiser.step()
+        self.scaler.scale(losses.total).backward()
+        self.scaler.step(self.optimiser)  # skipped where a gradient is not finite
+        self.scaler.update()
         return losses
 
     def losses(self, images: Tensor, pids: Tensor) -> Losses:
         """Prepared images through network and loss. Distances and logits are float32, whatever the autocast."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with precision.autocast(self.device, self.precision):
             outputs = self.network(images)
         return self.model.loss(outputs, pids, self.team.gather)
 

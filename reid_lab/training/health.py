@@ -16,17 +16,18 @@ SMALL = 1e-2  # of the triplet's margin
 NO_TERMS = {"loss": "loss", "spread": "features' spread", "length": "features' length"}  # the others are its terms
 
 
-def check_finite(means: Mapping[str, float], epoch: int, where: object) -> None:
+def check_finite(means: Mapping[str, float], epoch: int, where: object, precision: str = "float32") -> None:
     """Raise TrainingError if one of an epoch's means is NaN or infinite; ``epoch`` counts from 1.
 
-    ``where`` is the run's folder.
+    ``where`` is the run's folder, ``precision`` what was trained in.
     """
     bad = [name for name, value in means.items() if not math.isfinite(value)]
     bad = [name for name in bad if name != "loss"] or bad  # the term, rather than the sum it has spoilt
     if bad:
+        first = f"precision='float32' instead of {precision}, " if precision != "float32" else ""
         raise TrainingError(
             f"The {NO_TERMS.get(bad[0], f'{bad[0]} loss')} became {means[bad[0]]} in epoch {epoch} of {where}. Usual "
-            f"cures: a lower lr, a longer warm-up, precision='float32'. {_what_is_left(where)}"
+            f"cures: {first}a lower lr, a longer warm-up. {_what_is_left(where)}"
         )
 
 

@@ -63,7 +63,7 @@ def fit(
         checkpoint_seconds: between two checkpoints, which is what a kill may cost.
 
     Raises:
-        DataError, RecipeError, DeviceError: what was asked for cannot be trained.
+        DataError, RecipeError, DeviceError: what was asked for cannot be trained, or not in the recipe's precision.
         CheckpointError: the run's folder is damaged or cannot be written; the last good checkpoint stays.
         WeightsError: the recipe's ImageNet weights could not be had, or a checkpoint's belong to another network.
         TrainingError: a loss is no longer finite, the embedding has collapsed, or the GPU's memory is too small.
@@ -119,6 +119,7 @@ class _Training:
         self.history: list[dict[str, Any]] = []
         self.step, self.sums = 0, dict[str, Tensor]()
         self.threads: int | None = None
+        self.precision_check = ""
         self.minutes, self.began, self.saved = 0.0, time.monotonic(), time.monotonic()
         self._resume()
 
@@ -160,10 +161,12 @@ class _Training:
                 self._save()
         last = learning_rate(self.recipe, epoch + 1 - 1 / len(batches))
         row = {"epoch": epoch + 1, "lr": last} | self._means()
-        health.check_finite(row, epoch + 1, self.folder)
+        health.check_finite(row, epoch + 1, self.folder, self.engine.precision)
         health.check_spread(row, self.recipe, epoch + 1, self.folder)
         speed = (self.step - first) * self.recipe.batch / (time.perf_counter() - began)
         row["images_per_second"] = round(speed, 1)
+        if epoch + 1 == self.recipe.epochs:
+            self._keep_weights()
         if self._evaluation_is_due(epoch + 1):
             row |= self.team.told(self._evaluate(epoch + 1) if self.team.main else None)
         with interruption.held():
@@ -186,7 +189,7 @@ class _Training:
         """Read the mean losses of this epoch so far: shown, and refused where they are no longer numbers."""
         means = self._means()
         shown.set_postfix(epoch=epoch + 1, loss=f"{means['loss']:.3f}", lr=f"{lr:.1e}")
-        health.check_finite(means, epoch + 1, self.folder)
+        health.check_finite(means, epoch + 1, self.folder, self.engine.precision)
 
     def _means(self) -> dict[str, float]:
         """The epoch's mean losses until now, over all processes."""
@@ -199,7 +202,7 @@ class _Training:
 
     def _evaluate(self, epochs: int) -> dict[str, float]:
         """On the way in the precision of training, twice as fast; the end, which is what counts, in float32."""
-        fast = self.engine.precision == "bf16" and epochs < self.recipe.epochs
+        fast = self.engine.precision != "float32" and epochs < self.recipe.epochs
         result = retrieval.evaluate(self.engine.model, self.benchmark, device=self.device, autocast=fast)
         return {name: result.table()[name].item() / 100 for name in METRICS}
 
@@ -211,11 +214,11 @@ class _Training:
         return [data.image_store(split, self.recipe.crop, self.device) for split in splits]
 
     def _warm_up(self, store: data.ImageStore, compile: bool) -> float:
-        """Before the first step: choose the number of threads on a CPU, and compile where asked. Returns the seconds.
+        """Before the first step: choose a CPU's number of threads, check the precision, compile where asked.
 
-        The faster number is found by timing, so where the same bits are wanted each time it is torch's.
+        Returns the seconds of compilation. The faster number of threads is found by timing, so where the same bits are
+        wanted each time it is torch's.
         """
-        began = time.perf_counter()
         indices = torch.from_numpy(self.sampler.epoch(0)[0])[self.engine.places]
         pids, images = self.labels[indices.to(self.device)], self.engine.prepare(store.batch(indices), 0)
         if self.device.type == "cpu":  # a resumed run keeps its own number, so that its bits stay the same
@@ -223,9 +226,8 @@ class _Training:
                 self.threads = self.engine.fastest_threads(images, pids)
             self.threads = self.threads or torch.get_num_threads()
             torch.set_num_threads(self.threads)
-        if compile:
-            self.engine.compile(images, pids)
-        return round(time.perf_counter() - began, 1)
+        self.precision_check = self.engine.check_precision(images, pids)
+        return round(self.engine.compile(images, pids), 1) if compile else 0.0
 
     # the run's folder
 
@@ -242,6 +244,7 @@ class _Training:
         self.history, self.step = about["history"], about["step"]
         self.sums = {name: value.to(self.device) for name, value in _part(tensors, "sum.").items()}
         self.minutes, self.threads = about["minutes"], about["threads"]
+        self.engine.resume_precision(about.get("precision", self.engine.precision), about.get("scaler", {}))
         if self.team.main:
             machine.note_other(self.folder, self.device, self.engine.precision)
 
@@ -251,7 +254,7 @@ class _Training:
         if not self.team.main:
             return
         sums = {name: total.item() for name, total in self.sums.items()}
-        health.check_finite(sums, len(self.history) + 1, self.folder)  # the last good one stays
+        health.check_finite(sums, len(self.history) + 1, self.folder, self.engine.precision)  # the last good one stays
         tensors = {f"model.{name}": tensor for name, tensor in self.engine.model.state_dict().items()}
         buffers = checkpoint.optimiser_tensors(self.engine.optimiser)
         tensors |= {f"optimiser.{name}": tensor for name, tensor in buffers.items()}
@@ -262,6 +265,8 @@ class _Training:
             "step": self.step,
             "minutes": self._minutes(),
             "threads": self.threads,
+            "precision": self.engine.precision,
+            "scaler": self.engine.scaler.state_dict(),
         }
         checkpoint.write(self.folder / "checkpoint.safetensors", tensors, about)
 
@@ -283,6 +288,7 @@ class _Training:
         environment = machine.describe(self.device) | {
             "seed": self.seed,
             "precision": self.engine.precision,
+            "precision_check": self.precision_check,
             "processes": self.team.size,
             "data": self.benchmark.name,
             "data_root": str(self.benchmark.root),
@@ -298,10 +304,15 @@ class _Training:
         if self.team.main:
             write_text(self.folder / "history.csv", pd.DataFrame(self.history).to_csv(index=False))
 
-    def _finish(self) -> None:
+    def _keep_weights(self) -> None:
+        """Before the last evaluation, whose failure then costs nothing: the same training goes on from here."""
+        self._save()
         if self.team.main:
             about = {"recipe": json.loads(self.recipe.to_json()), "identities": self.identities}
             checkpoint.write(self.folder / "weights.safetensors", self.engine.model.state_dict(), about)
+
+    def _finish(self) -> None:
+        if self.team.main:
             last = self.history[-1]
             result = {name: last[name] for name in METRICS} | {"minutes": round(self._minutes(), 3)}
             self._write_history()

@@ -23,19 +23,7 @@ from reid_lab.device import find_device as pick_device
 from reid_lab.errors import DeviceError
 from reid_lab.progress import silenced
 
-__all__ = ["describe", "fast_bf16", "fastest_threads", "pick_device", "reproducible", "resolve_precision"]
-
-
-def fast_bf16(where: torch.device) -> bool:
-    """Whether bfloat16 is said to be faster than float32 on a device."""
-    return device.fast_precision(where) == "bf16"
-
-
-def resolve_precision(precision: str, where: torch.device) -> str:
-    """Turn a recipe's "auto" into "bf16" or "float32" for a device."""
-    if precision == "auto":
-        return "bf16" if fast_bf16(where) else "float32"
-    return precision
+__all__ = ["describe", "fastest_threads", "pick_device", "reproducible"]
 
 
 @contextlib.contextmanager
@@ -57,7 +45,7 @@ def reproducible(seed: int, where: torch.device, deterministic: bool) -> Iterato
                 f"A training cannot be deterministic on {device.device_name(where)} ({where}): {why} Leave out "
                 "--deterministic, or use --device cpu. Where CUBLAS_WORKSPACE_CONFIG is lacking, start Python anew."
             )
-    with _own_random_numbers(where):
+    with device.own_random_numbers(where):
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(deterministic or before, warn_only=only_warned and not deterministic)
         torch.backends.cudnn.benchmark = not deterministic  # try each convolution's algorithms, keep the fastest
@@ -67,22 +55,6 @@ def reproducible(seed: int, where: torch.device, deterministic: bool) -> Iterato
             torch.use_deterministic_algorithms(before, warn_only=only_warned)
             torch.backends.cudnn.benchmark = tried
             torch.set_num_threads(threads)
-
-
-@contextlib.contextmanager
-def _own_random_numbers(where: torch.device) -> Iterator[None]:
-    """The generators of the CPU and of a device as they were, afterwards."""
-    if where.type in ("cuda", "xpu"):
-        with torch.random.fork_rng([where], device_type=where.type):
-            yield
-        return
-    state = torch.mps.get_rng_state() if where.type == "mps" else None
-    with torch.random.fork_rng([]):
-        try:
-            yield
-        finally:
-            if state is not None:
-                torch.mps.set_rng_state(state)
 
 
 def fastest_threads(work: Callable[[], object], patience: float = 2.0) -> int:

@@ -68,7 +68,7 @@ class Recipe:
     milestones: tuple[int, ...] = ()
     decay: float = 0.1
     # engine
-    precision: str = "auto"  # "bf16" autocast, "float32", or "auto": bf16 where the machine is fast at it
+    precision: str = "auto"  # "bf16" or "float16" autocast, "float32", or "auto": the fastest that is right here
     evaluate_every: int = 0  # epochs between evaluations in that precision; 0: only at the end, in float32
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class Recipe:
         self._choice("optimiser", ("sgd", "adamw"))
         self._choice("warmup", ("none", "constant", "linear"))
         self._choice("schedule", ("steps", "cosine"))
-        self._choice("precision", ("auto", "bf16", "float32"))
+        self._choice("precision", ("auto", "bf16", "float16", "float32"))
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

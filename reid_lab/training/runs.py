@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,8 +130,12 @@ def read_history(folder: Path) -> pd.DataFrame:
         return pd.DataFrame()
     try:
         return pd.read_csv(io.StringIO(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+    except PermissionError as error:
+        raise checkpoint.unreadable(path) from error
+    except (OSError, ValueError) as error:  # a run whose history is lost is a run all the same
+        raise CheckpointError(
+            f"{path} is damaged ({error}). Delete that file: the run loads without it, and only its curves are lost."
+        ) from error
 
 
 def read_json(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
@@ -152,16 +157,24 @@ def _damaged(path: Path, error: object) -> CheckpointError:
 
 
 def tensorboard_writer() -> Any:
-    """The class that writes TensorBoard's logs. Raises DeviceError where it is not installed."""
+    """The class that writes TensorBoard's logs. Raises DeviceError where it is not installed, or does not load."""
     try:
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise DeviceError("Logs for TensorBoard need its package: pip install tensorboard.") from error
+    except Exception as error:  # a package that was made for other versions may raise anything
+        if isinstance(error, ModuleNotFoundError) and "tensorboard" in str(error):
+            raise DeviceError("Logs for TensorBoard need its package: pip install tensorboard.") from error
+        raise DeviceError(
+            f"TensorBoard does not load ({error}): leave out its logs, or pip install --upgrade tensorboard."
+        ) from error
     return SummaryWriter
 
 
 def write_tensorboard(folder: Path, row: dict[str, Any]) -> None:
-    """One epoch's numbers for TensorBoard."""
-    with tensorboard_writer()(folder, purge_step=row["epoch"]) as writer:
-        for name, value in row.items():
-            writer.add_scalar(name, value, row["epoch"])
+    """One epoch's numbers for TensorBoard. Where they cannot be written, that is logged, and training goes on."""
+    try:
+        with tensorboard_writer()(folder, purge_step=row["epoch"]) as writer:
+            for name, value in row.items():
+                writer.add_scalar(name, value, row["epoch"])
+    except Exception as error:  # whatever its packages raise: history.csv holds the same numbers
+        reason = getattr(error, "strerror", None) or error
+        logging.getLogger("reid_lab").warning("Epoch %s is missing in %s (%s).", row["epoch"], folder, reason)

@@ -64,6 +64,10 @@ class Team:
         """What the main process answers, on every process; also a point where all wait for it."""
         return answer
 
+    def answers(self, answer: str) -> list[str]:
+        """What each process answers, on every process."""
+        return [answer]
+
 
 class _Accelerated(Team):
     """Several processes, through Hugging Face Accelerate."""
@@ -96,6 +100,11 @@ class _Accelerated(Team):
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([answer])[0]
+
+    def answers(self, answer: str) -> list[str]:
+        from accelerate.utils import gather_object
+
+        return gather_object([answer])
 
 
 class _Gather(torch.autograd.Function):

@@ -1,5 +1,6 @@
 """Small data folders, written where a test wants them."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,11 @@ MARKET_NAMES = {
 }  # fmt: skip
 
 
-def write_image(path: Path, size: tuple[int, int] = (8, 4), seed: int = 0, mode: str = "RGB") -> Path:
-    """An image of noise; size is (height, width)."""
+def write_image(path: Path, size: tuple[int, int] = (8, 4), seed: int | None = None, mode: str = "RGB") -> Path:
+    """An image of noise, another one in each place unless a seed is told; size is (height, width)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    rng = np.random.default_rng(zlib.crc32(bytes(path)) if seed is None else seed)
+    noise = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(noise).convert(mode).save(path)
     return path
 
@@ -38,8 +40,8 @@ def market(tmp_path):
 
     def write(names=MARKET_NAMES, root=tmp_path / "Market-1501-v15.09.15"):
         for folder, files in names.items():
-            for i, name in enumerate(files):
-                write_image(root / folder / name, seed=i)
+            for name in files:
+                write_image(root / folder / name)
         return root
 
     return write

@@ -143,6 +143,27 @@ def test_an_open_split_loses_no_image_and_every_query_has_a_match(labels, seed):
     assert all(count == 1 for count in counts.values())
 
 
+@pytest.mark.parametrize(("share", "people_in_train"), [(0.0, 0), (0.25, 3), (0.5, 6), (0.7, 8), (0.9, 11)])
+def test_so_many_people_are_for_training_whoever_they_are(share, people_in_train):
+    records = [Record(f"{pid}_{i}.jpg", pid, i % 2) for pid in range(1, 13) for i in range(4)]
+    trained = [{r.pid for r in open_split(records, share, seed)["train"]} for seed in range(60)]
+    assert {len(pids) for pids in trained} == {people_in_train}
+    if people_in_train:
+        assert set.union(*trained) == set(range(1, 13))
+
+
+def test_each_crop_of_a_camera_may_become_its_query_and_nobodys_stay_in_the_gallery():
+    records = [Record(f"{i}.jpg", 1, 1 + i // 3) for i in range(6)]
+    nobody = [Record("junk.jpg", -1, 1), Record("distractor.jpg", 0, 2)]
+    seen = set()
+    for seed in range(60):
+        splits = open_split(records + nobody, 0.0, seed)
+        assert [r.camid for r in splits["query"]] == [1, 2]
+        assert all(record in splits["gallery"] for record in nobody)
+        seen |= {r.path for r in splits["query"]}
+    assert seen == {record.path for record in records}
+
+
 # CSV
 
 

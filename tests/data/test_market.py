@@ -117,7 +117,8 @@ def test_passersby_is_never_taken_for_market_and_brings_its_truth(market):
     kind, bench = data.recognise(marked(root, listed).parent)
     assert kind == "passersby" and bench.name == "Passersby smoke, seed 3"
     assert bench.truth.loc[bench.relative(bench.query[0]), "occluded"] == 0.5
-    assert [finding.level for finding in bench.notes] == ["note"]
+    assert [finding.level for finding in bench.notes] == ["note", "note"]
+    assert "Junk is left out of the gallery: 1 image with pid -1" in bench.notes[1].sentence
     assert "Market" not in " ".join(map(str, bench.findings()))
 
 
@@ -173,3 +174,15 @@ def test_a_damaged_truth_table_is_named(smoke, tmp_path, damage):
     (copy / "truth.csv").write_bytes(damage)
     with pytest.raises(DataError, match="truth.csv is damaged"):
         data.market1501(copy)
+
+
+def test_a_camera_may_have_two_digits_and_an_identity_any_number(market):
+    names = {
+        "bounding_box_train": ["0002_c12s1_1_1.jpg", "0002_c1s12_1_1.jpg", "12345_c3s1_1_1.jpg"],
+        "query": ["0001_c10s1_001051_00.jpg"],
+        "bounding_box_test": ["0001_c1s3_001051_00.jpg", "-1_c11s1_000401_00.jpg"],
+    }
+    bench = data.market1501(market(names), junk="mask")
+    assert sorted(pids_and_cameras(bench.train)) == [(2, 1), (2, 12), (12345, 3)]
+    assert pids_and_cameras(bench.query) == [(1, 10)]
+    assert sorted(pids_and_cameras(bench.gallery)) == [(-1, 11), (1, 1)]

@@ -76,3 +76,11 @@ def test_a_listed_image_that_is_not_there_is_an_error_of_the_check(msmt):
     next(msmt.rglob("*0303noon*")).unlink()
     with pytest.raises(DataError, match=r"0303noon_0008_0\.jpg does not exist"):
         data.msmt17(msmt).check()
+
+
+def test_no_number_means_two_people_also_where_the_lists_leave_numbers_out(msmt):
+    train = (msmt / "list_train.txt").read_text()
+    (msmt / "list_train.txt").write_text(train.replace(f"{TRAIN} 0", f"{TRAIN} 7"))
+    bench = data.msmt17(msmt)
+    assert {record.pid for record in bench.train} == {8, 2}
+    assert {record.pid for record in [*bench.query, *bench.gallery]} == {9}

@@ -154,3 +154,37 @@ def test_an_epoch_is_a_function_of_seed_and_epoch_alone(make):
 def test_impossible_batches_are_refused_with_a_sentence(make, error, says):
     with pytest.raises(error, match=says):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "taken"),
+    [
+        (lambda pids: PairSampler(pids, pids * 0, 4, seed=3), lambda batches: batches[0][:4]),  # its anchors
+        (lambda pids: PKSampler(pids, 2, 2, seed=3), lambda batches: batches[0]),
+        (lambda pids: PKSampler(pids, 2, 2, seed=3), lambda batches: batches[-1]),
+    ],
+    ids=["anchors", "P x K, first batch", "P x K, last batch"],
+)
+def test_over_the_epochs_every_image_has_the_same_chance_to_be_in_a_batch(make, taken):
+    pids, epochs = np.repeat(np.arange(5), 4), 800
+    sampler = make(pids)
+    counts = Counter(int(place) for epoch in range(epochs) for place in taken(sampler.epoch(epoch)))
+    expected = 4 * epochs / len(pids)
+    assert set(counts) == set(range(len(pids)))
+    assert max(abs(count - expected) for count in counts.values()) < 5.5 * expected**0.5
+
+
+def test_negatives_are_drawn_from_all_other_images_alike():
+    pids = np.array([0] * 2 + [1] * 3 + [2] * 5)
+    sampler = PairSampler(pids, pids * 0, 10, positive=0.0)
+    drawn = [dict(zip(*np.split(sampler.epoch(epoch)[0], 2), strict=True))[0] for epoch in range(800)]
+    counts = Counter(map(int, drawn))
+    assert set(counts) == set(range(2, 10))
+    assert max(abs(count - 100) for count in counts.values()) < 55
+
+
+def test_a_seed_and_an_epoch_are_two_numbers_not_their_sum():
+    pids = np.repeat(range(10), 9)
+    for make in (lambda seed: PKSampler(pids, 3, 4, seed), lambda seed: PairSampler(pids, pids * 0, 6, seed=seed)):
+        assert not np.array_equal(make(1).epoch(2), make(2).epoch(1))
+        assert not np.array_equal(make(0).epoch(3), make(3).epoch(0))

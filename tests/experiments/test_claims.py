@@ -79,6 +79,87 @@ def test_the_papers_numbers_are_those_of_its_tables():
     assert all(one.printed() or one.numbers is None for one in CLAIMS)
 
 
+PRINTED = [one for one in CLAIMS if one.numbers is not None]
+
+
+@pytest.mark.parametrize("one", PRINTED, ids=lambda one: one.says)
+def test_in_the_papers_own_table_the_better_one_is_better(one):
+    better, worse = map(float, one.printed().removeprefix(f"{one.metric} ").split(" against "))
+    assert better > worse
+
+
+WORDS = {  # what a claim says, and who is to beat whom in which score
+    "erasing half of the images helps": ("0.5", "0.0", "mAP"),
+    "erasing half of the images helps, given three times the epochs (our question)": (
+        *("erasing 0.5, 3 x epochs", "erasing 0.0, 3 x epochs", "mAP"),
+    ),
+    "erasing half is better than erasing all": ("0.5", "1.0", "mAP"),
+    "Res2Net beats ResNet": ("Res2Net-50", "ResNet-50", "mAP"),
+    "the deeper Res2Net beats the shallower": ("Res2Net-101", "Res2Net-50", "mAP"),
+    "verification helps identification": ("both", "identification", "mAP"),
+    "max pooling beats average pooling": ("max", "average", "mAP"),
+    "residual beats average pooling": ("residual", "average", "mAP"),
+    "residual beats max pooling": ("residual", "max", "mAP"),
+    "residual beats the baseline": ("residual", "baseline", "mAP"),
+    "the subtraction matters: residual beats max + average": ("residual", "max + average", "mAP"),
+    "residual beats average + average of equal size": ("residual", "average + average", "mAP"),
+    "residual beats max + max of equal size": ("residual", "max + max", "mAP"),
+    "re-ranking raises mAP": ("residual, re-ranked", "residual", "mAP"),
+    "re-ranking lowers rank-10": ("residual", "residual, re-ranked", "rank-10"),
+    "triplet losses help cross-entropy": (
+        *("cross-entropy and triplets at three scales", "cross-entropy alone, a quarter of the rate", "mAP"),
+    ),
+    "triplets at three scales beat one": (
+        *("cross-entropy and triplets at three scales", "cross-entropy and triplets at one scale", "mAP"),
+    ),
+}
+
+
+def test_every_claim_compares_what_its_words_say():
+    told = {one.says: (one.better[0], one.worse[0], one.metric) for one in CLAIMS if one.grid != "heat"}
+    assert told == WORDS
+    heat = [one for one in CLAIMS if one.grid == "heat"]
+    assert len(heat) == 6 and all((one.better, one.metric) == (("residual",), "heat") for one in heat)
+    assert all(f"at {one.only['layer']} lies more on the person than {one.worse[0]}'s" in one.says for one in heat)
+
+
+def test_of_a_heat_table_only_the_trained_network_the_layer_and_the_identity_count(tmp_path):
+    """All other rows say the opposite."""
+    rows = [
+        {
+            "variant": variant,
+            "size": "classroom",
+            "seed": seed,
+            "heat": heat + seed / 10 + (variant == "max") * seed / 99,
+        }
+        | {"network": network, "layer": layer, "target": target}
+        for network in ("trained", "untrained")
+        for layer in ("layer2", "layer3", "layer4")
+        for target in ("identity", "similarity")
+        for seed in range(3)
+        for variant, better in (("residual", True), ("average", False), ("max", False))
+        for asked in [(network, layer, target) == ("trained", "layer3", "identity")]
+        for heat in [60 if better == asked else 40]
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "heat.csv", index=False)
+    found = claims.verdicts("classroom", tmp_path).set_index("claim")["verdict"]
+    for layer in ("layer2", "layer3", "layer4"):
+        for than in ("average's", "max's (our question)"):
+            says = f"residual's heat at {layer} lies more on the person than {than}"
+            assert found[says] == (HOLDS if layer == "layer3" else FAILS)
+
+
+def test_seeds_are_new_if_this_size_has_not_seen_them(tmp_path):
+    """What was recorded at another size made nobody ask again at this one."""
+    record(tmp_path, "pooling", {"average": [40.0, 41.0], "residual": [54.0, 55.1], "max": [40.0, 41.2]})
+    rows = pd.read_csv(tmp_path / "pooling.csv")
+    other = rows.assign(size="full", seed=rows["seed"] + 2)
+    pd.concat([rows, other]).to_csv(tmp_path / "pooling.csv", index=False)
+    record(tmp_path, "rivals", {"average": [40.0, 41.0, 42.0, 43.0], "residual": [54.0, 55.1, 47.0, 48.0]})
+    evidence = claim("residual beats average pooling").verdict("classroom", tmp_path)[1]
+    assert evidence.startswith("+5.0 ± ") and evidence.endswith(", 2 new seeds")
+
+
 @pytest.mark.parametrize("one", CLAIMS, ids=lambda one: one.says)
 def test_every_claim_is_about_variants_that_are_run(one):
     labels = {

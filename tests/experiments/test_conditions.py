@@ -212,6 +212,20 @@ def test_all_cameras_left_are_the_whole_gallery(result):
     assert table["queries"].is_monotonic_increasing
 
 
+def test_of_one_camera_left_the_worst_the_mean_and_the_best_are_those_of_galleries_of_one_camera(
+    smoke, features, result
+):
+    scores = []
+    for camera in sorted({record.camid for record in smoke.gallery}):
+        keep = np.flatnonzero([record.camid == camera for record in smoke.gallery])
+        alone = retrieval.rank(features[: len(smoke.query)], features[len(smoke.query) :][keep], *labels(smoke, keep))
+        scores.append((100 * alone.mAP, 100 * alone.rank(1), np.isfinite(alone.ap).sum()))
+    m_ap, rank_1, queries = np.array(scores).T
+    row = conditions.by_gallery_cameras(result).loc[1]
+    found = row[["mAP worst", "mAP", "mAP best", "rank-1", "queries"]].tolist()
+    assert found == pytest.approx([m_ap.min(), m_ap.mean(), m_ap.max(), rank_1.mean(), queries.mean()])
+
+
 # --- Errors ---
 def test_a_network_that_sees_one_colour_only_errs_by_that_colour(smoke):
     rows = pd.concat([truth_of(smoke, part) for part in (smoke.query, smoke.gallery)])

@@ -32,18 +32,31 @@ def grid(monkeypatch):
     return small
 
 
+def jobs_that_run(code, monkeypatch):
+    """Each job a process that runs ``code`` instead of training."""
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: start([sys.executable, "-c", code], **options))
+
+
+def found():
+    """What a job finds, as it prints it."""
+    return json.dumps({name: value for name, value in row().items() if name not in runner.KEYS})
+
+
 def row(variant="wide", seed=0, **fields):
     metrics = dict.fromkeys([*(f"rank-{k}" for k in (1, 5, 10, 20, 50)), "mAP", "mAP_trapezoid", "mINP"], 5.0)
     rest = {"epochs": 1, "descriptor": 96, "parameters": 10, "minutes": 0.5, "run": f"residual_pooling-smoke-{seed}"}
     return {"variant": variant, "size": "smoke", "seed": seed, **metrics, **rest, **fields}
 
 
-def test_a_grid_is_run_recorded_and_not_run_again(grid, smoke, tmp_path, monkeypatch):
-    wanted = runner.jobs(grid, "smoke", [0])
-    said = []
+def test_a_grid_is_run_recorded_and_not_run_again_and_a_job_that_fails_is_named(grid, smoke, tmp_path, monkeypatch):
+    three = dataclasses.replace(grid, variants=lambda size: {"bad": recipe(identities=500), **grid.variants(size)})
+    monkeypatch.setitem(grids.GRIDS, "small", three)
+    bad, *wanted = runner.jobs(three, "smoke", [0])
     options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
-    assert list(runner.plan(wanted, tmp_path, tmp_path / "runs")["state"]) == ["to do", "to do"]
-    assert runner.run(wanted, say=said.append, **options) == 0
+    assert list(runner.plan([bad, *wanted], tmp_path, tmp_path / "runs")["state"]) == ["to do"] * 3
+    with pytest.raises(TrainingError, match="1 runs failed; the first, small: bad, seed 0: .*P = 500 identities"):
+        runner.run([bad, *wanted], **options)
     rows = runner.table("small", tmp_path)
     assert list(rows["variant"]) == ["wide", "narrow", "narrow, re-ranked"]
     assert rows["run"].nunique() == 2 and (rows["epochs"] == 1).all() and (rows["data"] == smoke.name).all()
@@ -52,8 +65,8 @@ def test_a_grid_is_run_recorded_and_not_run_again(grid, smoke, tmp_path, monkeyp
     assert list(rows["descriptor"]) == [96, 48, 48]
     result = json.loads(next((tmp_path / "runs").glob(f"{rows['run'].iloc[0]}/result.json")).read_text())
     assert rows["mAP"].iloc[0] == pytest.approx(100 * result["mAP"], abs=1e-3)
-    plan = runner.plan(wanted, tmp_path, tmp_path / "runs")
-    assert list(plan["state"]) == ["recorded"] * 2 and list(plan["minutes"]) == [0, 0]
+    plan = runner.plan([*wanted, bad], tmp_path, tmp_path / "runs")
+    assert list(plan["state"]) == ["recorded", "recorded", "to do"] and list(plan["minutes"])[:2] == [0, 0]
 
     monkeypatch.setattr(runner._Workers, "start", None)  # would raise if anything were run
     assert runner.run(wanted, **options) == 0
@@ -79,33 +92,23 @@ def test_a_run_that_another_grid_has_recorded_is_taken_from_there(grid, smoke, t
     assert (found["variant"], found["mAP"], found["run"]) == ("same", 12.5, name)
 
 
-def test_a_grid_that_runs_out_of_time_leaves_the_rest_and_goes_on(grid, smoke, tmp_path):
+def test_a_grid_that_runs_out_of_time_leaves_the_rest_and_goes_on(grid, smoke, tmp_path, monkeypatch):
     wanted = runner.jobs(grid, "smoke", [0])
     options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
     assert runner.run(wanted, minutes=0.001, **options) == 2
     assert not (tmp_path / "small.csv").exists()
+    jobs_that_run(f"print({found()!r})", monkeypatch)
     assert runner.run(wanted[:1], **options) == 0
     assert list(runner.plan(wanted, tmp_path, tmp_path / "runs")["state"]) == ["recorded", "to do"]
-
-
-def test_a_job_that_fails_is_named_and_the_others_are_recorded(grid, smoke, tmp_path, monkeypatch):
-    broken = {"bad": recipe(identities=500), "good": recipe()}
-    monkeypatch.setitem(grids.GRIDS, "small", grids.Grid("small", "", "", lambda size: broken, "good", ""))
-    wanted = runner.jobs(grids.GRIDS["small"], "smoke", [0])
-    with pytest.raises(TrainingError, match="1 runs failed; the first, small: bad, seed 0: .*P = 500 identities"):
-        runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
-    assert list(runner.table("small", tmp_path)["variant"]) == ["good"]
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_a_job_may_say_more_than_a_pipe_holds(grid, smoke, tmp_path, monkeypatch, stream):
     """It ends in time: a pipe that nobody reads is full at 64 KiB, and stops who writes."""
-    found = json.dumps({name: value for name, value in row().items() if name not in runner.KEYS})
-    code = f"import sys; print('#' * 200_000, file=sys.stderr); print({found!r})"
+    code = f"import sys; print('#' * 200_000, file=sys.stderr); print({found()!r})"
     if stream == "stdout":
-        code = f"for _ in range(2000): print({found!r})"
-    start = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: start([sys.executable, "-c", code], **options))
+        code = f"for _ in range(2000): print({found()!r})"
+    jobs_that_run(code, monkeypatch)
     wanted = runner.jobs(grid, "smoke", [0])[:1]
     assert runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, minutes=0.1) == 0
     assert runner.table("small", tmp_path)["mAP"].tolist() == [5.0]

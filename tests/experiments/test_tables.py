@@ -98,3 +98,36 @@ def test_what_cannot_be_compared_is_refused():
         tables.difference(rows, "classroom", "a", "c")
     with pytest.raises(DataError, match="too few runs"):
         tables.residual_deviation(rows, "classroom")
+
+
+def test_a_difference_is_of_the_seeds_that_both_have_and_alone_is_the_paired_t_tests():
+    a, b, c = [40.0, 44.0, 47.0, 99.0], [38.0, 43.5, 44.0], [30.0, 31.0, 33.5]
+    found = tables.difference(rows_of({"a": a, "b": b, "c": c}), "classroom", "a", "b")
+    assert (found.seeds, found.points) == (3, pytest.approx(np.subtract(a[:3], b).mean()))
+    low, high = stats.ttest_rel(a[:3], b).confidence_interval(0.95)
+    assert found.alone == pytest.approx((high - low) / 2) != pytest.approx(found.half_width)
+
+
+def test_a_re_ranked_variant_is_compared_with_its_own_runs_by_the_paired_t_test():
+    a, again, b = [40.0, 44.0, 47.0], [42.5, 46.0, 49.5], [20.0, 31.0, 12.0]
+    found = tables.difference(rows_of({"a": a, "a, re-ranked": again, "b": b}), "classroom", "a, re-ranked", "a")
+    low, high = stats.ttest_rel(again, a).confidence_interval(0.95)
+    assert (found.points - found.half_width, found.points + found.half_width) == pytest.approx((low, high))
+
+
+def test_an_interval_that_ends_at_0_separates_nothing():
+    assert not tables.Difference("a", "b", "mAP", 1.5, 1.5, 1.5, 3).separated
+    assert tables.Difference("a", "b", "mAP", -1.51, 1.5, 1.5, 3).separated
+
+
+def test_several_rows_of_a_run_are_averaged_over_seeds_key_by_key():
+    rows = pd.DataFrame(
+        {"variant": "a", "size": size, "seed": seed, "epoch": epoch, "loss": loss, "accuracy": 10 * loss}
+        for size, seed, epoch, loss in (
+            *(("classroom", 0, 1, 1.0), ("classroom", 1, 1, 2.0), ("classroom", 2, 1, 6.0)),
+            *(("classroom", 0, 2, 5.0), ("classroom", 1, 2, 7.0), ("full", 0, 1, 99.0)),
+        )
+    )
+    found = tables.means("fitting", rows, "classroom")
+    assert found["loss"].to_dict() == {("a", 1): 3.0, ("a", 2): 6.0}
+    assert found["accuracy"].tolist() == [30.0, 60.0] and found["seeds"].tolist() == [3, 2]

@@ -22,7 +22,7 @@ def make(request):
 
 @pytest.fixture
 def images():
-    return torch.randn(8, 3, 64, 32, generator=torch.Generator().manual_seed(0))
+    return torch.randn(8, 3, 64, 48, generator=torch.Generator().manual_seed(0))
 
 
 def test_describe_does_not_depend_on_the_batch_nor_on_the_mode(make, images):

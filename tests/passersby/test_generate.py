@@ -17,19 +17,40 @@ from reid_lab import passersby
 from reid_lab.errors import DataError
 from reid_lab.passersby.plan import GALLERY, QUERY, TRAIN
 
+GENERATE = sys.modules["reid_lab.passersby.generate"]
 TINY = {"train_ids": 3, "train_tracklets": 9, "train_images": 18, "test_ids": 2, "queries": 6, "gallery": 6, "junk": 2}
+# The same in another process: a size of a few images, which workers make a few at a time.
+THERE = f"""
+import sys
+from dataclasses import replace
+from reid_lab import passersby
+passersby.SIZES["tiny"] = replace(passersby.SIZES["smoke"], **{TINY})
+module = sys.modules["reid_lab.passersby.generate"]
+module.CHUNK = 8
+"""
+WORKER = f"{THERE}module.serve()"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return passersby.generate("smoke", home=tmp_path_factory.mktemp("passersby"))
+def folder(smoke):
+    return smoke.root
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(passersby.SIZES, "tiny", replace(passersby.SIZES["smoke"], **TINY))
+        patch.setattr(GENERATE, "CHUNK", 8)
+        return passersby.generate("tiny", home=tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
-def tiny(monkeypatch, tmp_path_factory):
+def tiny(monkeypatch, tiny_folder):
     """A size of a few images, and its folder as it should be."""
     monkeypatch.setitem(passersby.SIZES, "tiny", replace(passersby.SIZES["smoke"], **TINY))
-    return passersby.generate("tiny", home=tmp_path_factory.mktemp("tiny"))
+    monkeypatch.setattr(GENERATE, "CHUNK", 8)
+    monkeypatch.setattr(GENERATE, "_WORKER", WORKER)
+    return tiny_folder
 
 
 def contents(folder):
@@ -52,8 +73,8 @@ def test_images_are_128_by_64_rgb(folder):
             assert (image.size, image.mode) == ((64, 128), "RGB")
 
 
-def test_any_number_of_processes_writes_the_same_bytes(folder, tmp_path):
-    assert contents(passersby.generate("smoke", home=tmp_path, workers=3)) == contents(folder)
+def test_any_number_of_processes_writes_the_same_bytes(tiny, tmp_path):
+    assert contents(passersby.generate("tiny", home=tmp_path, workers=3)) == contents(tiny)
 
 
 def test_another_seed_is_another_data_set(tiny, tmp_path):
@@ -103,8 +124,8 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
         passersby.generate("smoke", home=tmp_path / "file")
 
 
-def test_two_processes_that_want_it_at_once_get_the_same_whole_data_set(folder, tmp_path):
-    code = "import sys; from reid_lab import passersby; print(passersby.generate('smoke', home=sys.argv[1]))"
+def test_two_processes_that_want_it_at_once_get_the_same_whole_data_set(tiny, tmp_path):
+    code = f"{THERE}print(passersby.generate('tiny', home=sys.argv[1]))"
     team = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)],
@@ -117,17 +138,15 @@ def test_two_processes_that_want_it_at_once_get_the_same_whole_data_set(folder, 
     told = [process.communicate()[0].strip() for process in team]
     assert [process.returncode for process in team] == [0, 0]
     assert told[0] == told[1]
-    assert contents(tmp_path / "passersby" / folder.name) == contents(folder)
+    assert contents(tmp_path / "passersby" / tiny.name) == contents(tiny)
 
 
-def test_a_script_without_a_main_guard_may_use_several_processes(folder, tmp_path):
+def test_a_script_without_a_main_guard_may_use_several_processes(tiny, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(
-        "from reid_lab import passersby\nimport sys\npassersby.generate('smoke', home=sys.argv[1], workers=2)\n"
-    )
+    script.write_text(f"{THERE}module._WORKER = {WORKER!r}\npassersby.generate('tiny', home=sys.argv[1], workers=2)\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(passersby.__file__).parents[2])}
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, env=environment)
-    assert contents(tmp_path / "passersby" / folder.name) == contents(folder)
+    assert contents(tmp_path / "passersby" / tiny.name) == contents(tiny)
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -141,7 +160,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, monkeypat
 
 
 def test_a_worker_that_dies_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["reid_lab.passersby.generate"], "_WORKER", "raise SystemExit(3)")
+    monkeypatch.setattr(GENERATE, "_WORKER", "raise SystemExit(3)")
     with pytest.raises(DataError, match="ended early"):
         passersby.generate("smoke", home=tmp_path, workers=2)
     assert not [path for path in (tmp_path / "passersby").iterdir() if path.is_dir()]
@@ -176,7 +195,7 @@ def test_queries_have_better_boxes_than_the_gallery(folder):
 
 def test_pixels_on_the_disk_are_those_that_the_digest_is_of(folder):
     marker = json.loads((folder / passersby.MARKER).read_text())
-    paths, step = passersby.truth(folder).index, sys.modules["reid_lab.passersby.generate"].CHUNK
+    paths, step = passersby.truth(folder).index, GENERATE.CHUNK
     whole = hashlib.sha256()
     for start in range(0, len(paths), step):
         pixels = [np.asarray(Image.open(folder / path)).tobytes() for path in paths[start : start + step]]

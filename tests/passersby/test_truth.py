@@ -1,6 +1,8 @@
+import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from reid_lab import passersby
@@ -10,8 +12,8 @@ from reid_lab.passersby.shots import Key, shoot
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return passersby.generate("smoke", home=tmp_path_factory.mktemp("passersby"))
+def folder(smoke):
+    return smoke.root
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,69 @@ def test_the_mask_is_where_recolouring_the_person_changes_the_image(folder, tabl
         difference = np.abs(dyed(key, 400.0, monkeypatch) - dyed(key, 0.0, monkeypatch))
         changed, mask = difference.max(2) > 95, passersby.mask(folder / path)
         assert (mask & changed).sum() > 0.88 * (mask | changed).sum()
+
+
+def test_the_hidden_share_is_what_the_mask_lacks_of_the_person_drawn_alone(folder, table, monkeypatch):
+    """An oracle: the same shot without whoever walks before the person, and without the place's front layer."""
+
+    def alone(seed, key):
+        shot = shoot(seed, key)
+        shot.before, shot.far = [], False
+        return shot
+
+    known = table[(table["pid"] > 0)].sort_values("occluded")
+    found, half_hidden, veiled = [], 0, 0
+    for path, row in pd.concat([known.iloc[::25], known.iloc[-12:]]).iterrows():
+        key = Key.parse(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(render, "shoot", alone)
+            whole = render.person_mask(0, key)
+        mask = passersby.mask(folder / path)
+        assert not (mask & ~whole).any()
+        found.append((1 - mask.sum() / whole.sum(), row["occluded"]))
+        half_hidden += row["occluded"] > 0.25
+        veiled += row["occluded"] > 0.02 and not shoot(0, key).before
+    ours, told = np.array(found).T
+    assert np.abs(ours - told).max() < 0.06 and half_hidden >= 5 and veiled >= 3
+
+
+def test_a_keypoint_is_hidden_where_another_body_or_thing_is_drawn(folder, table):
+    """Seen are those on the person's mask, hidden the others within the image; the person alone hides none."""
+    kinds = {1: 0, 2: 0}
+    for path in table.index[(table["pid"] > 0) & (table["occluded"] > 0.2)][:15]:
+        mask = passersby.mask(folder / path)
+        for _, (x, y, visibility) in passersby.keypoints(folder / path).iterrows():
+            if visibility:
+                assert visibility == (2 if mask[int(y), int(x)] else 1)
+                kinds[int(visibility)] += 1
+    assert min(kinds.values()) > 20
+
+
+def test_a_pixel_is_the_persons_if_two_of_its_four_samples_are(monkeypatch):
+    materials = np.zeros((256, 128), np.uint8)
+    person = np.uint8(render.MAIN * bodies.PALETTE + 3)
+    materials[0, 0] = person  # one of four
+    materials[0:2, 2] = person  # two
+    materials[2:4, 0:2] = person  # four
+    materials[2, 2] = np.uint8(bodies.PALETTE * (render.MAIN + 1))  # somebody else
+    drawn = SimpleNamespace(canvas=SimpleNamespace(material=materials))
+    shown = render.visible_main(drawn, None)
+    assert shown.shape == (128, 64) and np.argwhere(shown).tolist() == [[0, 1], [1, 0]]
+    veil = np.zeros((128, 64), np.float32)
+    veil[1, 0] = 200.0
+    assert np.argwhere(render.visible_main(drawn, veil)).tolist() == [[0, 1]]
+
+
+def test_the_truth_of_an_image_is_drawn_with_its_own_folders_seed(folder, table, tmp_path):
+    key = Key.parse(table.index[table["pid"] > 0][0])
+    (tmp_path / "query").mkdir()
+    marker = json.loads((folder / passersby.MARKER).read_text()) | {"seed": 7}
+    (tmp_path / passersby.MARKER).write_text(json.dumps(marker))
+    path = tmp_path / "query" / f"{key.name}.png"
+    assert np.array_equal(passersby.mask(path), render.person_mask(7, key))
+    assert not np.array_equal(passersby.mask(path), render.person_mask(0, key))
+    points = pd.DataFrame(render.person_keypoints(7, key)).set_index(0)
+    assert passersby.keypoints(path).to_numpy().tolist() == points.to_numpy().tolist()
 
 
 def test_keypoints_that_are_seen_lie_on_the_person(folder, table):

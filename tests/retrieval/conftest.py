@@ -10,9 +10,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `transcriptions`, which th
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
+def same_threads():
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 

@@ -81,6 +81,43 @@ def test_the_curve_of_a_ranking_is_that_of_all_its_counted_pairs(options):
     assert point.true_match_rate == pytest.approx(exact.at(0.01).true_match_rate, abs=5e-3)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_at_each_threshold_of_a_ranking_so_many_pairs_are_accepted_as_its_rates_say(metric):
+    """Each of the curve's 16,385 thresholds, against a count over all pairs in float64."""
+    rng = np.random.default_rng(1)
+    query_pids, gallery_pids = rng.integers(1, 9, 150), rng.integers(1, 9, 400)
+    centres = rng.normal(size=(9, 12))
+    query, gallery = (
+        (centres[pids] + rng.normal(size=(len(pids), 12))).astype(np.float32) for pids in (query_pids, gallery_pids)
+    )
+    roc = retrieval.rank(query, gallery, query_pids, gallery_pids, metric=metric).roc
+    one, other = query.astype(float), gallery.astype(float)
+    if metric == "cosine":  # larger is nearer: smaller is, of the negative
+        one, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (one, other))
+        scores, thresholds = -one @ other.T, -roc.thresholds
+    else:
+        scores, thresholds = np.sqrt(((one[:, None] - other) ** 2).sum(2)), roc.thresholds
+    same = query_pids[:, None] == gallery_pids
+    for rates, kind in ((roc.true_match_rates, same), (roc.false_match_rates, ~same)):
+        counts = np.searchsorted(np.sort(scores[kind]), thresholds, side="left")
+        apart = np.abs(rates * kind.sum() - counts)
+        assert apart.max() < 4 and apart.mean() < 0.02  # float32 moves a pair over the edge of a step, now and then
+        step = np.abs(np.diff(counts)).mean()
+        assert step > 0.3, "thresholds that are one step off would be seen"
+
+
+def test_the_strictest_threshold_accepts_nothing_and_a_tie_is_accepted_whole():
+    roc = Roc.from_scores([3.0, 2.0, 2.0], [2.0, 1.0], "score")
+    assert roc.thresholds[0] > 3 and roc.thresholds[1:].tolist() == [3, 2, 1]
+    assert roc.true_match_rates.tolist() == pytest.approx([0, 1 / 3, 1, 1])
+    assert roc.false_match_rates.tolist() == [0, 0, 0.5, 1]
+    assert (roc.at(0.0).threshold, roc.at(0.5).threshold, roc.at(1.0).threshold) == (3, 2, 1)
+    assert roc.at(0.49).true_match_rate == pytest.approx(1 / 3)
+    nearer = Roc.from_scores([1.0, 2.0], [2.0, 3.0], "distance", higher_is_nearer=False)
+    assert nearer.thresholds[0] < 1 and nearer.thresholds[1:].tolist() == [1, 2, 3]
+    assert nearer.at(0.0).threshold == 1 and nearer.at(0.5).threshold == 2
+
+
 @pytest.mark.parametrize("far", [1e2, 1e3, 1e4])
 def test_one_image_far_out_leaves_the_curve_of_euclidean_distances_as_it_is(far):
     rng = np.random.default_rng(0)

@@ -74,3 +74,34 @@ def test_pairs_are_genuine_and_impostor_by_the_protocol_and_the_same_for_a_seed(
     assert (pids[impostor.gallery] != -1).all() and (pids[genuine.gallery] != -1).all()
     assert len(genuine_pairs(protocol, 20, 0).queries) == 20
     np.testing.assert_array_equal(impostor.gallery, impostor_pairs(protocol, 1000, 0).gallery)
+
+
+def test_of_many_pairs_each_has_the_same_chance():
+    protocol = Protocol(np.arange(1, 11), np.arange(1, 11).repeat(3), np.zeros(10, int), np.ones(30, int))
+    genuine, impostor = np.zeros(30), np.zeros((10, 30))
+    for seed in range(300):
+        np.add.at(genuine, genuine_pairs(protocol, 10, seed).gallery, 1)
+        found = impostor_pairs(protocol, 100, seed)
+        np.add.at(impostor, (found.queries, found.gallery), 1)
+    assert abs(genuine - 100).max() < 55
+    assert abs(impostor.sum(1) / impostor.sum(1).mean() - 1).max() < 0.1
+    assert abs(impostor.sum(0) / impostor.sum(0).mean() - 1).max() < 0.15
+
+
+def test_curves_are_of_the_heads_probabilities_and_of_cosines_pair_by_pair(bench):
+    """All pairs: an oracle that compares one query with one image at a time."""
+    model = Brightness()
+    curves = retrieval.verification(model, bench)
+    query, gallery = (retrieval.extract(model, split) for split in (bench.query, bench.gallery))
+    cosine, head = {True: [], False: []}, {True: [], False: []}
+    for i, one in enumerate(bench.query):
+        for j, other in enumerate(bench.gallery):
+            kind = one.pid == other.pid
+            cosine[kind].append(torch.cosine_similarity(query[i], gallery[j], dim=0).item())
+            head[kind].append(torch.exp(-(query[i, 1] - gallery[j, 1]).abs()).item())
+    for name, scores in (("verification head", head), ("cosine similarity", cosine)):
+        for rates, kind in ((curves[name].true_match_rates, True), (curves[name].false_match_rates, False)):
+            limits = curves[name].thresholds
+            apart = np.diff(limits, append=-9.0) < -1e-4  # of scores that differ by rounding alone, the last
+            accepted = [np.mean(np.array(scores[kind]) >= limit - 1e-5) for limit in limits[apart]]
+            assert rates[apart][1:] == pytest.approx(accepted[1:], abs=0.02)

@@ -10,10 +10,10 @@ from reid_lab.training import checkpoint, health, recipes, runs
 from reid_lab.training.engine import Engine
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_with_a_sentence(smoke, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_with_a_sentence(few, tmp_path):
     recipe = recipes.residual_pooling("smoke", optimiser="sgd", lr=1e12, warmup="none", precision="float32")
     with pytest.raises(TrainingError, match=r"The \w+ loss became (nan|inf) in epoch 1 .* lower lr"):
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+        training.fit(recipe, few, device="cpu", runs=tmp_path)
 
 
 def test_the_term_that_spoilt_the_sum_is_named():
@@ -42,25 +42,25 @@ def test_a_checkpoint_is_promised_only_where_there_is_one(tmp_path):
     assert said().endswith("starts afresh; this one's last checkpoint is kept.")
 
 
-def test_a_loss_that_is_lost_never_reaches_the_checkpoint(smoke, tmp_path, monkeypatch):
+def test_a_loss_that_is_lost_never_reaches_the_checkpoint(few, tmp_path, monkeypatch):
     """The last good checkpoint is kept."""
-    recipe = recipes.residual_pooling("smoke", epochs=3, evaluate_every=0)
+    recipe = recipes.residual_pooling("smoke", epochs=2, evaluate_every=0, precision="float32")
     update, steps = Engine.update, []
 
     def poisoned(self, images, pids):
         steps.append(1)
-        return update(self, images * float("nan") if len(steps) > 10 else images, pids)
+        return update(self, images * float("nan") if len(steps) > 4 else images, pids)
 
     monkeypatch.setattr(Engine, "update", poisoned)
     with pytest.raises(TrainingError, match="became nan"):
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path, checkpoint_seconds=0)
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+        training.fit(recipe, few, device="cpu", runs=tmp_path, checkpoint_seconds=0)
+    folder = runs.run_folder(recipe, few, 0, tmp_path)
     tensors, about = checkpoint.read(folder / "checkpoint.safetensors")
     assert all(value.isfinite().all() for value in tensors.values() if value.is_floating_point())
-    assert (len(about["history"]), about["step"]) == divmod(10, len(smoke.train) // 16)
+    assert (len(about["history"]), about["step"]) == divmod(4, len(few.train) // 16)
 
 
-def test_an_embedding_that_has_collapsed_stops_the_run(smoke, tmp_path, monkeypatch):
+def test_an_embedding_that_has_collapsed_stops_the_run(few, tmp_path, monkeypatch):
     """All descriptors alike: the triplet loss stands at its margin, and would for ever."""
     pool = models.ResidualPooling._pool
 
@@ -70,14 +70,14 @@ def test_an_embedding_that_has_collapsed_stops_the_run(smoke, tmp_path, monkeypa
     monkeypatch.setattr(models.ResidualPooling, "_pool", all_alike)
     sentence = r"collapsed in epoch 1 of .*triplet loss stands at 0\.300, its margin 0\.3.*Usual cures: a lower lr"
     with pytest.raises(TrainingError, match=sentence):
-        training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path)
+        training.fit(recipes.residual_pooling("smoke", precision="float32"), few, device="cpu", runs=tmp_path)
 
 
-def test_a_collapse_of_paper_a_stops_the_run_too(smoke, tmp_path, monkeypatch):
+def test_a_collapse_of_paper_a_stops_the_run_too(few, tmp_path, monkeypatch):
     descriptor = models.MultiTask.descriptor
     monkeypatch.setattr(models.MultiTask, "descriptor", lambda self, x: 1 + 1e-5 * descriptor(self, x).tanh())
     with pytest.raises(TrainingError, match="embedding collapsed in epoch 1"):
-        training.fit(recipes.multitask("smoke"), smoke, device="cpu", runs=tmp_path)
+        training.fit(recipes.multitask("smoke", precision="float32"), few, device="cpu", runs=tmp_path)
 
 
 def test_a_healthy_run_stays_far_from_what_is_called_a_collapse(smoke_run):
@@ -99,7 +99,7 @@ def test_a_gpu_that_is_too_small_is_a_sentence(smoke, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     monkeypatch.setattr(Engine, "update", too_much)
-    with pytest.raises(TrainingError, match=r"memory is too small .* 16 images of 64 x 32 .* smaller batch"):
+    with pytest.raises(TrainingError, match=r"memory is too small .* 16 images of 64 x 48 .* smaller batch"):
         training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path)
 
 
@@ -120,12 +120,13 @@ def test_compiling_that_fails_is_a_sentence(smoke, tmp_path, monkeypatch, error,
         training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path, compile=True)
 
 
-def test_the_warm_up_of_a_compiled_network_changes_nothing(smoke, tmp_path, monkeypatch):
+def test_the_warm_up_of_a_compiled_network_changes_nothing(few, tmp_path, monkeypatch):
     """Compilation itself may change bits; its trial step must not. Here it compiles nothing."""
-    recipe = recipes.residual_pooling("smoke", epochs=1)
-    plain = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "plain")
+    recipe = recipes.residual_pooling("smoke", epochs=1, precision="float32")
+    options = dict(device="cpu", deterministic=True)
+    plain = training.fit(recipe, few, runs=tmp_path / "plain", **options)
     monkeypatch.setattr(torch, "compile", lambda network: network)
-    compiled = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "compiled", compile=True)
+    compiled = training.fit(recipe, few, runs=tmp_path / "compiled", compile=True, **options)
     theirs = plain.model.state_dict()
     assert all(torch.equal(value, theirs[name]) for name, value in compiled.model.state_dict().items())
     assert compiled.environment["compile_seconds"] >= 0 and "compile_seconds" not in plain.environment

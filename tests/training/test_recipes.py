@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -94,24 +92,6 @@ def test_an_impossible_value_is_refused_with_a_sentence_that_names_it(method, fi
 def test_a_size_that_does_not_exist_is_refused():
     with pytest.raises(RecipeError, match="no size 'huge'"):
         recipes.multitask("huge")
-
-
-def test_every_field_of_a_recipe_reaches_what_it_governs():
-    """Every field is an argument of the network or is read by the loop: none is decoration."""
-    import inspect
-    from pathlib import Path
-
-    from reid_lab import models, training
-
-    folder = Path(inspect.getfile(training)).parent
-    engine = "".join((folder / name).read_text(encoding="utf-8") for name in ("loop.py", "engine.py", "schedule.py"))
-    for recipe, model in (
-        (recipes.MultiTaskRecipe, models.MultiTask),
-        (recipes.ResidualPoolingRecipe, models.ResidualPooling),
-    ):
-        arguments = inspect.signature(model).parameters
-        for field in dataclasses.fields(recipe):
-            assert field.name in arguments or f"recipe.{field.name}" in engine or field.name == "size", field.name
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,10 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
+import killable
 import pandas as pd
 import pytest
 import torch
@@ -18,6 +17,7 @@ from reid_lab.training import checkpoint, loop, recipes, runs
 from reid_lab.training.engine import Engine
 
 ALWAYS = dict(device="cpu", checkpoint_seconds=0)  # a checkpoint after every step
+QUICK = dict(epochs=1, evaluate_every=0, precision="float32")
 
 
 def same_weights(one, other):
@@ -51,52 +51,37 @@ def stop_after(monkeypatch, steps):
         (recipes.residual_pooling, "sgd", 1.5),
     ],
 )
-def test_an_interrupted_run_ends_in_the_same_bits(smoke, tmp_path, monkeypatch, method, optimiser, epochs):
-    recipe = method("smoke", optimiser=optimiser, lr=0.002, epochs=2, evaluate_every=0)
-    whole = training.fit(recipe, smoke, seed=1, device="cpu", runs=tmp_path / "whole")
-    steps = len(smoke.train) // (recipe.batch // recipe.groups)
+def test_an_interrupted_run_ends_in_the_same_bits(few, tmp_path, monkeypatch, method, optimiser, epochs):
+    recipe = method("smoke", optimiser=optimiser, lr=0.002, **QUICK | {"epochs": 2})
+    options = dict(seed=1, deterministic=True)
+    whole = training.fit(recipe, few, device="cpu", runs=tmp_path / "whole", **options)
+    steps = len(few.train) // (recipe.batch // recipe.groups)
     with monkeypatch.context() as patch, pytest.raises(StopError):
         stop_after(patch, int(epochs * steps))
-        training.fit(recipe, smoke, seed=1, runs=tmp_path / "broken", **ALWAYS)
-    resumed = training.fit(recipe, smoke, seed=1, runs=tmp_path / "broken", **ALWAYS)
+        training.fit(recipe, few, runs=tmp_path / "broken", **ALWAYS, **options)
+    resumed = training.fit(recipe, few, runs=tmp_path / "broken", **ALWAYS, **options)
     assert same_weights(whole, resumed)
     columns = [name for name in whole.history.columns if name != "images_per_second"]
     pd.testing.assert_frame_equal(whole.history[columns], resumed.history[columns], check_exact=True)
 
 
-CHILD = """
-import sys, torch
-torch.set_num_threads(1)
-from reid_lab import data, training
-training.fit(training.recipes.residual_pooling("smoke", epochs=4, evaluate_every=2), data.passersby("smoke"),
-             seed=2, device="cpu", runs=sys.argv[1], checkpoint_seconds=0)
-"""
-RECIPE = dict(epochs=4, evaluate_every=2)  # the child's
-
-
 @pytest.fixture(scope="module")
 def undisturbed(smoke, tmp_path_factory):
     """What the child trains, when nobody kills it."""
-    recipe = recipes.residual_pooling("smoke", **RECIPE)
-    return training.fit(recipe, smoke, seed=2, runs=tmp_path_factory.mktemp("undisturbed"), device="cpu")
-
-
-def start(runs_folder):
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(runs_folder)], stderr=subprocess.PIPE)
+    return training.fit(killable.RECIPE, smoke, runs=tmp_path_factory.mktemp("undisturbed"), **killable.OPTIONS)
 
 
 def wait_for(happened, child, seconds=120):
     limit = time.monotonic() + seconds
     while not happened():
-        assert child.poll() is None, "the child ended before it could be killed"
+        assert child.is_alive(), "the child ended before it could be killed"
         assert time.monotonic() < limit
         time.sleep(0.002)
 
 
 def test_a_process_killed_at_several_points_also_while_saving_ends_in_the_same_bits(smoke, undisturbed, tmp_path):
     """Killed early in an epoch, later, while a checkpoint is being written, and again: always resumed."""
-    recipe = recipes.residual_pooling("smoke", **RECIPE)
-    folder = runs.run_folder(recipe, smoke, 2, tmp_path / "killed")
+    folder = runs.run_folder(killable.RECIPE, smoke, 2, tmp_path / "killed")
 
     def step():
         try:
@@ -115,16 +100,16 @@ def test_a_process_killed_at_several_points_also_while_saving_ends_in_the_same_b
     ]
     seen = []
     for point in points:
-        child = start(tmp_path / "killed")
+        child = killable.start(tmp_path / "killed")
         wait_for(point, child)
         child.kill()
-        child.communicate()
+        child.join()
         assert not runs.finished(folder)
-        assert child.returncode == -signal.SIGKILL if os.name == "posix" else child.returncode != 0
+        assert child.exitcode == -signal.SIGKILL if os.name == "posix" else child.exitcode != 0
         about = step()
         seen.append((len(about["history"]), about["step"]))
     assert seen == sorted(seen) and seen[0] >= (0, 2) and seen[-1] >= (2, 0)
-    resumed = training.fit(recipe, smoke, seed=2, runs=tmp_path / "killed", device="cpu")
+    resumed = training.fit(killable.RECIPE, smoke, runs=tmp_path / "killed", **killable.OPTIONS)
     assert same_weights(undisturbed, resumed)
     assert not list(folder.glob(".*")), "what killed saves left is cleared away"
 
@@ -133,14 +118,14 @@ def test_a_process_killed_at_several_points_also_while_saving_ends_in_the_same_b
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_process_says_so_and_loses_nothing(smoke, undisturbed, tmp_path, number):
     """Ctrl-C, or the kill of a scheduler, which may come in the middle of a step."""
-    recipe = recipes.residual_pooling("smoke", **RECIPE)
-    folder = runs.run_folder(recipe, smoke, 2, tmp_path / "stopped")
-    child = start(tmp_path / "stopped")
+    folder = runs.run_folder(killable.RECIPE, smoke, 2, tmp_path / "stopped")
+    child = killable.start(tmp_path / "stopped")
     wait_for((folder / "checkpoint.safetensors").is_file, child)
-    child.send_signal(number)
-    _, errors = child.communicate(timeout=60)
-    assert "start the same training again, and it goes on" in errors.decode()
-    assert same_weights(undisturbed, training.fit(recipe, smoke, seed=2, runs=tmp_path / "stopped", device="cpu"))
+    os.kill(child.pid, number)
+    child.join(60)
+    assert "start the same training again, and it goes on" in (tmp_path / "errors").read_text(encoding="utf-8")
+    resumed = training.fit(killable.RECIPE, smoke, runs=tmp_path / "stopped", **killable.OPTIONS)
+    assert same_weights(undisturbed, resumed)
 
 
 def test_an_interruption_within_a_step_waits_for_its_end(smoke, tmp_path, monkeypatch):
@@ -152,8 +137,8 @@ def test_an_interruption_within_a_step_waits_for_its_end(smoke, tmp_path, monkey
         done.append(1)
         return update(self, *batch)
 
-    recipe = recipes.residual_pooling("smoke", epochs=2, evaluate_every=0)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="epoch 1 of 2, after 4 of"):
+    recipe = recipes.residual_pooling("smoke", **QUICK)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="epoch 1 of 1, after 4 of"):
         patch.setattr(Engine, "update", interrupted)
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)
     assert len(done) == 4
@@ -162,19 +147,19 @@ def test_an_interruption_within_a_step_waits_for_its_end(smoke, tmp_path, monkey
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_training_in_a_thread_leaves_signals_alone(smoke, tmp_path):
-    recipe, handler = recipes.multitask("smoke", epochs=1), signal.getsignal(signal.SIGTERM)
+def test_training_in_a_thread_leaves_signals_alone(few, tmp_path):
+    recipe, handler = recipes.multitask("smoke", **QUICK), signal.getsignal(signal.SIGTERM)
     done = []
     thread = threading.Thread(
-        target=lambda: done.append(training.fit(recipe, smoke, device="cpu", runs=tmp_path)), daemon=True
+        target=lambda: done.append(training.fit(recipe, few, device="cpu", runs=tmp_path)), daemon=True
     )
     thread.start()
     thread.join(60)
     assert done and signal.getsignal(signal.SIGTERM) is handler
 
 
-def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(smoke, tmp_path, monkeypatch):
-    recipe = recipes.residual_pooling("smoke", epochs=2, evaluate_every=0)
+def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(few, tmp_path, monkeypatch):
+    recipe = recipes.residual_pooling("smoke", **QUICK)
     written = []
 
     def full_disk(tensors, metadata):
@@ -186,52 +171,52 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(smoke, tmp_path, mon
     from_torch = checkpoint.save
     monkeypatch.setattr(checkpoint, "save", full_disk)
     with pytest.raises(CheckpointError, match="Could not write .*checkpoint.safetensors: No space left"):
-        training.fit(recipe, smoke, runs=tmp_path, **ALWAYS)
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+        training.fit(recipe, few, runs=tmp_path, **ALWAYS)
+    folder = runs.run_folder(recipe, few, 0, tmp_path)
     _, about = checkpoint.read(folder / "checkpoint.safetensors")
     assert about["step"] == 1
     assert not list(folder.glob(".*part"))
     monkeypatch.setattr(checkpoint, "save", from_torch)
-    assert len(training.fit(recipe, smoke, device="cpu", runs=tmp_path).history) == 2
+    assert len(training.fit(recipe, few, device="cpu", runs=tmp_path).history) == 1
 
 
-def unfinished(recipe, smoke, runs_folder, monkeypatch):
+def unfinished(recipe, few, runs_folder, monkeypatch):
     """The folder of a run that stopped after its last epoch, before its end."""
     with monkeypatch.context() as patch, pytest.raises(StopError):
         patch.setattr(loop._Training, "_finish", lambda self: (_ for _ in ()).throw(StopError))
-        training.fit(recipe, smoke, runs=runs_folder, **ALWAYS)
-    return runs.run_folder(recipe, smoke, 0, runs_folder)
+        training.fit(recipe, few, runs=runs_folder, deterministic=True, **ALWAYS)
+    return runs.run_folder(recipe, few, 0, runs_folder)
 
 
-def test_a_resumed_run_writes_a_lost_history_again(smoke, tmp_path, monkeypatch):
-    recipe = recipes.multitask("smoke", epochs=2, evaluate_every=0)
-    folder = unfinished(recipe, smoke, tmp_path, monkeypatch)
+def test_a_resumed_run_writes_a_lost_history_again(few, tmp_path, monkeypatch):
+    recipe = recipes.multitask("smoke", **QUICK | {"epochs": 2})
+    folder = unfinished(recipe, few, tmp_path, monkeypatch)
     before = pd.read_csv(folder / "history.csv")
     (folder / "history.csv").unlink()
-    run = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    run = training.fit(recipe, few, device="cpu", runs=tmp_path)
     assert len(before) == len(run.history) == 2
     same = ["epoch", "lr", "loss", "accuracy"]
     pd.testing.assert_frame_equal(run.history[same], before[same], check_exact=True)
 
 
-def test_a_resumed_run_keeps_its_number_of_threads(smoke, tmp_path, monkeypatch):
+def test_a_resumed_run_keeps_its_number_of_threads(few, tmp_path, monkeypatch):
     """Another number would sum in another order, and end in other bits."""
-    recipe = recipes.multitask("smoke", epochs=2, evaluate_every=0)
-    folder = unfinished(recipe, smoke, tmp_path, monkeypatch)
+    recipe, ours = recipes.multitask("smoke", **QUICK), torch.get_num_threads()
+    folder = unfinished(recipe, few, tmp_path, monkeypatch)
     tensors, about = checkpoint.read(folder / "checkpoint.safetensors")
-    assert about["threads"] == torch.get_num_threads() == 1
-    checkpoint.write(folder / "checkpoint.safetensors", tensors, about | {"threads": 2})
-    run = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
-    assert run.environment["threads"] == 2
-    assert torch.get_num_threads() == 1, "the caller's own number comes back"
+    assert about["threads"] == ours
+    checkpoint.write(folder / "checkpoint.safetensors", tensors, about | {"threads": ours + 1})
+    run = training.fit(recipe, few, device="cpu", runs=tmp_path)
+    assert run.environment["threads"] == ours + 1
+    assert torch.get_num_threads() == ours, "the caller's own number comes back"
 
 
-def test_what_a_killed_save_left_is_cleared_away(smoke, tmp_path):
-    recipe = recipes.multitask("smoke", epochs=2, evaluate_every=0)
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+def test_what_a_killed_save_left_is_cleared_away(few, tmp_path):
+    recipe = recipes.multitask("smoke", **QUICK)
+    folder = runs.run_folder(recipe, few, 0, tmp_path)
     folder.mkdir()
     (folder / ".checkpoint.safetensors.0123.part").write_bytes(b"half a checkp")
-    training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    training.fit(recipe, few, device="cpu", runs=tmp_path)
     assert not list(folder.glob(".*"))
 
 
@@ -255,11 +240,11 @@ def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
 
 def test_a_second_process_waits_for_the_first_and_says_so(smoke, tmp_path, caplog, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE")  # which also silences this sentence, in notebooks under regression, say
-    recipe = recipes.residual_pooling("smoke", **RECIPE)
-    folder = runs.run_folder(recipe, smoke, 2, tmp_path)
-    child = start(tmp_path)
+    folder = runs.run_folder(killable.RECIPE, smoke, 2, tmp_path / "runs")
+    child = killable.start(tmp_path / "runs")
     wait_for((folder / "checkpoint.safetensors").is_file, child)
-    run = training.fit(recipe, smoke, seed=2, device="cpu", runs=tmp_path)
-    assert child.wait(10) == 0, "the first process trained it, undisturbed"
+    run = training.fit(killable.RECIPE, smoke, runs=tmp_path / "runs", **killable.OPTIONS)
+    child.join(10)
+    assert child.exitcode == 0, "the first process trained it, undisturbed"
     assert f"Another process is training {folder.name}: waiting" in caplog.text
     assert len(run.history) == 4

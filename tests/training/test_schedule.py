@@ -33,6 +33,27 @@ def test_a_cosine_falls_from_the_full_rate_to_nothing():
     assert learning_rate(recipe, 12) == pytest.approx(0.0, abs=1e-12)
 
 
+STEPS = dict(lr=2.0, epochs=10, warmup_epochs=4, warmup_factor=0.25, schedule="steps", milestones=(5, 8), decay=0.3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"warmup": "none"}, {0: 2, 3.9: 2, 4: 2, 5: 0.6, 7.9: 0.6, 8: 0.18}),
+        ({"warmup": "constant"}, {0: 0.5, 3.9: 0.5, 4: 2, 5: 0.6, 8: 0.18}),
+        ({"warmup": "linear"}, {0: 0.5, 1: 0.875, 2: 1.25, 3.5: 1.8125, 4: 2, 5.5: 0.6}),
+        ({"warmup": "linear", "warmup_epochs": 6}, {4.5: 1.625, 5: 0.525, 5.5: 0.5625, 6: 0.6}),  # both at once
+        ({"warmup": "none", "schedule": "cosine"}, {0: 2, 2.5: 1 + 0.5**0.5, 5: 1, 10: 0, 12: 0}),
+        ({"warmup": "linear", "schedule": "cosine"}, {0: 0.5, 2: 1.25, 4: 2, 7: 1, 5.5: 1 + 0.5**0.5, 10: 0}),
+        ({"warmup": "constant", "schedule": "cosine", "warmup_epochs": 10}, {0: 0.5, 9.9: 0.5}),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if "warmup" in value else "",
+)
+def test_every_field_of_the_schedule_has_its_say(fields, expected):
+    recipe = recipes.multitask("smoke", **STEPS | fields)
+    assert {at: learning_rate(recipe, at) for at in expected} == pytest.approx(expected, abs=1e-12)
+
+
 @pytest.mark.parametrize("progress", [-5, float("nan")])
 def test_before_the_first_epoch_there_is_no_learning_rate(progress):
     with pytest.raises(RecipeError, match=f"progress is {progress} epochs"):

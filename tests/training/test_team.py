@@ -18,26 +18,26 @@ ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 
 
-def trained_by(processes, folder):
-    """What a team of so many processes made of the same work."""
-    folder.mkdir()
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *(launcher if processes > 1 else []), str(Path(__file__).with_name("team_member.py"))]
+@pytest.fixture(scope="module")
+def folder(smoke, tmp_path_factory):
+    """What teams of 1, 2 and 4 processes made of the same work, each in a folder called so."""
+    folder = tmp_path_factory.mktemp("team")
+    command = [sys.executable, str(Path(__file__).with_name("team_member.py")), str(folder), "1", "2", "4"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     environment["ACCELERATE_MIXED_PRECISION"] = "bf16"  # as `accelerate config` may have been told: the recipe decides
-    done = subprocess.run([*command, str(folder)], env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
 
 @pytest.fixture(scope="module")
-def alone(smoke, tmp_path_factory):
-    return trained_by(1, tmp_path_factory.mktemp("team") / "1")
+def alone(folder):
+    return folder / "1"
 
 
 @pytest.fixture(scope="module", params=[2, 4])
-def team(request, alone):
-    return trained_by(request.param, alone.parent / str(request.param))
+def team(request, folder):
+    return folder / str(request.param)
 
 
 @pytest.mark.parametrize("method", ["multitask", "residual_pooling"])

@@ -1,0 +1,65 @@
+"""One sentence about a data set, and how the images are told that a reader passed over."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from reid_lab.data.records import Record
+
+Level = Literal["error", "warning", "note"]
+LEVELS: tuple[Level, ...] = ("error", "warning", "note")
+SHOWN = 3  # culprits named in a sentence
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about a data set, and how bad it is. ``subject`` tells the kinds of finding apart."""
+
+    level: Level
+    sentence: str
+    subject: str = ""
+
+    def __str__(self) -> str:
+        return f"[{self.level}] {self.sentence}"
+
+
+def images(count: int) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{count:,} image{'' if count == 1 else 's'}"
+
+
+def some(values: Iterable[object]) -> str:
+    """The first three, and whether there are more."""
+    listed = [str(value) for value in values]
+    return ", ".join(listed[:SHOWN]) + (", ..." if len(listed) > SHOWN else "")
+
+
+def first(records: Sequence[Record]) -> str:
+    """The names of the first three images."""
+    return f"first: {', '.join(record.path.name for record in records[:SHOWN])}"
+
+
+def not_read(paths: Sequence[Path], root: Path, why: str, cure: str, level: Level = "warning") -> list[Finding]:
+    """A finding that these images below ``root`` are not read, if there are any."""
+    if not paths:
+        return []
+    names = some(path.relative_to(root).as_posix() if path.is_relative_to(root) else path for path in sorted(paths))
+    verb = "is" if len(paths) == 1 else "are"
+    return [Finding(level, f"{images(len(paths))} {verb} not read (first: {names}), {why}: {cure}.", "not read")]
+
+
+def passed_over(passed: dict[str, list[Path]], root: Path) -> list[Finding]:
+    """What :func:`reid_lab.data.files.look` saw and did not take, one finding per reason."""
+    suffixes = Counter(path.suffix.lower() or "no suffix" for path in passed.get("suffix", []))
+    kinds = some(f"{count:,} with {suffix}" for suffix, count in suffixes.most_common())
+    cure = "save them as JPEG or PNG with the suffix .jpg or .png, or move them away"
+    found = not_read(passed.get("suffix", []), root, f"because of their suffix ({kinds})", cure)
+    found += not_read(passed.get("hidden", []), root, "because they are hidden", "rename them if they belong", "note")
+    lost = passed.get("link", [])
+    if lost:
+        names = some(path.relative_to(root).as_posix() for path in lost)
+        sentence = f"{len(lost):,} links lead nowhere ({names}), so what lay behind them is not read"
+        found.append(Finding("warning", f"{sentence}: restore what they point to, or remove them.", "not read"))
+    return found

@@ -1,0 +1,64 @@
+"""Numbers for people who have names: pids from 1 in the names' order, and the words and numbers for nobody."""
+
+import unicodedata
+from collections.abc import Sequence
+
+from reid_lab.data.finding import Finding, images, some
+from reid_lab.data.records import DISTRACTOR, JUNK
+
+NOBODY = {"junk": JUNK, "distractors": DISTRACTOR, "distractor": DISTRACTOR}
+
+
+def number(people: Sequence[str], order: str) -> tuple[dict[str, int], list[Finding]]:
+    """The pid of each name, and what to tell about it: 1, 2, ... in the names' order, -1 and 0 for nobody.
+
+    Names that differ in capitals or leading zeros alone are one person.
+    """
+    names = sorted(set(people))
+    others = [name for name in names if name.lower() not in NOBODY and whole(name) not in (JUNK, DISTRACTOR)]
+    numbers = bool(others) and all(whole(name) is not None for name in others)
+    pids: dict[str, int] = {}
+    persons: dict[object, str] = {}
+    alike_names = []
+    for name in names:
+        nobody = NOBODY.get(name.lower(), whole(name) if numbers else None)
+        if nobody in (JUNK, DISTRACTOR):
+            pids[name] = nobody
+            continue
+        key = whole(name) if numbers else unicodedata.normalize("NFC", name).casefold()
+        if key in persons:
+            alike_names.append(f"{persons[key]} and {name}")
+        pids[name] = pids[persons[key]] if key in persons else len(persons) + 1
+        persons.setdefault(key, name)
+    return pids, _tell(people, pids, order, alike_names, numbers)
+
+
+def whole(name: str) -> int | None:
+    """The number that a name is, None for others; 00-1 is MARS' way to write -1."""
+    if name.removesuffix("-1").strip("0") == "" and name.endswith("-1"):  # MARS calls junk 00-1
+        return JUNK
+    return int(name) if name.removeprefix("-").isdecimal() and len(name) < 100 else None
+
+
+def _tell(
+    people: Sequence[str], pids: dict[str, int], order: str, alike_names: Sequence[str], numbers: bool
+) -> list[Finding]:
+    persons = {name: pid for name, pid in pids.items() if pid > DISTRACTOR}
+    found = []
+    if persons:
+        listed = some(f"{name} is {pid}" for name, pid in persons.items())
+        found.append(Finding("note", f"Identities are numbered in the order of {order}: {listed}."))
+    for pid, what in ((JUNK, "junk, neither right nor wrong"), (DISTRACTOR, "distractors, images of nobody")):
+        names = [name for name in pids if pids[name] == pid]
+        if names:
+            count = sum(pids[name] == pid for name in people)
+            sentence = f"{some(names)} ({images(count)}, pid {pid}) means {what}"
+            found.append(Finding("note", f"{sentence}: rename it if it is a person."))
+    if alike_names:
+        sentence = f"Names that differ in capitals or zeros alone are taken for one person ({some(alike_names)})"
+        found.append(Finding("warning", f"{sentence}: rename them if they are two."))
+    odd = [] if numbers else [name for name in persons if whole(name) is None]
+    if odd and 10 * len(odd) <= len(persons):
+        sentence = f"All names of people but {some(odd)} are numbers"
+        found.append(Finding("warning", f"{sentence}: move or rename what is no person.", "odd"))
+    return found
