@@ -85,12 +85,16 @@ def test_nothing_is_left_of_a_gpu_afterwards(pretended):
 
 @ROOM
 @pytest.mark.parametrize(
-    ("method", "fill", "optimiser"),
-    [(recipes.multitask, "mean", "sgd"), (recipes.residual_pooling, "random", "adamw")],
-    ids=["multitask", "residual_pooling"],
+    ("method", "fields"),
+    [
+        (recipes.multitask, {"erasing_fill": "mean", "optimiser": "sgd"}),
+        (recipes.residual_pooling, {"erasing_fill": "random", "optimiser": "adamw"}),
+        (recipes.residual_pooling, {"precision": "float16"}),  # with a loss that is scaled
+    ],
+    ids=["multitask", "residual_pooling", "float16"],
 )
-def test_a_step_never_waits(smoke, pretended, method, fill, optimiser, memory):
-    recipe = recipe_of(method, erasing=0.9, erasing_fill=fill, optimiser=optimiser)
+def test_a_step_never_waits(smoke, pretended, method, fields, memory):
+    recipe = method("smoke", **{"precision": "float32", "erasing": 0.9} | fields)
     with pretended(memory=memory) as gpu:
         engine = Engine(recipe, 18, Team(training.pick_device("cuda")))
         store = data.ImageStore(smoke.train, recipe.resize, "cuda")
