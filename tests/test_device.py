@@ -1,5 +1,7 @@
 """Which device is taken, what is asked of it, and what is said where it cannot be used."""
 
+import contextlib
+import io
 import json
 import logging
 from unittest import mock
@@ -92,6 +94,22 @@ def test_full_size_is_for_a_gpu_with_the_memory_for_it(pretended, monkeypatch, k
     with pretended(kind, memory=memory * GIB):
         assert recipes.default_size() == recipes.multitask().size == size
         assert recipes.default_size("cpu") == "classroom"  # the size follows the device asked for
+
+
+@pytest.mark.parametrize(("options", "size"), [(["--device", "cpu"], "classroom"), ([], "full")])
+def test_the_command_trains_at_the_size_of_the_device_asked_for(pretended, monkeypatch, options, size):
+    from reid_lab import commands, data, training
+
+    def stop(recipe, *args, **options):
+        raise DeviceError(f"asked for {recipe.size}")
+
+    monkeypatch.delenv("REID_LAB_SIZE", raising=False)
+    monkeypatch.setattr(training, "fit", stop)
+    monkeypatch.setattr(data, "passersby", lambda size: None)
+    told = io.StringIO()
+    with pretended("cuda"), contextlib.redirect_stderr(told):
+        assert commands.main(["train", "multitask", *options]) == 2
+    assert f"asked for {size}" in told.getvalue()
 
 
 def test_memory_that_pytorch_keeps_for_itself_counts_as_free(pretended, monkeypatch):
