@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from uuid import uuid4
 
+os.environ["REID_LAB_DEVICE"] = "cpu"
 os.environ["REID_LAB_SIZE"] = "classroom"
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
