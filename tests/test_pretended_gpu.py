@@ -168,6 +168,7 @@ def test_whatever_takes_a_network_runs_on_a_gpu(smoke, pretended, tmp_path, meth
         assert any("topk" in name for name, _ in gpu.seen)  # ranked there, too
         pixels = data.image_store(few, model.input_size).batch(range(3))
         explain.grad_cam(model, pixels, target="similarity", references=smoke.gallery[:3])
+        explain.grad_cam(model, few, target="similarity", references=pixels.flip(0)[:1].flip(3))
         explain.grad_cam(model, few, classes=[0, 1, 2])
         again = explain.grad_cam(model, few, target="similarity", references=theirs[3:6], layer="layer3")
         np.testing.assert_allclose(again, heat, atol=1e-5)
