@@ -153,7 +153,7 @@ def test_no_image_is_lost_between_read_and_unread():
     [
         ("cam{1,2}/{001,002}/0.jpg", ["the folders cam1, cam2 for cameras"]),
         ("bbox_{train,test}/{001,002}/0.jpg", ["the folders bbox_test for test images, bbox_train for train images"]),
-        ("{001,002}_c1s1_000151_00.jpg", ["the beginnings of the images' names in crops for people and cameras"]),
+        ("{001,002}_c1s1_000151_00.jpg", ["the beginnings of the images' names for people and cameras"]),
         ("{train,query,gallery}/{001,002}/0.jpg", []),
     ],
 )
