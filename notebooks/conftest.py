@@ -1,4 +1,4 @@
-"""The conditions under which saved outputs are compared: this checkout, classroom size, one CPU thread, no bars.
+"""The conditions under which saved outputs are compared: this checkout, CPU, classroom size, one thread, no bars.
 
 REID_LAB_THREADS sets another number of threads.
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from uuid import uuid4
 
+os.environ["REID_LAB_DEVICE"] = "cpu"
 os.environ["REID_LAB_SIZE"] = "classroom"
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -17,8 +18,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 # What trains a network stands first, in an order in which two workers never wait for the same one (with pytest-xdist's
-# --no-loadscope-reorder): average pooling and paper A, then residual pooling and erasing, then maximum pooling.
-FIRST = ("06_pooling_ablation", "03_res2net_multitask", "04_residual_pooling", "07_erasing_ablation", "08_grad_cam")
+# --no-loadscope-reorder): paper A and paper B; then the three short trainings of 08 beside 05 and 09, which load both.
+FIRST = ("03_res2net_multitask", "04_residual_pooling", "08_grad_cam", "05_training", "09_retrieval_gallery")
 for name in FIRST:
     assert Path(__file__).with_name(f"{name}.ipynb").exists(), f"FIRST in notebooks/conftest.py: no notebook {name}."
 

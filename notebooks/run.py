@@ -2,17 +2,29 @@
 
 Settings are those under which the tests compare outputs (``conftest.py``). Only source and outputs are kept, so that a
 difference between two versions shows what changed.
+
+    python notebooks/run.py --check --size smoke                    # does every cell run at this size?
+    python notebooks/run.py --check --size smoke --pretended-gpu    # ... and where the networks lie on a GPU?
+    python notebooks/run.py --check --size full --device cuda       # ... and on a real one?
+
+``--check`` saves nothing: neither outputs nor what was trained.
 """
 
+import argparse
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import conftest  # noqa: F401 (sets the environment of the kernels)
 import nbformat
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+TESTS = HERE.parent / "tests"
+PRETENDED = f"import sys; sys.path.insert(0, {str(TESTS)!r}); import pretended_gpu; pretended_gpu.pretend('cuda')"
 KEPT = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
 
 
@@ -64,7 +76,61 @@ def _joined(outputs: list) -> list:
     return joined
 
 
+def check(paths: list[Path], before: str = "") -> dict[str, str]:
+    """Run every cell of copies, all notebooks in one kernel, from an empty folder of runs; ``before`` is run first.
+
+    Returns the first error of each notebook by its name, "" where there is none.
+    """
+    found = {}
+    with tempfile.TemporaryDirectory() as runs:
+        first = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(before)])
+        client = NotebookClient(first, timeout=None, record_timing=False, resources={"metadata": {"path": str(HERE)}})
+        with client.setup_kernel(env={**os.environ, "REID_LAB_RUNS": runs}):
+            client.execute_cell(first.cells[0], 0)
+            for path in paths:
+                began = time.perf_counter()
+                client.nb = nbformat.read(path, as_version=4)
+                client.nb.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+                found[path.stem] = _first_error(client)
+                seconds = time.perf_counter() - began
+                print(f"{path.name}: {found[path.stem] or 'every cell runs'}, {seconds:.0f} s", flush=True)
+    return found
+
+
+def _first_error(client: NotebookClient) -> str:
+    for index, cell in enumerate(client.nb.cells):
+        try:
+            client.execute_cell(cell, index)
+        except CellExecutionError as error:
+            return f"cell {index - 1}: {error.ename}: {error.evalue}"
+        except DeadKernelError:
+            return f"cell {index - 1}: the kernel died"
+    return ""
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Run the notebooks and save their outputs, or check that they run.")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all")
+    parser.add_argument("--check", action="store_true", help="only see whether every cell runs; save nothing")
+    parser.add_argument("--size", default="classroom", help="with --check: smoke, classroom or full")
+    parser.add_argument("--device", default="cpu", help="with --check: cpu, cuda, ...")
+    parser.add_argument("--pretended-gpu", action="store_true", help="with --check: the GPU of tests/pretended_gpu.py")
+    chosen = parser.parse_args()
+    paths = chosen.notebooks or sorted(HERE.glob("[0-9]*.ipynb"))
+    if not chosen.check:
+        if (chosen.size, chosen.device, chosen.pretended_gpu) != ("classroom", "cpu", False):
+            parser.error("saved outputs are those of the CPU at classroom size: use other settings with --check")
+        for path in paths:
+            minutes, peak = run(path)
+            print(f"{path.name}: {minutes:.1f} minutes, {peak:.1f} GiB", flush=True)
+        return
+    if chosen.device != "cpu":
+        os.environ.pop("CUDA_VISIBLE_DEVICES")  # conftest.py hides all GPUs
+    device = "cuda" if chosen.pretended_gpu else chosen.device
+    os.environ |= {"REID_LAB_SIZE": chosen.size, "REID_LAB_DEVICE": device}
+    sys.exit(any(check(paths, PRETENDED if chosen.pretended_gpu else "").values()))
+
+
 if __name__ == "__main__":
-    for chosen in map(Path, sys.argv[1:]) if sys.argv[1:] else sorted(HERE.glob("[0-9]*.ipynb")):
-        minutes, peak = run(chosen)
-        print(f"{chosen.name}: {minutes:.1f} minutes, {peak:.1f} GiB", flush=True)
+    main()

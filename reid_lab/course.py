@@ -1,4 +1,4 @@
-"""What the notebooks need to be a course: the package's own source on the page, and exercises that answer.
+"""What the notebooks need to be a course: a device and a size, the package's source on the page, exercises that answer.
 
 Exercises live in ``notebooks/solutions/NN_name.py``: for each a function with its solution between the lines
 ``# solution`` and ``# end``, a ``check_...`` that yields a sentence for everything that is wrong with an answer, and
@@ -9,16 +9,49 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reid_lab.errors import CourseError
 
+if TYPE_CHECKING:
+    import torch
+
+SIZES = ("smoke", "classroom", "full")  # of data set and recipes alike
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 _SOLUTION = re.compile(r"^(\s*)# solution\n.*?^\s*# end\n", re.M | re.S)
+
+
+def device() -> torch.device:
+    """Where the notebooks train: the GPU where there is one, else the CPU. ``REID_LAB_DEVICE`` overrides.
+
+    Raises:
+        DeviceError: ``REID_LAB_DEVICE`` names no device of this machine.
+    """
+    from reid_lab.training import pick_device
+
+    return pick_device(os.environ.get("REID_LAB_DEVICE") or None)
+
+
+def size() -> str:
+    """How large the notebooks train: "full" on a GPU that has room, else "classroom". ``REID_LAB_SIZE`` overrides.
+
+    Raises:
+        CourseError: ``REID_LAB_SIZE`` is not one of SIZES.
+    """
+    from reid_lab.training.recipes import default_size
+
+    asked = os.environ.get("REID_LAB_SIZE")
+    if asked and asked not in SIZES:
+        raise CourseError(
+            f"The environment variable REID_LAB_SIZE is {asked!r}; the notebooks have the sizes {', '.join(SIZES)}. "
+            "Set it to one of them, or unset it, and start Jupyter again."
+        )
+    return asked or ("classroom" if device().type == "cpu" else default_size())
 
 
 def source(*things: Any) -> Any:
@@ -40,17 +73,19 @@ def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
     Raises:
         CourseError: no such notebook or exercise.
     """
-    name = answer.__name__
+    name = getattr(answer, "__name__", type(answer).__name__)
     checker = getattr(solutions(notebook), f"check_{name}", None)
     if checker is None:
         there = ", ".join(exercises(notebook))
         raise CourseError(f"Notebook {notebook} has no exercise called {name}; it has {there}. Keep the stub's name.")
+    findings: list[str] = []
     try:
-        findings = list(checker(answer))
+        for finding in checker(answer):  # what is found before an answer raises is kept
+            findings.append(finding)
     except NotImplementedError:
         return [f"{name}: not done yet."]
     except Exception as error:  # an answer may raise anything
-        findings = [f"it raised {type(error).__name__}: {error}"]
+        findings.append(f"it raised {type(error).__name__}: {error}")
     return [f"{name}: not yet, {finding}" for finding in findings] or [f"{name}: right."]
 
 

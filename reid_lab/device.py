@@ -8,6 +8,7 @@ a table of names would grow old.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import operator
 import platform
@@ -21,6 +22,9 @@ from reid_lab.errors import DeviceError
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
 FLOAT32 = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv")  # of torch.backends
+CURE = (
+    "Install a PyTorch that is made for this GPU, stop other programs that use it, or use --device cpu (device='cpu')."
+)
 GPU_MEMORY = ("out of memory", "ALLOC_FAILED", "OUT_OF_DEVICE_MEMORY", "OUT_OF_RESOURCES")  # as drivers say it
 
 
@@ -55,7 +59,7 @@ def find_device(name: str | torch.device | None = None) -> torch.device:
             "cpu (device='cpu'), or install a driver and a PyTorch that match the GPU."
         )
     if (why := trouble(device)) is not None:
-        raise DeviceError(f"The device {str(name)!r} is there, but cannot be used: {why} {_cure(device)}")
+        raise DeviceError(f"The device {str(name)!r} is there, but cannot be used: {why} {CURE}")
     return torch.empty(0, device=device).device  # "cuda" as "cuda:0", so that devices can be compared
 
 
@@ -65,10 +69,13 @@ def _default() -> torch.device:
         return torch.device("cpu")
     if (why := trouble(device)) is None:
         return torch.empty(0, device=device).device
-    logging.getLogger("reid_lab").warning(
-        "The GPU is not used, and the CPU is taken instead: %s %s", why, _cure(device)
-    )
+    _tell(why)
     return torch.device("cpu")
+
+
+@functools.cache  # once is enough
+def _tell(why: str) -> None:
+    logging.getLogger("reid_lab").warning("The GPU cannot be used, and the CPU is taken instead: %s %s", why, CURE)
 
 
 def _names() -> str:
@@ -81,7 +88,7 @@ def trouble(device: torch.device) -> str | None:
     try:
         ones = torch.ones(8, 8, device=device)
         right = float((ones @ ones).sum()) == 8.0**3
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except Exception as error:  # whatever a driver, or PyTorch on its behalf, raises
         return _sentence(error)
     return None if right else "a product of ones comes out wrong."
 
@@ -89,11 +96,6 @@ def trouble(device: torch.device) -> str | None:
 def _sentence(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return f"{lines[0].rstrip('.')}."
-
-
-def _cure(device: torch.device) -> str:
-    known = f"This PyTorch ({torch.__version__}) may have no kernels for {device_name(device)}, or it is taken: "
-    return f"{known}install a PyTorch that is made for it, stop other programs that use it, or use --device cpu."
 
 
 def kind(device: torch.device) -> str:
@@ -122,7 +124,11 @@ def memory(device: torch.device) -> tuple[int, int]:
         total = torch.mps.recommended_max_memory()
         return total - torch.mps.current_allocated_memory(), total
     module = torch.get_device_module(device)
-    free, total = module.mem_get_info(device)
+    try:
+        free, total = module.mem_get_info(device)
+    except (RuntimeError, AttributeError):  # some of Intel's GPUs do not say what is free
+        total = module.get_device_properties(device).total_memory
+        free = total - module.memory_reserved(device)
     return free + module.memory_reserved(device) - module.memory_allocated(device), total
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 # What may be missing is imported where it is used: a doctor that needs it could not say so.
 
@@ -25,7 +27,10 @@ def examine() -> list[str]:
         missing = _missing(names)
         cure = f"missing: {', '.join(missing)}; install with: pip install -e '.[course,dev]' -c constraints.txt"
         lines.append(_line(not missing, f"everything that {need} is installed", cure))
-    return lines if _missing(NEEDED) else [*lines, _free_disk(), _computes(), *_fast_precision()]
+    if _missing(NEEDED):
+        return lines
+    checks = ((_free_disk, "the disk can be asked"), (_computes, "PyTorch loads"), (_precision, "a network is trained"))
+    return [*lines, *(_tried(*check) for check in checks)]
 
 
 def details() -> dict[str, str]:
@@ -57,19 +62,31 @@ def _version(name: str) -> str:
         return "unknown"
 
 
+def _tried(check: Callable[[], str], fact: str) -> str:
+    """The line of a check. One that fails altogether is a finding, and costs the others nothing."""
+    try:
+        return check()
+    except Exception as error:
+        cure = f"it fails ({type(error).__name__}: {error}); install the package and its dependencies anew"
+        return _line(False, fact, cure)
+
+
 def _line(good: bool, fact: str, cure: str) -> str:
     return f"[ok] {fact}" if good else f"[problem] not true: {fact}. {cure[0].upper()}{cure[1:]}."
 
 
 def _free_disk() -> str:
-    from reid_lab.home import home
+    from reid_lab.home import home, runs_folder
 
-    folder = home()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free / 1e9
-    cure = f"{folder} has {free:.1f} GB free; make room, or set REID_LAB_HOME to another disk"
-    return _line(free >= FREE_GB, f"{FREE_GB:.0f} GB of disk are free for data and runs", cure)
+    cures = []
+    for folder, variable in ((home(), "REID_LAB_HOME"), (runs_folder(), "REID_LAB_RUNS")):
+        there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+        free = shutil.disk_usage(there).free / 1e9
+        if not there.is_dir() or not os.access(there, os.W_OK):
+            cures.append(f"nothing can be written to {folder}; mend that, or set {variable} to another folder")
+        elif free < FREE_GB:
+            cures.append(f"{there} has {free:.1f} GB free; make room, or set {variable} to another disk")
+    return _line(not cures, f"{FREE_GB:.0f} GB of disk are free for data and runs", ", and ".join(cures) or "-")
 
 
 def _computes() -> str:
@@ -87,26 +104,37 @@ def _computes() -> str:
     return _line(why is None, "PyTorch computes", cure)
 
 
-def _fast_precision() -> list[str]:
-    """Whether both methods' networks are trained rightly in the precision that the device says it is fastest at."""
+def _precision() -> str:
+    """Whether the networks of the course are trained rightly in the precision that the device says it is fastest at."""
     import torch
 
-    from reid_lab import precision
     from reid_lab.device import fast_precision, find_device
-    from reid_lab.training import recipes
 
     device, threads = find_device(), torch.get_num_threads()
+    fastest, fault = fast_precision(device), ""
     torch.set_num_threads(1)  # enough for a few images, and quick on a busy machine
-    fastest, lines = fast_precision(device), []
-    for name, make in recipes.METHODS.items() if fastest != "float32" else ():
-        recipe = make("classroom", weights=None)
-        pids = torch.arange(8, device=device) // 2
+    try:
+        if fastest != "float32":
+            fault = _fault(device, fastest)
+    finally:
+        torch.set_num_threads(threads)
+    cure = f"{fault}. Training notices it and uses float32, which is slower; a newer PyTorch may be right"
+    return _line(not fault, f"the fastest precision here, {fastest}, is right", cure)
+
+
+def _fault(device: Any, fastest: str) -> str:
+    """The first that is wrong in a step of either method's network, on a few random images."""
+    import torch
+
+    from reid_lab.precision import check_training
+    from reid_lab.training import recipes
+
+    pids, faults = torch.arange(8, device=device) // 2, []
+    for make in recipes.METHODS.values():
+        recipe = make("classroom")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = recipe.build(4).to(device).to(memory_format=torch.channels_last)
             images = torch.randn(8, 3, *recipe.crop).to(device, memory_format=torch.channels_last)
-        check = precision.check_training(network, images, pids, fastest)
-        cure = f"{check.fault}. Training notices it and uses float32, which is slower; a newer PyTorch may be right"
-        lines.append(_line(not check.fault, f"{fastest} is right in the network of {name}", cure))
-    torch.set_num_threads(threads)
-    return lines
+        faults.append(check_training(network, images, pids, fastest).fault)
+    return next(filter(None, faults), "")

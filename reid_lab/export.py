@@ -11,7 +11,7 @@ import importlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from torch.nn import functional as F
 
 import reid_lab
 from reid_lab import data, retrieval
+from reid_lab.data import finding
 from reid_lab.data.augment import IMAGENET_MEAN, IMAGENET_STD
-from reid_lab.data.files import existing_folder, image_files
+from reid_lab.data.files import Seen, existing_folder, look
 from reid_lab.errors import CheckpointError, DataError, ReidLabError
 from reid_lab.home import write_whole
 from reid_lab.models import Network
@@ -149,27 +150,28 @@ def crops(folder: Path | str) -> list[data.Record]:
     if Path(folder).expanduser().is_file():
         raise DataError(f"{folder} is a file, and a folder of crops is needed: give the folder that it lies in.")
     root = existing_folder(folder)
-    found = [path for path in image_files(root, recursive=True) if not path.is_dir()]
-    seen = [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
-    if not seen:
-        there = passed_over(root, [])
-        raise DataError(
-            f"There is no image below {root}"
-            + (f", but {there}: give a folder with JPEG, PNG or other pictures." if there else ": it is empty.")
-        )
-    return [data.Record(path, pid=data.DISTRACTOR) for path in seen]
+    seen = look(root)
+    if not seen.images:
+        raise DataError(f"There is no image below {root}, {_instead(seen)}.")
+    return [data.Record(path, pid=data.DISTRACTOR) for path in seen.images]
 
 
-def passed_over(folder: Path | str, taken: Sequence[data.Record]) -> str:
-    """The files below ``folder`` that are none of those ``taken``, hidden ones aside, as part of a sentence; or ""."""
-    root, paths = existing_folder(folder), {record.path for record in taken}
-    others = [path.relative_to(root) for path in sorted(root.rglob("*")) if path not in paths and path.is_file()]
-    others = [path for path in others if not any(part.startswith(".") for part in path.parts)]
+def _instead(seen: Seen) -> str:
+    """What a folder without images holds, and the cure."""
+    others = [path.name for paths in seen.passed.values() for path in paths] + seen.others
     if not others:
-        return ""
-    suffixes = ", ".join(sorted({path.suffix.lower() or "none" for path in others})[:5])
-    files = "1 file that is" if len(others) == 1 else f"{len(others):,} files that are"
-    return f"{files} no picture by the suffix ({suffixes}; first: {others[0].as_posix()})"
+        return "nor any other file: give the folder that holds the crops"
+    names = ", ".join(sorted(others)[:3]) + (", ..." if len(others) > 3 else "")
+    return (
+        f"but {len(others):,} files that are not read ({names}): give a folder with JPEG, PNG or other pictures, or "
+        "save these as such"
+    )
+
+
+def passed_over(folder: Path | str) -> list[str]:
+    """Sentences about pictures below ``folder`` that :func:`crops` did not take; none where there are none."""
+    root = existing_folder(folder)
+    return [found.sentence for found in finding.passed_over(look(root).passed, root)]
 
 
 def _packages() -> None:

@@ -7,6 +7,7 @@ under it. What passed is kept in ``runs/everywhere/`` and not run again; delete 
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "runs" / "everywhere"
 SETTINGS = [(isa, threads) for isa in ("AVX2", "AVX512_CORE_BF16", "unset") for threads in (1, 2)]
-WORK = {"tests": [], "cells": ["--nbval", "notebooks"]}
+WORK = {"tests": ["-p", "no:nbval", "tests"], "cells": ["--nbval", "notebooks"]}
 KEYS, COUNTS = ["ONEDNN_MAX_CPU_ISA", "threads", "work"], ["passed", "failed", "skipped"]
 
 
@@ -30,7 +31,7 @@ def processor():
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    amx = ", AMX" if torch.cpu._is_amx_tile_supported() else ""
+    amx = ", AMX" if getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)() else ""
     return f"{name} ({torch.backends.cpu.get_cpu_capability()}{amx}, {os.cpu_count()} cores)"
 
 
@@ -45,6 +46,7 @@ def run(isa, threads, work):
     """Run the tests, or the notebooks' cells, under one setting: how many passed, failed and were skipped."""
     home = FOLDER / f"{isa}-{threads}"
     home.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(home / "runs", ignore_errors=True)  # of a call that failed or was stopped: train again
     report, workers = home / f"{work}.xml", max(1, min(4, (os.cpu_count() or 1) // threads))
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-n", str(workers), "--dist", "loadfile", "--no-loadscope-reorder"]
@@ -77,7 +79,7 @@ def table(rows):
     """One line per setting: tests passed, failed and skipped, their minutes, then the same of the notebooks' cells."""
     wide = rows.pivot(index=KEYS[:2], columns="work", values=[*COUNTS, "minutes"]).swaplevel(axis=1)
     columns = [(work, name) for work in WORK for name in (*COUNTS, "minutes") if (work, name) in wide]
-    return wide[columns].astype({column: int for column in columns if column[1] in COUNTS}, errors="ignore").to_string()
+    return wide[columns].astype({column: "Int64" for column in columns if column[1] in COUNTS}).to_string(na_rep="")
 
 
 def main():
@@ -89,10 +91,10 @@ def main():
         same = (rows[KEYS] == list(setting)).all(axis=1)
         if (rows[same]["failed"] == 0).any():
             continue
-        print(*setting, flush=True)
+        print(*setting, end=": ", flush=True)
         rows = pd.DataFrame([*rows[~same].to_dict("records"), run(*setting)])
         rows.to_csv(path, index=False)
-        print(table(rows), flush=True)
+        print(*(f"{rows.iloc[-1][name]} {name}," for name in COUNTS), rows.iloc[-1]["minutes"], "minutes", flush=True)
     failed = int((rows["failed"] > 0).sum())
     print(f"\n{table(rows)}\n\n{failed} of {len(rows)} failed; logs and results are in {FOLDER}")
     return failed

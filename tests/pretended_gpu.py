@@ -397,9 +397,16 @@ def replaced(gpu):
         with gpu.within("trusting"):
             return one_hot(tensor, num_classes)
 
+    group = torch.optim.Optimizer._group_tensors_by_device_and_dtype
+
+    def grouped(tensors, with_indices=False):  # PyTorch's looks at the real device
+        found = group(tensors, with_indices)
+        return {(mark(lists[0][0]) or place, dtype): (lists, at) for (place, dtype), (lists, at) in found.items()}
+
     new = {(torch, name): gpu.making(getattr(torch, name)) for name in FACTORIES}
     new |= {(torch, "Generator"): Generator, (torch, "autocast"): Autocast, (torch.amp, "autocast"): Autocast}
     new[torch.nn.functional, "one_hot"] = trusting_one_hot
+    new[torch.optim.Optimizer, "_group_tensors_by_device_and_dtype"] = staticmethod(grouped)
     for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
         new[torch.optim.Optimizer, name] = lambda optimiser: None
     if "reid_lab.data.augment" in sys.modules:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from reid_lab import course
 from reid_lab.errors import CourseError
@@ -48,6 +49,32 @@ def test_a_lesson_has_three_exercises_one_of_them_open(notebook):
     text = "\n".join("".join(cell["source"]) for cell in cells(notebook))
     assert text.count("*Warm-up.*") + text.count("*Code.*") + text.count("*Open.*") >= 3
     assert "*Open.*" in text and course.exercises(notebook)
+
+
+@pytest.mark.parametrize(
+    ("there", "environment", "device", "size"),
+    [
+        ("cpu", {}, "cpu", "classroom"),
+        ("cuda", {}, "cuda", "full"),
+        ("cuda", {"REID_LAB_DEVICE": "cpu"}, "cpu", "classroom"),
+        ("cuda", {"REID_LAB_SIZE": "classroom"}, "cuda", "classroom"),
+        ("cpu", {"REID_LAB_SIZE": "smoke", "REID_LAB_DEVICE": ""}, "cpu", "smoke"),
+    ],
+)
+def test_the_notebooks_take_the_gpu_where_there_is_one(monkeypatch, there, environment, device, size):
+    for name in ("REID_LAB_DEVICE", "REID_LAB_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("reid_lab.training.pick_device", lambda name: torch.device(name or there))
+    monkeypatch.setattr("reid_lab.training.recipes.default_size", lambda: "full")
+    assert (course.device().type, course.size()) == (device, size)
+
+
+def test_a_size_that_no_data_set_has_is_refused(monkeypatch):
+    monkeypatch.setenv("REID_LAB_SIZE", "paper")
+    with pytest.raises(CourseError, match="REID_LAB_SIZE is 'paper'.* smoke, classroom, full"):
+        course.size()
 
 
 def test_an_unknown_exercise_or_notebook_is_named(tmp_path, monkeypatch):

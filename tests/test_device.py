@@ -1,7 +1,10 @@
 """Which device is taken, what is asked of it, and what is said where it cannot be used."""
 
+import contextlib
+import io
 import json
 import logging
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -43,6 +46,14 @@ def test_without_a_gpu_the_default_is_the_cpu():
     assert device.find_device() == torch.device("cpu") and device.seen() is None
 
 
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_without_a_driver_is_not_taken_either(monkeypatch, caplog):
+    device._tell.cache_clear()
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    assert device.find_device() == torch.device("cpu") and "the CPU is taken" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -61,10 +72,12 @@ def test_a_device_that_is_not_there_is_refused_in_one_way_everywhere(pretended, 
 
 
 def test_a_gpu_that_is_seen_but_cannot_be_used_is_not_taken(pretended, monkeypatch, caplog):
+    device._tell.cache_clear()
     with pretended("cuda"):
         monkeypatch.setattr(torch.Tensor, "__matmul__", broken)
-        assert device.find_device() == torch.device("cpu")
-        assert "the CPU is taken" in caplog.text and NO_KERNEL in caplog.text and "\n" not in caplog.messages[0]
+        assert [device.find_device(), device.find_device()] == [torch.device("cpu")] * 2
+        (told,) = caplog.messages  # once
+        assert "the CPU is taken" in told and NO_KERNEL in told and "\n" not in told
         with pytest.raises(DeviceError, match=f"'cuda' is there, but cannot be used: {NO_KERNEL}.*--device cpu"):
             device.find_device("cuda")
         (told,) = [line for line in doctor.examine() if "PyTorch computes" in line]
@@ -83,11 +96,39 @@ def test_full_size_is_for_a_gpu_with_the_memory_for_it(pretended, monkeypatch, k
         assert recipes.default_size("cpu") == "classroom"  # the size follows the device asked for
 
 
+@pytest.mark.parametrize(("options", "size"), [(["--device", "cpu"], "classroom"), ([], "full")])
+def test_the_command_trains_at_the_size_of_the_device_asked_for(pretended, monkeypatch, options, size):
+    from reid_lab import commands, data, training
+
+    def stop(recipe, *args, **options):
+        raise DeviceError(f"asked for {recipe.size}")
+
+    monkeypatch.delenv("REID_LAB_SIZE", raising=False)
+    monkeypatch.setattr(training, "fit", stop)
+    monkeypatch.setattr(data, "passersby", lambda size: None)
+    told = io.StringIO()
+    with pretended("cuda"), contextlib.redirect_stderr(told):
+        assert commands.main(["train", "multitask", *options]) == 2
+    assert f"asked for {size}" in told.getvalue()
+
+
 def test_memory_that_pytorch_keeps_for_itself_counts_as_free(pretended, monkeypatch):
     with pretended("cuda", memory=4 * GIB):
         monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 3 * GIB)
         monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 1 * GIB)
         assert device.memory(torch.device("cuda", 0))[0] == 6 * GIB
+
+
+def test_a_gpu_that_does_not_tell_its_free_memory_has_what_pytorch_has_not_taken(pretended, monkeypatch):
+    def untold(where):
+        raise RuntimeError("The device does not support querying the available free memory.")
+
+    with pretended("xpu"):
+        monkeypatch.setattr(torch.xpu, "mem_get_info", untold)
+        monkeypatch.setattr(torch.xpu, "get_device_properties", lambda where: mock.Mock(total_memory=16 * GIB))
+        monkeypatch.setattr(torch.xpu, "memory_reserved", lambda where: 3 * GIB)
+        monkeypatch.setattr(torch.xpu, "memory_allocated", lambda where: 1 * GIB)
+        assert device.memory(torch.device("xpu", 0)) == (15 * GIB, 16 * GIB)
 
 
 def test_a_gpu_that_others_use_is_shared_by_fewer_runs(pretended):

@@ -1,6 +1,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -98,7 +99,7 @@ class OtherProgram:
 
 def test_a_network_that_differs_from_pytorch_gets_no_file(smoke_run, onnx_file, tmp_path, monkeypatch):
     run = training.load(smoke_run.folder)
-    monkeypatch.setattr(export, "_program", lambda network: OtherProgram(onnx_file))
+    monkeypatch.setattr(export, "_program", lambda *rest: OtherProgram(onnx_file))
     assert export.to_onnx(run, tmp_path / "right.onnx") <= export.TOLERANCE
     with torch.no_grad():
         next(run.model.backbone.parameters()).add_(0.01)
@@ -207,3 +208,69 @@ def test_a_run_on_a_gpu_is_exported_and_stays_there(smoke_run, folder_of_crops, 
     assert export.to_onnx(run, tmp_path / "network.onnx") <= export.TOLERANCE
     export.to_npz(run, folder_of_crops, tmp_path / "features.npz")
     assert next(run.model.parameters()).is_cuda
+
+
+LOWEST = {18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11}  # IR versions by opset, from ONNX's table of versions
+
+
+def test_the_onnx_file_has_the_lowest_ir_version_of_its_opset_and_nothing_of_this_machine(onnx_file):
+    import onnx
+
+    version, opset = export.versions(onnx_file)
+    assert version == LOWEST[opset]
+    onnx.checker.check_model(onnx_file, full_check=True)
+    graph = onnx.load(onnx_file).graph
+    assert not any(part.metadata_props for part in [graph, *graph.node, *graph.initializer, *graph.value_info])
+    assert str(Path(export.__file__).parent).encode() not in onnx_file.read_bytes()
+
+
+def test_the_opset_that_is_asked_for_is_handed_on_and_looked_at(smoke_run, tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    asked = []
+    model = SimpleNamespace(opset_imports={"": 18})
+
+    def exported(*_, opset_version, **__):
+        asked.append(opset_version)
+        return SimpleNamespace(model=model)
+
+    monkeypatch.setattr(torch.onnx, "export", exported)
+    with pytest.raises(CheckpointError, match="writes opset 18 instead of 21"):
+        export.to_onnx(smoke_run, tmp_path / "x.onnx", opset=21)
+    with pytest.raises(CheckpointError, match="opset 11 cannot be written: PyTorch writes 18 and newer"):
+        export.to_onnx(smoke_run, tmp_path / "x.onnx", opset=11)
+    assert asked == [21] and not list(tmp_path.iterdir())
+
+
+def test_whatever_the_exporter_raises_is_one_sentence(smoke_run, tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+
+    def refusing(*_, **__):
+        raise RuntimeError("no adapter\nand a long trace")
+
+    monkeypatch.setattr(torch.onnx, "export", refusing)
+    with pytest.raises(CheckpointError, match=r"as ONNX of opset 27 \(no adapter\): try another opset"):
+        export.to_onnx(smoke_run, tmp_path / "x.onnx", opset=27)
+
+
+def test_a_file_that_the_runtime_does_not_load_is_not_written(smoke_run, onnx_file, tmp_path, monkeypatch):
+    import onnxruntime
+
+    def refusing(*_, **__):
+        raise RuntimeError("Unsupported model IR version")
+
+    monkeypatch.setattr(export, "_program", lambda *rest: OtherProgram(onnx_file))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refusing)
+    with pytest.raises(CheckpointError, match=r"does not load the ONNX file \(Unsupported.*try a lower opset"):
+        export.to_onnx(smoke_run, tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cache_without_room_for_people_costs_no_export(smoke_run, onnx_file, tmp_path, monkeypatch):
+    def refusing(size):
+        raise CheckpointError("No space left on device")
+
+    monkeypatch.setattr(export, "_program", lambda *rest: OtherProgram(onnx_file))
+    monkeypatch.setattr(data, "passersby", refusing)
+    assert export.to_onnx(smoke_run, tmp_path / "x.onnx") <= export.TOLERANCE

@@ -36,6 +36,13 @@ def test_was_run_from_top_to_bottom_on_a_fresh_kernel(path):
     assert counts == list(range(1, len(counts) + 1))
 
 
+def test_trains_and_looks_where_the_set_up_cell_says(path):
+    for source in ("".join(cell["source"]) for cell in code_cells(path)):
+        if "killed" not in source:  # on the CPU, where a resumed training gives the same bits
+            assert not re.search(r"device=[\"']|\.cuda\(|to\([\"']", source), source
+            assert source.count("training.fit(") <= source.count("device=DEVICE"), source
+
+
 def test_holds_no_error_and_no_warning(path):
     outputs = [output for cell in code_cells(path) for output in cell["outputs"]]
     assert not [output for output in outputs if output["output_type"] == "error"]

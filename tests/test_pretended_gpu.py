@@ -80,17 +80,21 @@ def test_nothing_is_left_of_a_gpu_afterwards(pretended):
     assert (torch.cuda.is_available(), torch.accelerator.is_available()) == before
 
 
-# Training
+# A step of training
 
 
 @ROOM
 @pytest.mark.parametrize(
-    ("method", "fill", "optimiser"),
-    [(recipes.multitask, "mean", "sgd"), (recipes.residual_pooling, "random", "adamw")],
-    ids=["multitask", "residual_pooling"],
+    ("method", "fields"),
+    [
+        (recipes.multitask, {"erasing_fill": "mean", "optimiser": "sgd"}),
+        (recipes.residual_pooling, {"erasing_fill": "random", "optimiser": "adamw"}),
+        (recipes.residual_pooling, {"precision": "float16"}),  # with a loss that is scaled
+    ],
+    ids=["multitask", "residual_pooling", "float16"],
 )
-def test_a_step_never_waits(smoke, pretended, method, fill, optimiser, memory):
-    recipe = recipe_of(method, erasing=0.9, erasing_fill=fill, optimiser=optimiser)
+def test_a_step_never_waits(smoke, pretended, method, fields, memory):
+    recipe = method("smoke", **{"precision": "float32", "erasing": 0.9} | fields)
     with pretended(memory=memory) as gpu:
         engine = Engine(recipe, 18, Team(training.pick_device("cuda")))
         store = data.ImageStore(smoke.train, recipe.resize, "cuda")
@@ -103,67 +107,6 @@ def test_a_step_never_waits(smoke, pretended, method, fill, optimiser, memory):
             told = engine.step(store.batch(picks), pids, key).report()
         gpu.waiting = "allow"
         assert all(value.is_cuda and value.isfinite() for value in told.values())
-
-
-@ROOM
-def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, tmp_path, memory):
-    recipe = recipe_of(recipes.residual_pooling, epochs=2, evaluate_every=0, erasing=0.9)
-    with pretended(memory=memory) as gpu, machine.reproducible(0, torch.device("cuda"), False):
-        run = loop._Training(recipe, smoke, 0, Team(training.pick_device()), tmp_path, checkpoint_seconds=1e9)
-        store, means = data.ImageStore(smoke.train, recipe.resize, "cuda"), run._means
-
-        def reading():
-            gpu.waiting = "allow"
-            told = means()
-            gpu.waiting = "error"
-            return told
-
-        run._means, gpu.waiting = reading, "error"
-        with Interruption() as interruption, bar(total=len(run.sampler)) as shown:
-            run._epoch(0, store, shown, interruption)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_training_ends_in_the_weights_of_a_cpu_also_after_an_interruption(
-    smoke, pretended, tmp_path, method, monkeypatch
-):
-    """The pretended GPU computes as the CPU does, so the two are equal but for the noise of random erasing."""
-    options = dict(seed=1, deterministic=True)
-    recipe = recipe_of(method, epochs=1, evaluate_every=1, erasing_fill="mean")
-    update, done = Engine.update, []
-
-    def stopping(self, *batch):
-        done.append(1)
-        if len(done) == 3:
-            raise KeyboardInterrupt
-        return update(self, *batch)
-
-    theirs = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "cpu", **options)
-    with pretended():
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(Engine, "update", stopping)
-            training.fit(recipe, smoke, runs=tmp_path / "gpu", **options)
-        ours = training.fit(recipe, smoke, runs=tmp_path / "gpu", **options)
-        assert (ours.environment["device"], ours.environment["kind"]) == ("Pretended GPU", "cuda")
-        assert next(ours.model.parameters()).is_cuda
-        state = {name: value.cpu() for name, value in ours.model.state_dict().items()}
-    assert all(torch.equal(value, state[name]) for name, value in theirs.model.state_dict().items())
-    assert ours.history["mAP"].tolist() == theirs.history["mAP"].tolist()
-
-
-@pytest.mark.parametrize("kind", ["mps", "xpu"])
-def test_other_makers_gpus_train_too(smoke, pretended, tmp_path, kind):
-    recipe = recipe_of(recipes.residual_pooling, epochs=1, evaluate_every=1)
-    with pretended(kind):
-        run = training.fit(recipe, smoke, runs=tmp_path)
-        assert run.environment["kind"] == kind and next(run.model.parameters()).device.type == kind
-    assert run.history["mAP"].notna().all()
-
-
-def test_mps_refuses_to_be_deterministic_before_any_work(smoke, pretended, tmp_path):
-    with pretended("mps"), pytest.raises(DeviceError, match="max_pool2d.* deterministic"):
-        training.fit(recipe_of(recipes.multitask), smoke, runs=tmp_path, deterministic=True)
-    assert not list(tmp_path.glob("*/recipe.json"))
 
 
 # Retrieval
@@ -288,3 +231,67 @@ def test_what_the_package_asks_a_device_is_answered_by_computing(pretended):
     for kind, expected in {"cuda": (True, True, True), "mps": (False, True, False), "xpu": (True, True, True)}.items():
         with pretended(kind):
             assert answers(device.find_device()) == expected, kind
+
+
+# Whole trainings
+
+
+@ROOM
+def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, tmp_path, memory):
+    recipe = recipe_of(recipes.residual_pooling, epochs=2, evaluate_every=0, erasing=0.9)
+    with pretended(memory=memory) as gpu, machine.reproducible(0, torch.device("cuda"), False):
+        run = loop._Training(recipe, smoke, 0, Team(training.pick_device()), tmp_path, checkpoint_seconds=1e9)
+        store, means = data.ImageStore(smoke.train, recipe.resize, "cuda"), run._means
+
+        def reading():
+            gpu.waiting = "allow"
+            told = means()
+            gpu.waiting = "error"
+            return told
+
+        run._means, gpu.waiting = reading, "error"
+        with Interruption() as interruption, bar(total=len(run.sampler)) as shown:
+            run._epoch(0, store, shown, interruption)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_training_ends_in_the_weights_of_a_cpu_also_after_an_interruption(
+    smoke, pretended, tmp_path, method, monkeypatch
+):
+    """The pretended GPU computes as the CPU does, so the two are equal but for the noise of random erasing."""
+    options = dict(seed=1, deterministic=True)
+    recipe = recipe_of(method, epochs=1, evaluate_every=1, erasing_fill="mean")
+    update, done = Engine.update, []
+
+    def stopping(self, *batch):
+        done.append(1)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        return update(self, *batch)
+
+    theirs = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "cpu", **options)
+    with pretended():
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Engine, "update", stopping)
+            training.fit(recipe, smoke, runs=tmp_path / "gpu", **options)
+        ours = training.fit(recipe, smoke, runs=tmp_path / "gpu", **options)
+        assert (ours.environment["device"], ours.environment["kind"]) == ("Pretended GPU", "cuda")
+        assert next(ours.model.parameters()).is_cuda
+        state = {name: value.cpu() for name, value in ours.model.state_dict().items()}
+    assert all(torch.equal(value, state[name]) for name, value in theirs.model.state_dict().items())
+    assert ours.history["mAP"].tolist() == theirs.history["mAP"].tolist()
+
+
+@pytest.mark.parametrize("kind", ["mps", "xpu"])
+def test_other_makers_gpus_train_too(smoke, pretended, tmp_path, kind):
+    recipe = recipe_of(recipes.residual_pooling, epochs=1, evaluate_every=1)
+    with pretended(kind):
+        run = training.fit(recipe, smoke, runs=tmp_path)
+        assert run.environment["kind"] == kind and next(run.model.parameters()).device.type == kind
+    assert run.history["mAP"].notna().all()
+
+
+def test_mps_refuses_to_be_deterministic_before_any_work(smoke, pretended, tmp_path):
+    with pretended("mps"), pytest.raises(DeviceError, match="max_pool2d.* deterministic"):
+        training.fit(recipe_of(recipes.multitask), smoke, runs=tmp_path, deterministic=True)
+    assert not list(tmp_path.glob("*/recipe.json"))

@@ -17,6 +17,11 @@ def doctor(chosen: Arguments) -> int:
     from reid_lab import doctor
 
     lines = doctor.examine()
-    for line in lines + [f"{name}: {value}" for name, value in doctor.details().items()]:
-        print(line)
+    print("\n".join(lines), flush=True)
+    try:
+        details = doctor.details()
+    except Exception as error:  # a PyTorch that does not load has been told above; the rest is worth quoting, too
+        details = {"could not be asked": f"{type(error).__name__}: {error}"}
+    for name, value in details.items():
+        print(f"{name}: {value}")
     return int(any(line.startswith("[problem]") for line in lines))

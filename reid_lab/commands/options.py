@@ -84,10 +84,7 @@ def read_data(path: Path, cameras: str | None) -> tuple[str, Benchmark]:
     """The kind of a data folder or table, and what it holds, cameras as told. Raises DataError."""
     from reid_lab import data
 
-    if cameras is None:
-        return data.recognise(path)
-    told = int(cameras) if cameras.strip().isdecimal() else cameras
-    return data.recognise(path, cameras=told)
+    return data.recognise(path, cameras=cameras)
 
 
 def cameras_of_data(chosen: Arguments) -> str | None:

@@ -96,15 +96,14 @@ def export(chosen: Arguments) -> int:
 def describe(chosen: Arguments) -> int:
     """Write descriptors as a NumPy file."""
     from reid_lab import training
-    from reid_lab.export import crops, passed_over, to_npz
+    from reid_lab.export import passed_over, to_npz
 
     device = training.pick_device(chosen.device)
     run = training.load(chosen_run(chosen))
-    others = passed_over(chosen.images, crops(chosen.images))
     count, dimension = to_npz(run, chosen.images, chosen.out, device, chosen.force)
     print(f"Written to {chosen.out}: {count:,} descriptors of {dimension:,} values, rows of length 1")
-    if others:
-        print(f"Passed over: {others}.")
+    for sentence in passed_over(chosen.images):
+        print(f"[warning] {sentence}")
     return 0
 
 
@@ -123,9 +122,8 @@ def search(chosen: Arguments) -> int:
     own = retrieval.itself(query, gallery)
     found = retrieval.search(query_features, gallery_features, min(chosen.top, len(gallery)), leave_out=own)
     _print_found(found, query, gallery, existing_folder(chosen.gallery), own)
-    others = passed_over(chosen.gallery, gallery)
-    if others:
-        print(f"Passed over: {others}.", flush=True)
+    for sentence in passed_over(chosen.gallery):
+        print(f"[warning] {sentence}", flush=True)
     if chosen.picture is not None:
         from reid_lab import figures  # the answer above needs no picture
 

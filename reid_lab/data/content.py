@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from PIL import Image
 
 from reid_lab.data.finding import SHOWN, Finding, Level, first, images
 from reid_lab.data.images import decode
-from reid_lab.data.records import UNKNOWN_CAMERA, Record, Splits
+from reid_lab.data.records import JUNK, UNKNOWN_CAMERA, Record, Splits
 from reid_lab.errors import DataError
 from reid_lab.progress import bar
 
@@ -55,8 +55,10 @@ def _look(record: Record) -> tuple[str | None, bool]:
         pixels = decode(record.path, span=record.greys)
     except DataError as error:
         return str(error), False
-    levels = [level for level, count in enumerate(Image.fromarray(pixels).convert("L").histogram()) if count]
-    return None, levels[-1] - levels[0] < NARROW or (record.greys is not None and len(levels) < FEW_GREYS)
+    grey = Image.fromarray(pixels).convert("L")
+    darkest, brightest = cast(tuple[int, int], grey.getextrema())
+    few = record.greys is not None and sum(count > 0 for count in grey.histogram()) < FEW_GREYS
+    return None, few or brightest - darkest < NARROW
 
 
 def _glance(record: Record) -> tuple[str | None, bool]:
@@ -117,7 +119,7 @@ def _digest(path: Path) -> bytes | None:
 def _duplicates(splits: Splits, contents: dict[Path, object]) -> Iterable[Finding]:
     uses: defaultdict[object, list[tuple[str, Record]]] = defaultdict(list)
     for split, records in splits.items():
-        for record in records:
+        for record in (record for record in records if record.pid != JUNK):
             uses[contents[record.path] or record.path].append((split, record))
     culprits: defaultdict[str, list[list[Record]]] = defaultdict(list)
     for used in uses.values():

@@ -86,8 +86,8 @@ def child(folder: Path, name: str) -> Path:
 def _missing(folder: Path, needed: Iterable[str]) -> list[str]:
     try:
         names = {path.name.lower() for path in folder.iterdir()}
-    except OSError as error:
-        raise _unreadable(folder, error) from error
+    except OSError:
+        return list(needed)
     return [name for name in needed if name.lower() not in names]
 
 
@@ -100,7 +100,7 @@ def look(folder: Path, recursive: bool = True) -> Seen:
     seen = Seen()
     for entry, hidden in _walk(str(folder), recursive, (os.path.realpath(folder),), False):
         _sort_in(seen, entry, hidden)
-    seen.images.sort(key=lambda path: path.relative_to(folder).as_posix())
+    seen.images.sort(key=Path.as_posix)
     return seen
 
 
@@ -157,7 +157,9 @@ def _begins_like_an_image(path: Path) -> bool:
 
 
 def _unreadable(folder: Path, error: OSError) -> DataError:
-    return DataError(f"The folder {folder} cannot be read ({error.strerror}): allow your user to read it.")
+    return DataError(
+        f"The folder {folder} cannot be read ({error.strerror}): allow your user to read it, or move it away."
+    )
 
 
 def with_any_suffix(path: Path) -> Path:

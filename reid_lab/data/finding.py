@@ -53,9 +53,9 @@ def not_read(paths: Sequence[Path], root: Path, why: str, cure: str, level: Leve
 def passed_over(passed: dict[str, list[Path]], root: Path) -> list[Finding]:
     """What :func:`reid_lab.data.files.look` saw and did not take, one finding per reason."""
     suffixes = Counter(path.suffix.lower() or "no suffix" for path in passed.get("suffix", []))
-    kinds = some(f"{count:,} with {suffix}" for suffix, count in suffixes.most_common())
+    kinds = some(f"{count:,} with {suffix}" for suffix, count in sorted(suffixes.items()))
     cure = "save them as JPEG or PNG with the suffix .jpg or .png, or move them away"
-    found = not_read(passed.get("suffix", []), root, f"because of their suffix ({kinds})", cure)
+    found = not_read(passed.get("suffix", []), root, f"because of the suffix ({kinds})", cure)
     found += not_read(passed.get("hidden", []), root, "because they are hidden", "rename them if they belong", "note")
     lost = passed.get("link", [])
     if lost:

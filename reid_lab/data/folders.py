@@ -77,6 +77,8 @@ def _divided(found: dict[str, list[Record]], train_share: float, seed: int) -> d
 
 def _left_out(reading: layout.Reading, seen: Seen, root: Path) -> list[Finding]:
     found = passed_over(seen.passed, root)
+    if reading.taken:
+        found.append(Finding("note", f"By their names, {'; '.join(reading.taken)} were taken: rename what is not so."))
     for (why, cure), names in reading.unread.items():
         found += not_read([root / name for name in names], root, why, cure)
     return found
@@ -87,13 +89,12 @@ def nothing_in(root: Path, seen: Seen) -> DataError:
     there = passed_over(seen.passed, root)
     if there:
         return DataError(f"The folder {root} holds no image that can be read. {there[0].sentence}")
+    cure = f"make one sub-folder per identity ({root.name}/anna/cam1_001.jpg), or give the folder above it"
     kinds = Counter(Path(name).suffix.lower() or "no suffix" for name in seen.others)
-    holds = some(f"{count:,} with {suffix}" for suffix, count in kinds.most_common())
-    instead = f"; its files are others ({holds}): unpack archives, or give another folder" if kinds else ""
-    return DataError(
-        f"The folder {root} holds no images in sub-folders{instead}: make one sub-folder per identity "
-        f"({root.name}/anna/cam1_001.jpg), or give the folder above it."
-    )
+    if kinds:
+        holds = some(f"{count:,} with {suffix}" for suffix, count in kinds.most_common())
+        cure = f"it holds other files ({holds}); unpack archives, or {cure}"
+    return DataError(f"The folder {root} holds no images in sub-folders: {cure}.")
 
 
 def open_split(records: Sequence[Record], train_share: float, seed: int) -> dict[str, list[Record]]:

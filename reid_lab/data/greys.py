@@ -50,8 +50,8 @@ def to_bytes(values: np.ndarray, span: tuple[float, float] | None = None) -> np.
 
 
 def alike(splits: Splits) -> dict[str, list[Record]]:
-    """The same records; those of deep grey pictures know the values that the whole set uses."""
-    paths = {record.path for records in splits.values() for record in records if _may_be_deep(record.path)}
+    """The same records; those of deep grey pictures know the values that the whole set uses, unless they do already."""
+    paths = {r.path for records in splits.values() for r in records if r.greys is None and _may_be_deep(r.path)}
     with ThreadPoolExecutor() as pool:
         found = dict(zip(paths, pool.map(_span, paths), strict=True))
     spans = {path: span for path, span in found.items() if span is not None}

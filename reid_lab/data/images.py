@@ -6,6 +6,7 @@ twice, there are no worker processes, and on a GPU with room the whole set lives
 
 import copy
 import os
+import re
 import tempfile
 import threading
 import warnings
@@ -61,7 +62,7 @@ def decode(path: Path, size: tuple[int, int] | None = None, span: tuple[float, f
     try:
         with Image.open(path) as opened:
             if opened.width * opened.height > LARGEST:
-                raise Image.DecompressionBombError
+                raise Image.DecompressionBombError(f"Image size ({opened.width * opened.height} pixels)")
             opened.load()
             image = _rgb(_upright(opened), span)
             if size is not None and image.size != (size[1], size[0]):
@@ -100,15 +101,17 @@ def _trouble(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return "is empty (0 bytes): copy it again from the original, or remove it"
     if isinstance(error, Image.DecompressionBombError):
-        return f"has more than {LARGEST:,} pixels, more than are read: make it smaller"
+        pixels = int(next(iter(re.findall(r"\d+", str(error))), LARGEST))
+        return f"has {pixels:,} pixels, more than the {LARGEST:,} that are read: make it smaller"
     if isinstance(error, MemoryError):
         return "takes more memory than there is: make it smaller"
     if isinstance(error, UnidentifiedImageError):
         return "is not an image that Pillow can read: remove it, or save it again as JPEG or PNG"
-    return (
-        f"is damaged, or of a kind that Pillow cannot read ({error}): copy it again from the original, save it again "
-        "as JPEG or PNG, or remove it"
-    )
+    if isinstance(error, SyntaxError | EOFError) or re.search(
+        "truncated|broken|corrupt|unrecognized", str(error).lower()
+    ):
+        return f"is damaged ({error}): copy it again from the original, or remove it"
+    return f"cannot be decoded by Pillow ({error}): save it again as JPEG or PNG, or remove it"
 
 
 class ImageStore:
@@ -134,7 +137,7 @@ class ImageStore:
         device = find_device(device)
         shape = (len(records), 3, *size)
         array = np.empty(shape, np.uint8) if prod(shape) <= memory_limit else _memory_mapped(shape)
-        _decode_into(array, records, progress)
+        _decode_into(array, greys.alike({"": records})[""], progress)
         self.size = size
         self.pixels = torch.from_numpy(array)  # (N, 3, H, W), on the device if it fits there
         self.device = torch.device("cpu")

@@ -7,7 +7,7 @@ as their names are those of splits or cameras; the next level is the people's, u
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reid_lab.data import cameras, words
@@ -33,6 +33,7 @@ class Reading:
 
     places: list[Place]
     unread: dict[tuple[str, str], list[str]]  # (why, cure): names
+    taken: list[str] = field(default_factory=list)  # what folders were taken for, where nobody has told
 
 
 def read(names: Sequence[str], root: Path, told: cameras.Cameras = None) -> Reading:
@@ -111,10 +112,12 @@ def _take_splits(reading: Reading, tops: Mapping[str, list[Place]], root: Path) 
             chosen["gallery"] = left
     taken = {top: split for split, top in chosen.items()}
     others = [place for top, places in tops.items() if top not in taken for place in places]
-    folders, beside = some(top for top in tops if top not in taken), f"beside the splits' folders ({some(taken)})"
+    folders, splits = some(top for top in tops if top not in taken), f"the splits' ({some(taken)})"
     cure = "rename them train, query or gallery if they should be, or move them away"
-    _set_aside(reading, others, f"because the folders {folders} lie {beside}", cure)
-    _set_aside(reading, _loose(reading), f"because they lie {beside}", "move them into one")
+    _set_aside(reading, others, f"because they lie in other folders ({folders}) than {splits}", cure)
+    _set_aside(reading, _loose(reading), f"because they lie in no folder, beside {splits}", "move them into one")
+    if any(top != split or split == "test" for top, split in taken.items()):
+        reading.taken.append("the folders " + ", ".join(f"{top} for {split} images" for top, split in taken.items()))
     reading.places = [_below(place, split=taken[place.rest.split("/")[0]]) for place in reading.places]
     return True
 
@@ -156,8 +159,9 @@ def _take_cameras(reading: Reading, tops: Mapping[str, list[Place]], told: camer
         return False
     beside = [place for top in odd for place in tops[top]]
     cure = "move them into a camera's folder, or away"
-    _set_aside(reading, beside, f"because the folders {some(odd)} lie beside those of cameras", cure)
-    _set_aside(reading, _loose(reading), "because they lie beside the folders of cameras", cure)
+    _set_aside(reading, beside, f"because they lie in other folders ({some(odd)}) than the cameras'", cure)
+    _set_aside(reading, _loose(reading), "because they lie in no folder, beside the cameras'", cure)
+    reading.taken.append(f"the folders {some(top for top in tops if top not in odd)} for cameras")
     reading.places = [_below(place, camera=found[place.rest.split("/")[0]]) for place in reading.places]
     return True
 
@@ -183,17 +187,19 @@ def _name_people_too(tops: Mapping[str, list[Place]]) -> bool:
 def _take_people(reading: Reading, root: Path) -> None:
     tops = _tops(reading.places)
     if _files_name_people(tops):
+        reading.taken.append("the beginnings of the images' names for people and cameras")
         reading.places = [_by_name(place) for place in reading.places]
     for split in sorted({place.split for place in reading.places}):
         loose = [place for place in _loose(reading) if place.split == split and not place.person]
         if loose and not any(place.split == split and "/" in place.rest for place in reading.places):
             _take_names(reading, loose, root)
         else:
-            why, cure = "because they lie beside the people's folders", "move them into a person's folder, or away"
-            _set_aside(reading, loose, why, cure)
+            cure = "move them into a person's folder, or away"
+            _set_aside(reading, loose, "because they lie in no folder, beside the people's", cure)
     tops = _tops(place for place in reading.places if not place.person)
     if tops:
-        _refuse_others(tops, root)
+        for split in {place.split for places in tops.values() for place in places}:
+            _refuse_others(_tops(place for place in reading.places if place.split == split and not place.person), root)
         both = all(cameras.named(top) is not None and words.without_camera(top) for top in tops)
         reading.places = [place if place.person else _in_folder(place, both) for place in reading.places]
 
@@ -244,6 +250,7 @@ def _take_names(reading: Reading, loose: Sequence[Place], root: Path) -> None:
             f"{len(bad):,} of {len(loose):,} image names in {folder} do not begin with identity and camera, "
             f"as 0002_c1s1_000451_03.jpg does (first: {some(bad)}): rename them or move them away."
         )
+    reading.taken.append(f"the beginnings of the images' names in {folder.name} for people and cameras")
     reading.places = [named.get(place.name, place) for place in reading.places]
 
 

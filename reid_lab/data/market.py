@@ -6,6 +6,7 @@ query/0001_c1s1_001051_00.jpg
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -35,8 +36,8 @@ def market1501(root: Path | str, junk: Junk = "drop", cameras: Cameras = None) -
 
     Gallery images of pid -1 are junk: "drop" leaves them out, as most code does; "mask" keeps them, which
     matters to the neighbours that re-ranking sees. Distractors (pid 0) stay. ``cameras`` replaces the names'
-    cameras: a pattern that is looked for in the path below ``root``, "none" if they are unknown, a function of the
-    path, or one number for all.
+    cameras: a pattern that is looked for in the path, "none" if they are unknown, a function of the path,
+    or one number for all.
     Raises DataError if the folder has another layout or DukeMTMC-reID's names, or a name does not parse.
     """
     root = locate(root, FOLDERS.values(), "Market-1501")
@@ -92,23 +93,22 @@ def _read(root: Path, cameras: Cameras) -> tuple[Splits, list[Finding]]:
     cameras_of.check(cameras)
     seen = look(root)
     left_out = passed_over(seen.passed, root)
-    splits, taken = {}, set()
-    for split, name in FOLDERS.items():
-        inside = [path for path in seen.images if path.is_relative_to(child(root, name))]
-        flat = [path for path in inside if path.parent == child(root, name)]
-        files = flat or inside  # all of them one level deeper, by identity perhaps
-        deeper = [path for path in inside if flat and path.parent != child(root, name)]
-        left_out += not_read(deeper, root, f"because they lie deeper than those of {name}", "move them up, or away")
-        splits[split] = _records(files, root, child(root, name), cameras)
-        taken |= set(inside)
-    beside = [path for path in seen.images if path not in taken]
-    left_out += not_read(
-        beside, root, "because they lie beside the three folders", "move them in if they belong", "note"
-    )
+    folders = {split: child(root, name) for split, name in FOLDERS.items()}
+    splits, beside = {}, set(seen.images)
+    for split, folder in folders.items():
+        inside = [path for path in seen.images if str(path).startswith(os.path.join(folder, ""))]
+        flat = [path for path in inside if path.parent == folder]
+        splits[split] = _records(flat or inside, folder, cameras)  # or all of them one level deeper
+        deeper = sorted(set(inside) - set(flat)) if flat else []
+        why = f"because they lie deeper than others in {folder.name}"
+        left_out += not_read(deeper, root, why, "move them up, or away")
+        beside -= set(inside)
+    why, cure = "because they lie beside the three folders", "move them in if they belong"
+    left_out += not_read(sorted(beside), root, why, cure, "note")
     return alike(splits), left_out
 
 
-def _records(files: list[Path], root: Path, folder: Path, cameras: Cameras) -> list[Record]:
+def _records(files: list[Path], folder: Path, cameras: Cameras) -> list[Record]:
     parsed = [NAME.match(path.name) for path in files]
     bad = [path.name for path, match in zip(files, parsed, strict=True) if match is None]
     if bad:
@@ -117,7 +117,7 @@ def _records(files: list[Path], root: Path, folder: Path, cameras: Cameras) -> l
             f"as 0002_c1s1_000451_03.jpg does (first: {', '.join(bad[:3])}): rename them or move them away."
         )
     return [
-        Record(path, int(m[1]), camera_of(path, (path.relative_to(root).as_posix(),), cameras, int(m[2])))
+        Record(path, int(m[1]), camera_of(path, (path.as_posix(),), cameras, int(m[2])))
         for path, m in zip(files, parsed, strict=True)
         if m is not None
     ]

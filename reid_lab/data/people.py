@@ -16,21 +16,21 @@ def number(people: Sequence[str], order: str) -> tuple[dict[str, int], list[Find
     """
     names = sorted(set(people))
     others = [name for name in names if name.lower() not in NOBODY and whole(name) not in (JUNK, DISTRACTOR)]
-    numbers = bool(others) and all(whole(name) is not None for name in others)
+    numbers = 2 * sum(whole(name) is not None for name in others) > len(others)
     pids: dict[str, int] = {}
     persons: dict[object, str] = {}
     alike_names = []
     for name in names:
-        nobody = NOBODY.get(name.lower(), whole(name) if numbers else None)
-        if nobody in (JUNK, DISTRACTOR):
+        nobody = NOBODY.get(name.lower(), whole(name))
+        if nobody == JUNK or (nobody == DISTRACTOR and (numbers or name.lower() in NOBODY)):
             pids[name] = nobody
             continue
-        key = whole(name) if numbers else unicodedata.normalize("NFC", name).casefold()
+        key = whole(name) if numbers and whole(name) is not None else unicodedata.normalize("NFC", name).casefold()
         if key in persons:
             alike_names.append(f"{persons[key]} and {name}")
         pids[name] = pids[persons[key]] if key in persons else len(persons) + 1
         persons.setdefault(key, name)
-    return pids, _tell(people, pids, order, alike_names, numbers)
+    return pids, _tell(people, pids, order, alike_names)
 
 
 def whole(name: str) -> int | None:
@@ -40,9 +40,7 @@ def whole(name: str) -> int | None:
     return int(name) if name.removeprefix("-").isdecimal() and len(name) < 100 else None
 
 
-def _tell(
-    people: Sequence[str], pids: dict[str, int], order: str, alike_names: Sequence[str], numbers: bool
-) -> list[Finding]:
+def _tell(people: Sequence[str], pids: dict[str, int], order: str, alike_names: Sequence[str]) -> list[Finding]:
     persons = {name: pid for name, pid in pids.items() if pid > DISTRACTOR}
     found = []
     if persons:
@@ -57,8 +55,8 @@ def _tell(
     if alike_names:
         sentence = f"Names that differ in capitals or zeros alone are taken for one person ({some(alike_names)})"
         found.append(Finding("warning", f"{sentence}: rename them if they are two."))
-    odd = [] if numbers else [name for name in persons if whole(name) is None]
-    if odd and 10 * len(odd) <= len(persons):
+    odd = [name for name in persons if whole(name) is None]
+    if 0 < 10 * len(odd) <= len(persons):
         sentence = f"All names of people but {some(odd)} are numbers"
         found.append(Finding("warning", f"{sentence}: move or rename what is no person.", "odd"))
     return found

@@ -30,11 +30,10 @@ class Record:
     greys: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name, label in (("identity", self.pid), ("camera", self.camid)):
-            if not -LARGEST <= label <= LARGEST:
-                raise DataError(
-                    f"The {name} of {self.path} is {label}, which does not fit 64 bits: give a smaller number."
-                )
+        if -LARGEST <= self.pid <= LARGEST and -LARGEST <= self.camid <= LARGEST:
+            return
+        labels = f"identity {self.pid} and camera {self.camid}"
+        raise DataError(f"The image {self.path} has {labels}, which do not fit 64 bits: give smaller numbers.")
 
 
 Splits = Mapping[str, Sequence[Record]]  # "train", "query" and "gallery"

@@ -23,7 +23,10 @@ KIND = (
     r"(?:images?|imgs?|photos?|pictures?|frames?|crops?|data(?:set)?s?|people|persons|pedestrians|visible|thermal|heat|"
     r"infrared|ir|rgb|depth|colou?r|gr[ae]y|sketch|day|night|morning|noon|afternoon|evening|indoors?|outdoors?|inside|"
     r"outside|occluded|partial|whole|holistic|full|body|male|female|m[ae]n|wom[ae]n|boys?|girls?|adults?|child(?:ren)?|"
-    r"labell?ed|detected|masks?|front|back|left|right|single|multi|shot|old|new|raw|backup|unsorted|other|misc|all)"
+    r"labell?ed|detected|masks?|front|back|left|right|single|multi|shot|old|new|raw|backup|unsorted|other|misc|all|"
+    r"sequences?|sessions?|batch|parts?|folds?|sets?|groups?|scenes?|videos?|clips?|weeks?|months?|hours?|locations?|"
+    r"places?|rooms?|sites?|areas?|zones?|floors?|(?:mon|tues|wednes|thurs|fri|satur|sun)day|person|cars?|bicycles?|bus|"
+    r"trucks?|dogs?|cats?|background|positives?|negatives?|unknown|walking|standing|sitting|running)"
 )
 KINDS = rf"(?:[_\-. \d]*{KIND})+[_\-. \d]*"
 PERSON = r"(?:persons?|people|pid|id|identity|p|ped|pedestrian|subject|subj|s|user|name|human|player|vehicle|car|-)?"
@@ -66,7 +69,7 @@ def look_of(tops: Mapping[str, object], inner: Mapping[str, set[str]], below: Se
     """What the folders look like, "" for people."""
     if _all(rf"(?:{DATE}).*", tops):
         return "dates"
-    if _all(KINDS, tops):
+    if _all(KINDS, tops) and not _all(PERSON_NUMBER, tops):
         return "kinds of images"
     if below and all(split_of(name) for name in below) and len(below) > 1:
         return "data sets or people above splits"
@@ -89,7 +92,8 @@ def _hold_people(tops: Mapping[str, object], inner: Mapping[str, set[str]], belo
         return True  # room1/anna, room2/bert
     shared = sum(len(names) for names in inner.values()) - len(below)
     if shared:
-        return len(below) > len(tops) or narrower
+        padded = numbers_below and not numbers_above and _width(below) > 2  # north/001, south/001
+        return len(below) > len(tops) or narrower or padded
     return numbers_below and (narrower or not numbers_above) and len(below) > 2 * len(tops)
 
 

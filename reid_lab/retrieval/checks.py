@@ -11,7 +11,8 @@ from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.device import find_device
-from reid_lab.errors import DataError, FeatureError
+from reid_lab.errors import DataError, FeatureError, NoMatchError
+from reid_lab.retrieval.protocol import Protocol, no_match
 from reid_lab.values import is_whole
 
 
@@ -119,6 +120,10 @@ _sound: weakref.WeakSet[Benchmark] = weakref.WeakSet()
 
 def benchmark(bench: Benchmark) -> None:
     """Ask the data's own check, once for each benchmark; no image is decoded for it. Raises DataError, NoMatchError."""
-    if bench not in _sound:
+    if bench in _sound:
+        return
+    try:
         bench.check(read_images=False)
-        _sound.add(bench)
+    except NoMatchError as error:  # of which the protocol knows the likely cause
+        raise no_match(Protocol.of(bench.query, bench.gallery)) from error
+    _sound.add(bench)

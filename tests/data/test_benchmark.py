@@ -2,13 +2,17 @@
 
 import dataclasses
 import os
+import re
 import shutil
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from reid_lab import data
-from reid_lab.data import Benchmark, Record
+from reid_lab.data import Benchmark, Finding, Record
 from reid_lab.errors import DataError, NoMatchError
 
 
@@ -190,3 +194,72 @@ def test_a_name_that_is_not_utf8_has_a_digest(tmp_path):
     path = tmp_path / os.fsdecode(b"0001_c1_\xff.png")
     path.write_bytes(b"x")
     assert len(data.Benchmark("odd", [data.Record(path, 1, 1)], [], []).digest) == 64
+
+
+# Copies, by their bytes
+
+
+def copied(sound, split, index, of):
+    """A copy of another record's image in place of this record's."""
+    record = getattr(sound, split)[index]
+    shutil.copy(of.path, record.path)
+    return sound
+
+
+@pytest.mark.parametrize(
+    ("split", "index", "of", "level", "says"),
+    [
+        ("gallery", 0, ("query", 0), "error", r"both query and gallery.*query/3_c1_0\.png and gallery/3_c2_0\.png"),
+        ("gallery", 2, ("query", 0), "error", "with two identities"),  # a distractor
+        ("gallery", 1, ("query", 0), "error", "with two identities"),
+        ("train", 0, ("train", 2), "error", "with two identities"),
+        ("train", 1, ("train", 0), "warning", "more than once in one split"),
+    ],
+)
+def test_copies_under_other_names_are_found(sound, split, index, of, level, says):
+    finding = only_finding(copied(sound, split, index, getattr(sound, of[0])[of[1]]), read_images=False)
+    assert finding.level == level and re.search(
+        f"1 images are there as byte-for-byte copies and .*{says}", str(finding)
+    )
+
+
+def test_a_copy_in_train_and_test_is_an_error_whoever_is_on_it(sound):
+    bench = changed(
+        sound, train=[*sound.train[:3], Record(sound.train[3].path, 9, 2), Record(sound.train[3].path, 9, 1)]
+    )
+    shutil.copy(sound.train[3].path, sound.gallery[2].path)
+    bench = changed(bench, gallery=[*sound.gallery[:2], Record(sound.gallery[2].path, 9, 1)])
+    assert any("byte-for-byte copies and in both train and test" in finding.sentence for finding in bench.findings())
+
+
+@pytest.mark.parametrize(
+    ("query", "gallery", "bad"), [((3, 1), (3, 1), False), ((3, 1), (3, 2), True), ((3, -1), (3, 1), True)]
+)
+def test_a_copy_from_the_same_camera_is_junk_to_itself(sound, query, gallery, bad):
+    shutil.copy(sound.query[0].path, sound.gallery[2].path)
+    bench = changed(
+        sound,
+        query=[Record(sound.query[0].path, *query), sound.query[1]],
+        gallery=[*sound.gallery[:2], Record(sound.gallery[2].path, *gallery)],
+    )
+    assert any("find itself" in finding.sentence for finding in bench.findings()) == bad
+
+
+def test_junk_may_be_a_copy_and_files_of_one_size_need_not_be_copies(sound):
+    shutil.copy(sound.query[0].path, sound.gallery[3].path)
+    assert sound.findings() == []
+    for i, record in enumerate(sound.train):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (8, 4, 3), np.uint8)).save(record.path, "BMP")
+    assert len({record.path.stat().st_size for record in sound.train}) == 1 and sound.findings() == []
+
+
+def test_what_a_published_set_holds_twice_is_a_warning(sound):
+    bench = changed(copied(sound, "gallery", 2, sound.query[0]), notes=(Finding("note", "A full copy.", "copy"),))
+    assert [finding.level for finding in bench.findings()] == ["warning", "note"]
+    bench.check()
+
+
+@pytest.mark.parametrize(("pid", "camid"), [(2**63, 1), (-(2**63) - 1, 1), (1, 10**19), (1, -(10**19))])
+def test_a_label_that_does_not_fit_64_bits_is_refused_with_its_image(pid, camid):
+    with pytest.raises(DataError, match=r"The image a\.jpg has .* which do not fit 64 bits"):
+        Record(Path("a.jpg"), pid, camid)

@@ -1,4 +1,7 @@
+import re
+import shutil
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from reid_lab import data
 from reid_lab.data.folders import open_split
 from reid_lab.data.protocol import without_match
 from reid_lab.data.records import Record
-from reid_lab.errors import DataError
+from reid_lab.errors import DataError, NoMatchError
 
 # Own folder
 
@@ -164,75 +167,6 @@ def test_each_crop_of_a_camera_may_become_its_query_and_nobodys_stay_in_the_gall
     assert seen == {record.path for record in records}
 
 
-# CSV
-
-
-def write(tmp_path, text):
-    path = tmp_path / "table.csv"
-    path.write_text(text)
-    return path
-
-
-def test_a_csv_is_read_with_paths_relative_to_it(tmp_path, image):
-    image(tmp_path / "a.jpg")
-    text = f"path,pid,camid,split\na.jpg,1,2,train\n{tmp_path / 'a.jpg'},-1, ,Gallery\nsub\\b.jpg,5,3,query\n"
-    bench = data.csv(write(tmp_path, text))
-    assert bench.train == [Record(tmp_path / "a.jpg", 1, 2)]
-    assert bench.gallery == [Record(tmp_path / "a.jpg", -1, -1)]
-    assert bench.query == [Record(tmp_path / "sub" / "b.jpg", 5, 3)]
-    assert data.recognise(tmp_path / "table.csv")[0] == "csv"
-
-
-def test_names_as_pids_are_numbered_and_the_camera_column_may_be_absent(tmp_path):
-    bench = data.csv(write(tmp_path, "Path, pid, split\na.jpg,zoe,train\nb.jpg,anna,train\n"))
-    assert [(r.pid, r.camid) for r in bench.train] == [(2, -1), (1, -1)]
-    assert "anna is 1, zoe is 2" in bench.notes[0].sentence
-
-
-@pytest.mark.parametrize(
-    ("written", "pids"),
-    [
-        (["2.0", "1.00", "-1.0", "0.0"], [2, 1, -1, 0]),
-        (["7", "junk", "distractors", "0002"], [7, -1, 0, 2]),
-        (["zoe", "-1", "0000", "anna"], [2, -1, 0, 1]),
-        (["zoe", "junk", "distractors", "7.0"], [2, -1, 0, 1]),
-    ],
-)
-def test_numbers_of_pandas_are_kept_and_junk_and_distractors_are_nobody(tmp_path, written, pids):
-    rows = "".join(f"{i}.jpg,{pid},3.0,gallery\n" for i, pid in enumerate(written))
-    bench = data.csv(write(tmp_path, f"path,pid,camid,split\n{rows}"))
-    assert [(r.pid, r.camid) for r in bench.gallery] == [(pid, 3) for pid in pids]
-
-
-def test_blank_lines_are_passed_over_but_counted(tmp_path):
-    text = "\n\npath,pid,split\n\n \na,1,train\n\n"
-    assert [r.pid for r in data.csv(write(tmp_path, text)).train] == [1]
-    with pytest.raises(DataError, match="first: line 8, 'test'"):
-        data.csv(write(tmp_path, text + "b,1,test\n"))
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("path,pid,PID,split\na,1,1,train\n", "has the column pid more than once: keep one"),
-        ("path,pid,split\na,1,train\nb,-2,train\n", r"bad pid \(first: line 3, '-2'\): write -1 for junk"),
-        ("file,pid,split\na,1,train\n", "has no column path but file, pid, split"),
-        ("path,pid,split\na,1,train\nb,1,test\n", r"bad split \(first: line 3, 'test'\)"),
-        ("path,pid,split\na,,train\n", r"bad pid \(first: line 2, ''\)"),
-        ("path,pid,camid,split\na,1,left,train\n", r"bad camid \(first: line 2, 'left'\)"),
-        ("", "cannot be read"),
-    ],
-)
-def test_a_bad_csv_is_refused_with_column_and_line(tmp_path, text, says):
-    with pytest.raises(DataError, match=says):
-        data.csv(write(tmp_path, text))
-
-
-def test_a_missing_csv_is_refused(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
-        data.csv(tmp_path / "nowhere.csv")
-
-
 # Telling folders apart
 
 
@@ -248,3 +182,139 @@ def test_half_a_market_folder_is_not_taken_for_identities(market):
     (root / "query").rename(root / "queries")
     with pytest.raises(DataError, match="lacks query"):
         data.recognise(root)
+
+
+# Cameras that are told, also to the other readers
+
+
+@pytest.mark.parametrize(
+    ("told", "camids"),
+    [("none", {-1}), ("NONE", {-1}), ("7", {7}), (r"c(\d)s", {1, 2, 3, 5}), (r"_c\d(s)1", {19}), (None, {1, 2, 3, 5})],
+)
+def test_cameras_can_be_told_for_market(market, told, camids):
+    bench = data.recognise(market(), cameras=told)[1]
+    assert {record.camid for records in bench.splits.values() for record in records} == camids
+
+
+def test_one_camera_is_told_as_the_cause_with_a_cure_that_works(tmp_path, image):
+    for person, take in product("abcdefgh", range(3)):
+        image(tmp_path / "own" / f"person_{person}" / f"c1_{take}.jpg")
+        split = "bounding_box_train" if person < "e" else ("query", "bounding_box_test")[take % 2]
+        image(tmp_path / "market" / split / f"{ord(person):04d}_c1s1_{take}.jpg")
+    for name in ("own", "market"):
+        with pytest.raises(NoMatchError if name == "market" else DataError, match="come from camera 1.*--cameras"):
+            data.recognise(tmp_path / name)[1].check()
+        data.recognise(tmp_path / name, cameras="none")[1].check()
+
+
+def test_people_whom_one_camera_sees_alone_are_told_as_the_cause(tmp_path, image):
+    for person, take in product(range(1, 5), range(2)):
+        image(tmp_path / f"{person:03d}" / f"cam{1 + person % 2}_{take}.jpg")
+    with pytest.raises(DataError, match="Each of the 4 people of the test is seen by one camera alone"):
+        data.folder(tmp_path, train_share=0).check()
+
+
+# Nobody, and names alike
+
+
+def test_minus_one_and_zero_among_numbers_are_junk_and_distractors(tmp_path, image):
+    for name in ("train/0001", "query/0002", "gallery/0002", "gallery/-1", "gallery/00-1", "gallery/0000"):
+        image(tmp_path / name / "0.jpg")
+    bench = data.folder(tmp_path)
+    assert {r.path.parent.name: r.pid for r in bench.gallery} == {"0002": 2, "-1": -1, "00-1": -1, "0000": 0}
+    said = " ".join(note.sentence for note in bench.notes)
+    assert "-1, 00-1 (2 images, pid -1) means junk" in said and "0000 (1 image, pid 0) means distractors" in said
+
+
+def test_zero_among_names_is_a_name(tmp_path, image):
+    for name in ("0", "anna", "bert"):
+        image(tmp_path / name / "0.jpg")
+    assert {r.pid for r in data.folder(tmp_path, train_share=0).gallery} == {1, 2, 3}
+
+
+def test_names_alike_but_for_capitals_or_zeros_are_one_person(tmp_path, image):
+    for name in ("query/Anna", "gallery/anna", "query/bert", "gallery/bert"):
+        image(tmp_path / "words" / name / "0.jpg")
+    for name in ("query/1", "gallery/001", "query/2", "gallery/2"):
+        image(tmp_path / "numbers" / name / "0.jpg")
+    for name in ("words", "numbers"):
+        bench = data.folder(tmp_path / name)
+        assert {r.pid for r in bench.query} == {r.pid for r in bench.gallery} == {1, 2}
+        assert any("taken for one person" in f.sentence for f in bench.findings() if f.level == "warning")
+
+
+def test_a_word_among_many_numbers_is_asked_about(tmp_path, image):
+    for name in [*map(str, range(1, 12)), "masks"]:
+        image(tmp_path / name / "0.jpg")
+    assert any("All names of people but masks are numbers" in f.sentence for f in data.folder(tmp_path).notes)
+
+
+# What is seen and not taken
+
+
+def test_train_and_test_alone_are_divided_into_query_and_gallery(tmp_path, image):
+    for split, people in (("train", "ab"), ("Test", "cd")):
+        for person, camera in product(people, (1, 2)):
+            image(tmp_path / split / f"person_{person}" / f"cam{camera}.jpg")
+    bench = data.folder(tmp_path)
+    bench.check()
+    assert [len(records) for records in bench.splits.values()] == [4, 2, 2]
+
+
+def test_each_image_that_is_not_read_is_counted(people, image):
+    image(people / "loose.jpg")
+    (people / "anna" / "film.mp4").touch()
+    shutil.copy(people / "loose.jpg", people / "anna" / "without")
+    (people / "bert" / "gone").symlink_to("/nowhere/at/all")
+    image(people / ".hidden" / "0.jpg")
+    found = [(note.level, note.sentence) for note in data.folder(people).notes if note.subject == "not read"]
+    for level, said in (
+        ("warning", "2 images are not read .*1 with .mp4, 1 with no suffix"),
+        ("warning", "1 image is not read .first: loose.jpg., because they lie in no folder"),
+        ("warning", "1 links lead nowhere .bert/gone"),
+        ("note", "hidden"),
+    ):
+        assert any(level == told and re.search(said, sentence) for told, sentence in found), said
+
+
+@pytest.mark.parametrize(
+    ("file", "says"), [("set.zip", "1 with .zip.; unpack"), ("x.heic", "1 with .heic.: save them")]
+)
+def test_a_folder_without_images_is_told_what_it_holds(tmp_path, file, says):
+    (tmp_path / file).touch()
+    with pytest.raises(DataError, match=says):
+        data.folder(tmp_path)
+
+
+def test_market_images_one_folder_deeper_are_read_and_all_others_counted(market, image):
+    root = market()
+    for path in list((root / "query").iterdir()):
+        path.rename(image(root / "query" / path.name[:4] / path.name))
+    image(root / "gt_bbox" / "0001_c1s1_0_0.jpg")
+    image(root / "bounding_box_test" / "deep" / "0001_c1s1_0_0.jpg")
+    bench = data.market1501(root)
+    assert len(bench.query) == 2 and len(bench.gallery) == 4
+    said = [str(note) for note in bench.notes]
+    assert any(line.startswith("[warning] 1 image is not read (first: bounding_box_test/deep") for line in said)
+    assert any(line.startswith("[note] 1 image is not read (first: gt_bbox") for line in said)
+
+
+def test_folders_of_market_may_have_capitals(market):
+    root = market()
+    (root / "query").rename(root / "Query")
+    (root / "bounding_box_test").rename(root / "Bounding_Box_Test")
+    assert [len(records) for records in data.recognise(root)[1].splits.values()] == [4, 2, 4]
+
+
+@pytest.mark.parametrize("name", ["0001_c99999999999999999999s1_0_0", "-99999999999999999999_c1s1_0_0"])
+def test_a_label_in_a_name_that_does_not_fit_64_bits_is_refused(market, image, name):
+    root = market()
+    image(root / "query" / f"{name}.jpg")
+    with pytest.raises(DataError, match=r"s1_0_0\.jpg has .* -?9{20}.*, which do not fit 64 bits"):
+        data.recognise(root)
+
+
+def test_a_camera_folder_that_does_not_fit_64_bits_is_refused(tmp_path, image):
+    image(tmp_path / "cam99999999999999999999" / "001" / "0.jpg")
+    with pytest.raises(DataError, match="camera 9{20}, which do not fit 64 bits"):
+        data.recognise(tmp_path)

@@ -1,10 +1,12 @@
 import gc
 import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from reid_lab.data import ImageStore, Record, image_store
 from reid_lab.data import images as module
@@ -109,6 +111,37 @@ def test_a_palette_with_transparency_and_a_rotated_photograph_are_read(tmp_path)
     exif[0x0112] = 6  # turned by 90 degrees
     picture.save(tmp_path / "e.jpg", exif=exif)
     assert module.decode(tmp_path / "e.jpg").shape == (2, 4, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_turned_as_pillow_turns_it(tmp_path, orientation):
+    noise = np.random.default_rng(0).integers(0, 256, (4, 3, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(noise).save(tmp_path / "x.png", exif=exif)
+    with Image.open(tmp_path / "x.png") as expected:
+        assert np.array_equal(module.decode(tmp_path / "x.png"), ImageOps.exif_transpose(expected))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # which pytest shows, as it resets the filters
+@pytest.mark.parametrize("note", [b"\0\x08\0\x02\x01\x12\0\x03", b"", b"II*\0\xff\xff\xff\xff", b"Exif\0\0MM"])
+def test_a_picture_with_a_broken_note_is_read(tmp_path, image, note):
+    plain = image(tmp_path / "x.png").read_bytes()
+    chunk = struct.pack(">I", len(note)) + b"eXIf" + note + struct.pack(">I", zlib.crc32(b"eXIf" + note))
+    (tmp_path / "noted.png").write_bytes(plain[:33] + chunk + plain[33:])
+    assert np.array_equal(module.decode(tmp_path / "noted.png"), module.decode(tmp_path / "x.png"))
+
+
+def test_a_telephones_photograph_is_read_and_a_larger_one_is_told_its_limit(tmp_path, image, monkeypatch, recwarn):
+    assert module.LARGEST > 16320 * 12240 and Image.MAX_IMAGE_PIXELS == module.LARGEST
+    path = image(tmp_path / "x.png", (20, 10))
+    monkeypatch.setattr(module, "LARGEST", 199)
+    with pytest.raises(DataError, match="has 200 pixels, more than the 199 that are read: make it smaller"):
+        module.decode(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # Pillow itself refuses
+    with pytest.raises(DataError, match="pixels, more than the 199 that are read: make it smaller"):
+        module.decode(path)
+    assert not recwarn
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reid_lab.data import layout
 from reid_lab.errors import DataError
@@ -68,7 +70,9 @@ UNSPLIT = [""]
         ("{001,002,003,004}/track_{1,2,3,4,5,6}/0.jpg", UNSPLIT, PEOPLE, []),
         ("{001,002,003,004}/2024-01-0{1,2,3,4,5}/0.jpg", UNSPLIT, PEOPLE, []),
         ("{anna,bert,cleo}/{front,back}/0.jpg", UNSPLIT, ["anna", "bert", "cleo"], []),
-        ("{anna,bert,cleo}/{001,002}/0.jpg", UNSPLIT, ["anna", "bert", "cleo"], []),
+        ("{anna,bert,cleo}/{1,2}/0.jpg", UNSPLIT, ["anna", "bert", "cleo"], []),
+        ("{001,002,003,004}/{001,002}/0.jpg", UNSPLIT, PEOPLE, []),
+        ("person_{1,2,3}/0.jpg", UNSPLIT, ["person_1", "person_2", "person_3"], []),
         ("person{1,2,3}/{a,b}/0.jpg", UNSPLIT, ["person1", "person2", "person3"], []),
         # Market-1501's and MARS' names, in any folder
         ("{001,002,003,004}_c{1,2}s1_000151_00.jpg", UNSPLIT, PEOPLE, [1, 2]),
@@ -95,7 +99,14 @@ def test_folders_are_read_as_what_their_names_say(form, splits, people, cameras)
         (["{north,south}/{anna,bert,cleo}/0.jpg"], "look like groups of people .*anna, bert, cleo.*cam1, cam2"),
         (["{1,2}/{0001,0002}/0.jpg"], "look like groups of people"),
         (["north/{001,002,003}/0.jpg", "south/{004,005,006}/0.jpg"], "look like groups of people"),
-        (["room1/anna/0.jpg", "room2/bert/0.jpg"], "look like groups of people"),
+        (["{north,south,west}/{001,002}/0.jpg"], "look like groups of people"),
+        (["gate1/anna/0.jpg", "gate2/bert/0.jpg"], "look like groups of people"),
+        (["room1/anna/0.jpg", "room2/bert/0.jpg"], "look like kinds of images with people below"),
+        (["{person,car}/{0,1}.jpg"], "look like kinds of images, not like people"),
+        (
+            ["train/{001,002,003,004,005}/0.jpg", "test/{A,B}/{001,002,003}/0.jpg"],
+            "A, B in .* look like groups of people",
+        ),
         (["A/anna/0.jpg", "B/bert/0.jpg"], "look like groups of people"),
         (["campus/{anna,bert}/0.jpg"], "give /crops/campus, or"),
         (["{anna,bert}/{train,test}/0.jpg"], "people above splits"),
@@ -115,12 +126,12 @@ def test_folders_that_are_no_people_are_refused_with_what_they_look_like(forms, 
 @pytest.mark.parametrize(
     ("forms", "unread", "says"),
     [
-        (["{001,002}/0.jpg", "loose_{1,2}.jpg"], ["loose_1.jpg", "loose_2.jpg"], "beside the people's folders"),
-        (["{train,query,gallery,val}/001/0.jpg"], ["val/001/0.jpg"], "the folders val lie beside"),
-        (["{train,train_all,test}/001/0.jpg"], ["train_all/001/0.jpg"], "the folders train_all lie beside"),
-        (["{query,gallery,anna}/001/0.jpg", "x.jpg"], ["anna/001/0.jpg", "x.jpg"], "beside the splits"),
-        (["cam{1,2,3}/001/0.jpg", "old/001/0.jpg"], ["old/001/0.jpg"], "old lie beside those of cameras"),
-        (["cam{1,2}/{001/0,x}.jpg"], ["cam1/x.jpg", "cam2/x.jpg"], "beside the people's folders"),
+        (["{001,002}/0.jpg", "loose_{1,2}.jpg"], ["loose_1.jpg", "loose_2.jpg"], "beside the people's"),
+        (["{train,query,gallery,val}/001/0.jpg"], ["val/001/0.jpg"], "in other folders (val) than"),
+        (["{train,train_all,test}/001/0.jpg"], ["train_all/001/0.jpg"], "in other folders (train_all)"),
+        (["{query,gallery,anna}/001/0.jpg", "x.jpg"], ["anna/001/0.jpg", "x.jpg"], "beside the splits'"),
+        (["cam{1,2,3}/001/0.jpg", "old/001/0.jpg"], ["old/001/0.jpg"], "in other folders (old) than the cameras'"),
+        (["cam{1,2}/{001/0,x}.jpg"], ["cam1/x.jpg", "cam2/x.jpg"], "beside the people's"),
     ],
 )
 def test_what_is_not_read_is_told_with_the_reason(forms, unread, says):
@@ -137,6 +148,19 @@ def test_no_image_is_lost_between_read_and_unread():
     assert sorted(names) == sorted({name for form in forms for name in spelt(form)})
 
 
+@pytest.mark.parametrize(
+    ("form", "taken"),
+    [
+        ("cam{1,2}/{001,002}/0.jpg", ["the folders cam1, cam2 for cameras"]),
+        ("bbox_{train,test}/{001,002}/0.jpg", ["the folders bbox_test for test images, bbox_train for train images"]),
+        ("{001,002}_c1s1_000151_00.jpg", ["the beginnings of the images' names in crops for people and cameras"]),
+        ("{train,query,gallery}/{001,002}/0.jpg", []),
+    ],
+)
+def test_what_folders_were_taken_for_is_told(form, taken):
+    assert read(form).taken == taken
+
+
 def test_folders_of_nobody_are_nobody_on_every_level():
     assert told_by("cam1/{001,Junk}/0.jpg", "Distractors/0.jpg")[1] == ["001", "distractors", "junk"]
 
@@ -144,3 +168,39 @@ def test_folders_of_nobody_are_nobody_on_every_level():
 def test_a_pattern_of_the_user_finds_cameras_above_people():
     assert told_by("gate{1,2}/{001,002}/0.jpg", told=r"gate(\d)")[1:] == [["001", "002"], [1, 2]]
     assert told_by("{001,002}/{1,2}.jpg", told=r"(\d)")[1:] == [["001", "002"], []]
+
+
+FOLDERS = [
+    "cam1",
+    "cam2",
+    "side_a",
+    "train",
+    "Test",
+    "gallery",
+    "query",
+    "val",
+    "images",
+    "anna",
+    "bert",
+    "0001",
+    "0002",
+    "-1",
+    "junk",
+    "2024-01-05",
+    "a_c1",
+    "t1",
+]
+FILES = ["0.jpg", "1.jpg", "0001_c1s1_000151_00.jpg", "0002_c2s1_000151_00.jpg", "cam3_1.jpg"]
+PATHS = st.tuples(st.lists(st.sampled_from(FOLDERS), max_size=4), st.sampled_from(FILES))
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sets(PATHS.map(lambda pair: "/".join([*pair[0], pair[1]])), min_size=1, max_size=40))
+def test_of_any_tree_each_image_has_a_person_or_is_told_or_all_are_refused(names):
+    try:
+        reading = layout.read(sorted(names), Path("/crops"))
+    except DataError:
+        return
+    assert all(place.person for place in reading.places)
+    unread = [name for some in reading.unread.values() for name in some]
+    assert sorted([place.name for place in reading.places] + unread) == sorted(names)

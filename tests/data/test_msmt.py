@@ -84,3 +84,24 @@ def test_no_number_means_two_people_also_where_the_lists_leave_numbers_out(msmt)
     bench = data.msmt17(msmt)
     assert {record.pid for record in bench.train} == {8, 2}
     assert {record.pid for record in [*bench.query, *bench.gallery]} == {9}
+
+
+@pytest.mark.parametrize(("told", "camids"), [("none", {-1}), (r"_(\d+)_0\.jpg$|_(\d+)_1", None), (None, {1, 15})])
+def test_cameras_that_are_told_replace_the_names(msmt, told, camids):
+    if camids is None:
+        with pytest.raises(DataError, match="finds None"):
+            data.msmt17(msmt, told)
+    else:
+        assert {record.camid for record in data.recognise(msmt, told)[1].train} == camids
+
+
+def test_images_that_no_list_names_are_counted(msmt, image):
+    train = next(path for path in msmt.iterdir() if "train" in path.name and path.is_dir())
+    image(train / "0009" / "0009_000_01_0303morning_0008_0.jpg")
+    assert "1 image is not read" in data.msmt17(msmt).notes[1].sentence
+
+
+def test_a_label_that_does_not_fit_64_bits_is_refused(msmt):
+    (msmt / "list_query.txt").write_text(f"{QUERY} {10**19}\n")
+    with pytest.raises(DataError, match="do not fit 64 bits"):
+        data.msmt17(msmt)

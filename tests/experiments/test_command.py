@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from reid_lab.__main__ import main
-from reid_lab.experiments import grids, tables
+from reid_lab.errors import CheckpointError, TrainingError
+from reid_lab.experiments import grids, pictures, runner, tables
 from reid_lab.experiments.measures import RANKS
 
 
@@ -116,3 +117,34 @@ def test_a_number_that_cannot_be_is_refused_by_its_name(tmp_path, capsys, option
 def test_a_mistake_is_a_sentence(smoke, tmp_path, capsys, options, said):
     assert ablate("losses", "--draw", *options, folder=tmp_path) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_costs_no_table_and_no_verdict(tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise CheckpointError("Could not write the picture.")
+
+    folder = tmp_path / "figures"
+    record(folder)
+    monkeypatch.setattr(pictures, "draw", full)
+    assert ablate("pooling", "losses", "--draw", folder=folder) == 2
+    printed = capsys.readouterr()
+    assert "residual" in printed.out and "losses: nothing is recorded" in printed.out
+    assert (folder / "claims-smoke.csv").is_file() and "Could not write the picture." in printed.err
+
+
+def test_runs_that_failed_cost_no_table_of_the_others(tmp_path, capsys, monkeypatch):
+    def failing(*_, **__):
+        raise TrainingError("1 runs failed; the first: it was killed")
+
+    folder = tmp_path / "figures"
+    record(folder)
+    monkeypatch.setattr(runner, "run", failing)
+    monkeypatch.setattr(pictures, "draw", lambda *_: [])
+    assert ablate("pooling", folder=folder) == 2
+    printed = capsys.readouterr()
+    assert "residual" in printed.out and "it was killed" in printed.err
+
+
+def test_a_history_that_cannot_be_read_stops_no_grid(tmp_path):
+    (tmp_path / "history.csv").write_bytes(b"\xff\x00")
+    assert runner._epochs(tmp_path) == 0

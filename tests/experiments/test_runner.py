@@ -4,6 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import traceback
 
 import pandas as pd
 import pytest
@@ -38,6 +39,28 @@ def jobs_that_run(code, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", lambda _, **options: start([sys.executable, "-c", code], **options))
 
 
+class InThisProcess:
+    """A job that is done here, at once, rather than in a process of its own."""
+
+    def __init__(self, command, *, stdout, stderr, **options):
+        self.stdin, self.stdout, self.stderr = self, stdout, stderr
+
+    def write(self, order):
+        self.order = json.loads(order)
+
+    def close(self):
+        try:
+            for found in job_module.work(self.order):
+                print(json.dumps(found), file=self.stdout)
+            self.returncode = 0
+        except Exception:
+            traceback.print_exc(file=self.stderr)
+            self.returncode = 1
+
+    def poll(self):
+        return self.returncode
+
+
 def found():
     """What a job finds, as it prints it."""
     return json.dumps({name: value for name, value in row().items() if name not in runner.KEYS})
@@ -55,6 +78,8 @@ def test_a_grid_is_run_recorded_and_not_run_again_and_a_job_that_fails_is_named(
     bad, *wanted = runner.jobs(three, "smoke", [0])
     options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
     assert list(runner.plan([bad, *wanted], tmp_path, tmp_path / "runs")["state"]) == ["to do"] * 3
+    assert runner.run(wanted[:1], **options) == 0  # in a process of its own
+    monkeypatch.setattr(subprocess, "Popen", InThisProcess)
     with pytest.raises(TrainingError, match="1 runs failed; the first, small: bad, seed 0: .*P = 500 identities"):
         runner.run([bad, *wanted], **options)
     rows = runner.table("small", tmp_path)

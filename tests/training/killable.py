@@ -7,11 +7,7 @@ import multiprocessing
 import os
 import sys
 
-import torch
-
 from reid_lab import data, training
-
-torch.use_deterministic_algorithms(False)  # imports what training would import in each process
 
 RECIPE = training.recipes.residual_pooling("smoke", epochs=4, evaluate_every=2, precision="float32")
 OPTIONS = dict(seed=2, device="cpu", deterministic=True)
@@ -26,7 +22,7 @@ def train(runs, errors):
 def start(runs):
     """The process, which writes its runs to ``runs`` and its errors to the file ``errors`` beside it."""
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["reid_lab.training", "torchvision", "torch._inductor"])  # the last two come late
     child = context.Process(target=train, args=(runs, runs.with_name("errors")), daemon=True)
     child.start()
     return child

@@ -1,0 +1,113 @@
+import pytest
+
+from reid_lab import data
+from reid_lab.data.records import Record
+from reid_lab.errors import DataError
+
+
+def write(tmp_path, text):
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_csv_is_read_with_paths_relative_to_it(tmp_path, image):
+    image(tmp_path / "a.jpg")
+    text = f"path,pid,camid,split\na.jpg,1,2,train\n{tmp_path / 'a.jpg'},-1, ,Gallery\nsub\\b.jpg,5,3,query\n"
+    bench = data.csv(write(tmp_path, text))
+    assert bench.train == [Record(tmp_path / "a.jpg", 1, 2)]
+    assert bench.gallery == [Record(tmp_path / "a.jpg", -1, -1)]
+    assert bench.query == [Record(tmp_path / "sub" / "b.jpg", 5, 3)]
+    assert data.recognise(tmp_path / "table.csv")[0] == "csv"
+
+
+def test_names_as_pids_are_numbered_and_the_camera_column_may_be_absent(tmp_path):
+    bench = data.csv(write(tmp_path, "Path, pid, split\na.jpg,zoe,train\nb.jpg,anna,train\n"))
+    assert [(r.pid, r.camid) for r in bench.train] == [(2, -1), (1, -1)]
+    assert "anna is 1, zoe is 2" in bench.notes[0].sentence
+
+
+@pytest.mark.parametrize(
+    ("written", "pids"),
+    [
+        (["2.0", "1.00", "-1.0", "0.0"], [2, 1, -1, 0]),
+        (["7", "junk", "distractors", "0002"], [7, -1, 0, 2]),
+        (["zoe", "-1", "0000", "anna"], [2, -1, 0, 1]),
+        (["zoe", "junk", "distractors", "7.0"], [2, -1, 0, 1]),
+    ],
+)
+def test_numbers_of_pandas_are_kept_and_junk_and_distractors_are_nobody(tmp_path, written, pids):
+    rows = "".join(f"{i}.jpg,{pid},3.0,gallery\n" for i, pid in enumerate(written))
+    bench = data.csv(write(tmp_path, f"path,pid,camid,split\n{rows}"))
+    assert [(r.pid, r.camid) for r in bench.gallery] == [(pid, 3) for pid in pids]
+
+
+def test_blank_lines_are_passed_over_but_counted(tmp_path):
+    text = "\n\npath,pid,split\n\n \na,1,train\n\n"
+    assert [r.pid for r in data.csv(write(tmp_path, text)).train] == [1]
+    with pytest.raises(DataError, match="first: line 8, 'test'"):
+        data.csv(write(tmp_path, text + "b,1,test\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("path,pid,PID,split\na,1,1,train\n", "has the column pid more than once: keep one"),
+        ("path,pid,split\na,1,train\nb,-2,train\n", r"bad pid \(first: line 3, '-2'\): write -1 for junk"),
+        ("file,pid,split\na,1,train\n", "has no column path but file, pid, split"),
+        ("path,pid,split\na,1,train\nb,1,test\n", r"bad split \(first: line 3, 'test'\)"),
+        ("path,pid,split\na,,train\n", r"bad pid \(first: line 2, ''\)"),
+        ("path,pid,camid,split\na,1,left,train\n", r"bad camid \(first: line 2, 'left'\)"),
+        ("", "cannot be read"),
+        ("path,pid,split\na,1,train\nb,9223372036854775808,train\n", r"bad pid \(first: line 3.*64 bits"),
+        ("path,pid,split\na,-10000000000000000000,train\n", r"bad pid .*64 bits"),
+        (f"path,pid,split\na,{'9' * 5000},train\n", r"bad pid .*64 bits"),
+        ("path,pid,camid,split\na,1,10000000000000000000,train\n", r"bad camid .*64 bits"),
+        ("path,pid,camid,split\na,1,-5,train\n", "bad camid"),
+    ],
+)
+def test_a_bad_csv_is_refused_with_column_and_line(tmp_path, text, says):
+    with pytest.raises(DataError, match=says):
+        data.csv(write(tmp_path, text))
+
+
+def test_a_missing_csv_is_refused(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        data.csv(tmp_path / "nowhere.csv")
+
+
+TEXT = "path,pid,camid,split\né.jpg,1,2,train\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("note", ["", "sep={}\n"])
+def test_a_table_is_read_whatever_separates_and_encodes_it(tmp_path, encoding, separator, note):
+    text = note.format(separator) + TEXT.replace(",", separator)
+    (tmp_path / "table.csv").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert data.csv(tmp_path / "table.csv").train == [Record(tmp_path / "é.jpg", 1, 2)]
+
+
+def test_other_separators_may_stand_in_names_and_numbers(tmp_path):
+    bench = data.csv(write(tmp_path, 'pid;path;split\n1,0;"a;b,c.jpg";train\n'))
+    assert bench.train == [Record(tmp_path / "a;b,c.jpg", 1)]
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04\0\0\0\0", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"])
+def test_what_is_no_text_is_told_so(tmp_path, content):
+    (tmp_path / "table.csv").write_bytes(content)
+    with pytest.raises(DataError, match="cannot be read as text: save it as CSV in UTF-8"):
+        data.csv(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize(("told", "camid"), [(None, 2), ("none", -1), ("5", 5), (r"cam(\d)", 3)])
+def test_cameras_that_are_told_replace_the_column(tmp_path, told, camid):
+    path = write(tmp_path, "path,pid,camid,split\ncam3/a.jpg,1,2,train\n")
+    assert data.recognise(path, told)[1].train[0].camid == camid
+
+
+def test_images_beside_the_listed_ones_are_counted(tmp_path, image):
+    for name in ("a", "b", "c"):
+        image(tmp_path / "crops" / f"{name}.jpg")
+    bench = data.csv(write(tmp_path, "path,pid,split\ncrops/a.jpg,1,train\n"))
+    assert "2 images are not read (first: crops/b.jpg, crops/c.jpg), because table.csv" in bench.notes[0].sentence
