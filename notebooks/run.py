@@ -90,7 +90,7 @@ def check(paths: list[Path], before: str = "") -> dict[str, str]:
             for path in paths:
                 began = time.perf_counter()
                 client.nb = nbformat.read(path, as_version=4)
-                client.nb.cells.insert(0, nbformat.v4.new_code_cell("%reset -f"))
+                client.nb.cells.insert(0, nbformat.v4.new_code_cell("%reset -f\nimport gc; gc.collect()"))
                 found[path.stem] = _first_error(client)
                 seconds = time.perf_counter() - began
                 print(f"{path.name}: {found[path.stem] or 'every cell runs'}, {seconds:.0f} s", flush=True)

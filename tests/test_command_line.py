@@ -142,6 +142,7 @@ def test_a_gpu_asked_for_and_absent_is_a_sentence(smoke, capsys):
 
 
 # `python -m reid_lab` with the arguments that follow, where torch is not installed: a second instead of four.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 LIGHT = "import runpy, sys; sys.modules['torch'] = None; runpy.run_module('reid_lab', run_name='__main__')"
 
 
@@ -216,7 +217,8 @@ def test_a_reader_that_closes_the_pipe_gets_no_traceback():
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
+        env=BUFFERED,
         text=True,
     ) as run:
         run.stdout.close()  # before it prints
@@ -229,7 +231,7 @@ def test_a_reader_that_closes_the_pipe_gets_no_traceback():
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 def test_what_cannot_be_printed_leaves_no_traceback(output, status):
     command = f'"{sys.executable}" -c "{LIGHT}" doctor >{output}'
-    run = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    run = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, cwd=ROOT, env=BUFFERED)
     assert run.returncode == status
     assert ("No space left on device" in run.stderr) == (status == 2) and run.stderr.count("\n") == (status == 2)
 

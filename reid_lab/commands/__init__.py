@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from reid_lab.commands import datasets, experiments, machine, shelf, training, use
 from reid_lab.errors import ReidLabError
 
+RESUMED = ("demo", "train", "ablate")  # the commands whose work is kept when they are interrupted
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status.
@@ -55,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"reid_lab: what was to be printed could not be: {error.strerror}. Print elsewhere.", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interruption:  # training tells how far it came
-        told = str(interruption) or "interrupted. Start the same command again and it goes on where it stopped."
+        goes_on = " and it goes on where it stopped" if chosen.run.__name__ in RESUMED else ""
+        told = str(interruption) or f"interrupted. Start the same command again{goes_on}."
         print(f"reid_lab: {told}", file=sys.stderr)
         return 130
 

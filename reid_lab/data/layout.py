@@ -15,6 +15,8 @@ from reid_lab.data.finding import images, some
 from reid_lab.data.people import NOBODY
 from reid_lab.errors import DataError
 
+BEGINNINGS = "the beginnings of the images' names for people and cameras"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -116,7 +118,7 @@ def _take_splits(reading: Reading, tops: Mapping[str, list[Place]], root: Path) 
     cure = "rename them train, query or gallery if they should be, or move them away"
     _set_aside(reading, others, f"because they lie in other folders ({folders}) than {splits}", cure)
     _set_aside(reading, _loose(reading), f"because they lie in no folder, beside {splits}", "move them into one")
-    if any(top != split or split == "test" for top, split in taken.items()):
+    if any(top.lower() != split or split == "test" for top, split in taken.items()):
         reading.taken.append("the folders " + ", ".join(f"{top} for {split} images" for top, split in taken.items()))
     reading.places = [_below(place, split=taken[place.rest.split("/")[0]]) for place in reading.places]
     return True
@@ -187,7 +189,7 @@ def _name_people_too(tops: Mapping[str, list[Place]]) -> bool:
 def _take_people(reading: Reading, root: Path) -> None:
     tops = _tops(reading.places)
     if _files_name_people(tops):
-        reading.taken.append("the beginnings of the images' names for people and cameras")
+        reading.taken.append(BEGINNINGS)
         reading.places = [_by_name(place) for place in reading.places]
     for split in sorted({place.split for place in reading.places}):
         loose = [place for place in _loose(reading) if place.split == split and not place.person]
@@ -250,7 +252,8 @@ def _take_names(reading: Reading, loose: Sequence[Place], root: Path) -> None:
             f"{len(bad):,} of {len(loose):,} image names in {folder} do not begin with identity and camera, "
             f"as 0002_c1s1_000451_03.jpg does (first: {some(bad)}): rename them or move them away."
         )
-    reading.taken.append(f"the beginnings of the images' names in {folder.name} for people and cameras")
+    if BEGINNINGS not in reading.taken:
+        reading.taken.append(BEGINNINGS)
     reading.places = [named.get(place.name, place) for place in reading.places]
 
 

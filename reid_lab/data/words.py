@@ -50,8 +50,9 @@ def camera_of_folder(name: str, told: cameras.Cameras) -> int | None:
         patterns.append(told)
     for pattern in patterns:
         match = re.fullmatch(pattern, name, re.IGNORECASE)
-        if match and any(match.groups()) and not re.fullmatch(PERSON_NUMBER, name, re.IGNORECASE):
-            return cameras.number(next(group for group in match.groups() if group))
+        found = next((group for group in match.groups() if group), "") if match else ""
+        if re.fullmatch(r"\d+|[a-zA-Z]", found) and not re.fullmatch(PERSON_NUMBER, name, re.IGNORECASE):
+            return cameras.number(found)
     return cameras.named(name)
 
 

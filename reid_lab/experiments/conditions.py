@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ from reid_lab.figures import COLOURS
 from reid_lab.passersby.people import ATTRIBUTES, UNPRINTED, block_of
 from reid_lab.retrieval import Result
 from reid_lab.retrieval.protocol import Protocol
+
+MOST_SETS = 100  # of cameras, for each number of them
 
 HIDDEN = {"0 %": 0.0, "0–10 %": 0.1, "10–25 %": 0.25, "over 25 %": 1.0}  # bins of the hidden share, by upper edge
 TURNED = {"0–30°": 30.0, "30–60°": 60.0, "60–90°": 90.0, "90–120°": 120.0, "120–150°": 150.0, "150–180°": 180.0}
@@ -226,16 +229,27 @@ def by_cameras(result: Result, score: str = "mAP") -> pd.DataFrame:
 def by_gallery_cameras(result: Result) -> pd.DataFrame:
     """mAP and rank-1 when only k cameras stay in the gallery: means over all sets of k, and the worst and best mAP.
 
+    Of many cameras there are too many sets: of more than MOST_SETS that number is drawn by chance, always the same.
     Queries whose matches all leave are left out: `queries` is how many stay, in the mean. Args as for `by_cameras`.
     """
     cameras, found = _cameras(result), {}
     for k in range(1, len(cameras) + 1):
-        scores = [_within(result, kept) for kept in combinations(cameras, k)]
+        scores = [_within(result, kept) for kept in _sets(cameras, k)]
         means = np.array([[np.isfinite(ap).sum(), np.nanmean(ap), np.nanmean(first)] for ap, first in scores])
         queries, m_ap, rank_1 = means.mean(0)
         line = {"sets": len(scores), "queries": queries, "mAP": m_ap, "rank-1": rank_1}
         found[k] = line | {"mAP worst": means[:, 1].min(), "mAP best": means[:, 1].max()}
     return pd.DataFrame.from_dict(found, orient="index").astype({"sets": int}).rename_axis("cameras")
+
+
+def _sets(cameras: Sequence[int], k: int) -> list[tuple[int, ...]]:
+    """All sets of k cameras, or MOST_SETS of them."""
+    if comb(len(cameras), k) <= MOST_SETS:
+        return list(combinations(cameras, k))
+    random, drawn = np.random.default_rng(0), dict[tuple[int, ...], None]()
+    while len(drawn) < MOST_SETS:
+        drawn[tuple(sorted(random.permutation(cameras)[:k].tolist()))] = None
+    return list(drawn)
 
 
 def _cameras(result: Result) -> list[int]:

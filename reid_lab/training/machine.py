@@ -47,12 +47,14 @@ def reproducible(seed: int, where: torch.device, deterministic: bool) -> Iterato
             )
     with device.own_random_numbers(where):
         torch.manual_seed(seed)
-        torch.use_deterministic_algorithms(deterministic or before, warn_only=only_warned and not deterministic)
+        if deterministic:  # not otherwise: the call alone imports torch's compiler, which takes a second
+            torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = not deterministic  # try each convolution's algorithms, keep the fastest
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(before, warn_only=only_warned)
+            if deterministic:
+                torch.use_deterministic_algorithms(before, warn_only=only_warned)
             torch.backends.cudnn.benchmark = tried
             torch.set_num_threads(threads)
 

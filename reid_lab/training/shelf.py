@@ -237,6 +237,8 @@ def _facts(folder: Path) -> dict[Field, Any]:
     row = _row(folder)
     if row["state"].startswith("unreadable"):
         raise CheckpointError(f"The run in {folder} is {row['state']}. Ask its owner for the right to read it.")
+    if row["state"] == "damaged: history.csv":
+        raise CheckpointError(f"The run in {folder} is {row['state']}. Delete that file: only its curves are lost.")
     if row["state"].startswith("damaged"):
         raise CheckpointError(f"The run in {folder} is {row['state']}. Delete it and train it again.")
     recipe, told = _recipe(folder), read_json(folder / "environment.json")

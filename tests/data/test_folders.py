@@ -98,6 +98,14 @@ def test_cameras_that_give_no_number_are_refused(people, cameras, says):
         data.folder(people, cameras=cameras)
 
 
+def test_a_pattern_that_finds_no_number_in_a_camera_folder_is_refused(tmp_path, image):
+    for gate, person in product((1, 2), ("0001", "0002")):
+        image(tmp_path / f"gate{gate}" / person / "0.jpg")
+    assert {r.camid for r in data.folder(tmp_path, cameras=r"gate(\d)").train} <= {1, 2}
+    with pytest.raises(DataError, match="gate"):
+        data.folder(tmp_path, cameras=r"(gate\d)")
+
+
 def test_a_camera_may_be_a_number_of_numpy(people):
     assert {r.camid for r in data.folder(people, cameras=np.int64(3)).train} == {3}
 

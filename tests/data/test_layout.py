@@ -153,7 +153,7 @@ def test_no_image_is_lost_between_read_and_unread():
     [
         ("cam{1,2}/{001,002}/0.jpg", ["the folders cam1, cam2 for cameras"]),
         ("bbox_{train,test}/{001,002}/0.jpg", ["the folders bbox_test for test images, bbox_train for train images"]),
-        ("{001,002}_c1s1_000151_00.jpg", ["the beginnings of the images' names in crops for people and cameras"]),
+        ("{001,002}_c1s1_000151_00.jpg", ["the beginnings of the images' names for people and cameras"]),
         ("{train,query,gallery}/{001,002}/0.jpg", []),
     ],
 )
@@ -170,26 +170,8 @@ def test_a_pattern_of_the_user_finds_cameras_above_people():
     assert told_by("{001,002}/{1,2}.jpg", told=r"(\d)")[1:] == [["001", "002"], []]
 
 
-FOLDERS = [
-    "cam1",
-    "cam2",
-    "side_a",
-    "train",
-    "Test",
-    "gallery",
-    "query",
-    "val",
-    "images",
-    "anna",
-    "bert",
-    "0001",
-    "0002",
-    "-1",
-    "junk",
-    "2024-01-05",
-    "a_c1",
-    "t1",
-]
+FOLDERS = ["cam1", "cam2", "side_a", "train", "Test", "gallery", "query", "val", "images", "anna", "0001", "0002", "-1"]
+FOLDERS += ["junk", "2024-01-05", "a_c1", "t1"]
 FILES = ["0.jpg", "1.jpg", "0001_c1s1_000151_00.jpg", "0002_c2s1_000151_00.jpg", "cam3_1.jpg"]
 PATHS = st.tuples(st.lists(st.sampled_from(FOLDERS), max_size=4), st.sampled_from(FILES))
 

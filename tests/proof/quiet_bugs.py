@@ -16,7 +16,7 @@ MEASURES, TEST_MEASURES = "experiments/measures.py", "experiments/test_measures.
 TABLES, TEST_TABLES = "experiments/tables.py", "experiments/test_tables.py"
 TRUTH = "passersby/test_truth.py"
 SGD = "momentum=recipe.momentum, weight_decay=recipe.weight_decay"
-STEP = "        losses.total.backward()\n        self.optimiser.step()"
+STEP = "        self.scaler.scale(losses.total).backward()\n"
 DECAYED = "losses.total + sum(self.recipe.weight_decay / 2 * p.square().sum() for p in self.model.head_parameters())"
 BACKBONE = '"factor": recipe.backbone_lr}'
 NECKS = "        necks = self(images).necks\n"
@@ -44,7 +44,7 @@ OPTIMISER = (
         "lr=recipe.lr, weight_decay=2 * recipe.weight_decay, fused",
         VALUES,
     ),
-    quiet("weight decay is applied twice", ENGINE, STEP, STEP.replace("losses.total", f"({DECAYED})"), VALUES),
+    quiet("weight decay is applied twice", ENGINE, STEP, STEP.replace("losses.total", DECAYED), VALUES),
     quiet(
         "the backbone has no weight decay", ENGINE, BACKBONE, BACKBONE.replace("}", ', "weight_decay": 0.0}'), VALUES
     ),
@@ -180,11 +180,11 @@ SETTINGS = (
     quiet(
         "test images are not normalised",
         FEATURES,
-        "images = normalise(store.batch(indices))",
-        "images = (store.batch(indices).float() / 255)",
+        "return normalise(store.batch(indices))",
+        "return (store.batch(indices) / 255)",
         FILES,
     ),
-    quiet("every evaluation is in bfloat16", FEATURES, "torch.bfloat16, autocast)", "torch.bfloat16, True)", FILES),
+    quiet("every evaluation is in bfloat16", FEATURES, 'if autocast else "float32"', 'if True else "float32"', FILES),
     quiet("thresholds of a curve are one step too strict", ROC, EDGES, f"{EDGES}[[0, *range(loops.BINS)]]", TEST_ROC),
     quiet(
         "thresholds of a curve are one step too loose",
