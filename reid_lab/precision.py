@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from reid_lab.device import own_random_numbers
+from reid_lab.device import device_name, has_bf16, own_random_numbers
 from reid_lab.models.network import Network
 
 DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16}
@@ -55,6 +55,8 @@ def check_training(network: Network, images: Tensor, pids: Tensor, precision: st
         pids: (batch,), counted from 0.
         precision: a key of :data:`DTYPES`.
     """
+    if precision == "bf16" and not has_bf16(images.device):
+        return Check(precision, f"bf16 cannot be computed on {device_name(images.device)}")
     with own_random_numbers(images.device):
         check = _check_layers(copy.deepcopy(network), lambda trial: trial(images), images.device, precision, True)
         if not check.fault:

@@ -109,7 +109,7 @@ def test_a_network_that_differs_from_pytorch_gets_no_file(smoke_run, onnx_file, 
 
 
 def test_the_command_writes_a_file_and_says_how_to_feed_it(smoke_run, onnx_file, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(export, "_program", lambda network: OtherProgram(onnx_file))
+    monkeypatch.setattr(export, "_program", lambda *rest: OtherProgram(onnx_file))
     command = ["export", str(smoke_run.folder), "--onnx", str(tmp_path / "network.onnx")]
     assert main(command) == 0
     assert "(N, 3, 64, 48)" in capsys.readouterr().out and (tmp_path / "network.onnx").stat().st_size > 1e6

@@ -156,6 +156,11 @@ def test_the_doctor_reports_a_wrong_precision(monkeypatch, claims_bf16):
     assert any(line.startswith("[problem]") and "layer4.0" in line for line in doctor.examine())
 
 
+def test_a_device_that_does_not_know_bf16_trains_in_float32(smoke, monkeypatch):
+    monkeypatch.setattr(precision, "has_bf16", lambda device: False)
+    assert precision.check_training(*a_batch(smoke, recipes.multitask("smoke")), "bf16").fault.startswith("bf16 cannot")
+
+
 def test_all_processes_leave_a_precision_that_is_wrong_in_one_of_them(smoke, caplog):
     class Other(team.Team):
         def answers(self, answer):

@@ -143,7 +143,7 @@ def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: boo
             told = (str(record.path), status.st_size, status.st_mtime_ns)
         except OSError:  # whoever opens the image will name it and say why
             told = (str(record.path), -1, -1)
-        digest.update(repr(told).encode())
+        digest.update(repr((*told, record.greys)).encode())
     return digest.hexdigest()[:16]
 
 

@@ -203,7 +203,8 @@ class _Training:
     def _evaluate(self, epochs: int) -> dict[str, float]:
         """On the way in the precision of training, twice as fast; the end, which is what counts, in float32."""
         fast = self.engine.precision != "float32" and epochs < self.recipe.epochs
-        result = retrieval.evaluate(self.engine.model, self.benchmark, device=self.device, autocast=fast)
+        options: dict[str, Any] = dict(device=self.device, autocast=fast, check=False)  # fit has checked already
+        result = retrieval.evaluate(self.engine.model, self.benchmark, **options)
         return {name: result.table()[name].item() / 100 for name in METRICS}
 
     def _kept_images(self) -> list[data.ImageStore]:
