@@ -11,6 +11,7 @@ import contextlib
 import functools
 import logging
 import operator
+import os
 import platform
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,6 +26,7 @@ FLOAT32 = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.co
 CURE = (
     "Install a PyTorch that is made for this GPU, stop other programs that use it, or use --device cpu (device='cpu')."
 )
+WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI")  # oneDNN emulates it
 GPU_MEMORY = ("out of memory", "ALLOC_FAILED", "OUT_OF_DEVICE_MEMORY", "OUT_OF_RESOURCES")  # as drivers say it
 
 
@@ -205,7 +207,7 @@ def fast_precision(device: torch.device) -> str:
     """What ``device`` claims to be faster at than at float32: "bf16", "float16", or "float32" where it is neither.
 
     CUDA: tensor cores, which know bfloat16 from compute capability 8.0 on (Ampere) and float16 from 7.0. ROCm: as it
-    says. CPU: AVX-512 BF16 or AMX. MPS has both, but is not faster in either.
+    says. CPU: AVX-512 BF16 or AMX, unless the library of its convolutions is told to do without. MPS has both, but is not faster in either.
     """
     if device.type == "cuda" and torch.version.hip:
         with current(device):
@@ -214,6 +216,8 @@ def fast_precision(device: torch.device) -> str:
         capability = torch.cuda.get_device_capability(device)
         return "bf16" if capability >= (8, 0) else "float16" if capability >= (7, 0) else "float32"
     if device.type == "cpu":
+        if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in WITHOUT_BF16:
+            return "float32"
         probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private, hence asked for politely
         return "bf16" if any(getattr(torch.cpu, probe, lambda: False)() for probe in probes) else "float32"
     return "bf16" if device.type == "xpu" else "float32"

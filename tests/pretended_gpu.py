@@ -35,9 +35,11 @@ from unittest import mock
 
 import torch
 import torch._dynamo  # now, before anything of torch is replaced
+from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+_device_constructors()  # `with torch.device("meta")` remembers these functions at its first use
 aten = torch.ops.aten
 KINDS = ("cuda", "mps", "xpu")
 PINS = ("cuda", "xpu")
@@ -250,12 +252,12 @@ class PretendedGPU(TorchDispatchMode):
         return PLAIN["to"](self.copied(tensor, there, memory_format), dtype=dtype, memory_format=memory_format)
 
     def numpy(self, tensor, *, force=False):
-        if mark(tensor) and not force:
+        if isinstance(mark(tensor), torch.device) and not force:
             raise TypeError(f"can't convert {tensor.device} device type tensor to numpy. Use Tensor.cpu() first.")
         return PLAIN["numpy"](self.to(tensor, "cpu"), force=force)
 
     def tolist(self, tensor):
-        if mark(tensor):
+        if isinstance(mark(tensor), torch.device):
             self.wait("tolist")
         return PLAIN["tolist"](tensor)
 

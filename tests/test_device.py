@@ -157,6 +157,13 @@ def test_what_other_devices_claim_to_be_fast_at(pretended, monkeypatch):
             assert device.kind(device.find_device()) == "rocm"
 
 
+@pytest.mark.parametrize(("limit", "expected"), [("", "bf16"), ("AVX512_CORE_BF16", "bf16"), ("avx2", "float32")])
+def test_a_cpu_whose_convolutions_are_held_back_emulates_bf16_and_is_not_fast_at_it(monkeypatch, limit, expected):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    assert device.fast_precision(torch.device("cpu")) == expected
+
+
 @pytest.mark.parametrize("products", ["highest", "high", "medium"])
 def test_within_exact_float32_nothing_is_rounded_and_afterwards_all_is_as_it_was(pretended, products):
     before = torch.get_float32_matmul_precision()
