@@ -207,7 +207,8 @@ def fast_precision(device: torch.device) -> str:
     """What ``device`` claims to be faster at than at float32: "bf16", "float16", or "float32" where it is neither.
 
     CUDA: tensor cores, which know bfloat16 from compute capability 8.0 on (Ampere) and float16 from 7.0. ROCm: as it
-    says. CPU: AVX-512 BF16 or AMX, unless the library of its convolutions is told to do without. MPS has both, but is not faster in either.
+    says. CPU: AVX-512 BF16 or AMX, unless the library of its convolutions is told to do without. MPS has both, but is
+    not faster in either.
     """
     if device.type == "cuda" and torch.version.hip:
         with current(device):
