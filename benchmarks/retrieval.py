@@ -18,13 +18,12 @@ import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "retrieval"), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-import transcriptions  # noqa: E402
 from _provenance import keep, show  # noqa: E402
 
 from reid_lab import retrieval  # noqa: E402
-from reid_lab.retrieval import loops  # noqa: E402
+from reid_lab.retrieval import loops, reference  # noqa: E402
 
 GIB = 2**30
 LATENT, CAMERA, NOISE, WHITE = (
@@ -202,7 +201,7 @@ def rerank_published(scale):
 
     def published():
         squared = (2 - 2 * features @ features.T).clamp_(min=0).numpy()
-        return transcriptions.rerank(squared, len(query), dtype=np.float32)
+        return reference.rerank(squared, len(query), dtype=np.float32)
 
     expected, theirs, their_peak = measured(published)
     difference = np.abs(distances.numpy() - expected)

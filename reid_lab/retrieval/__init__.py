@@ -1,6 +1,7 @@
 """Ranking a gallery: descriptors of images, the field's scores, k-reciprocal re-ranking.
 
-ranking       `evaluate` a network, `rank` features, `rank_distances`: start reading here
+reference     evaluation and re-ranking as plain loops, one query at a time: start reading here
+ranking       `evaluate` a network, `rank` features, `rank_distances`
 features      `extract` descriptors of images
 protocol      who is a match, who is junk
 distances     cosine and Euclidean, a block of queries at a time

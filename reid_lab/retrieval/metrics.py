@@ -1,4 +1,4 @@
-"""CMC, mAP and mINP from distances, one block of queries at a time."""
+"""CMC, mAP and mINP from distances, one block of queries at a time: the numbers of ``reference.evaluate``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """k-reciprocal re-ranking (Zhong, Zheng, Cao, Li: *Re-ranking person re-identification with k-reciprocal
-encoding*, CVPR 2017), exact, in blocks, without ever holding all distances.
+encoding*, CVPR 2017), exact, in blocks, without ever holding all distances: the numbers of ``reference.rerank``.
 
 The idea: if two images show one person, each is among the other's nearest neighbours. Every image of query
 and gallery is described anew by *who its mutual neighbours are*; two images are near if they share them.

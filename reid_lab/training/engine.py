@@ -10,13 +10,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from reid_lab import data, models, precision
+from reid_lab import data, precision
 from reid_lab.device import fast_precision, out_of_memory, synchronize
 from reid_lab.errors import DeviceError
 from reid_lab.losses import Losses
 from reid_lab.training import machine
 from reid_lab.training.recipes import Recipe
 from reid_lab.training.schedule import learning_rate
+from reid_lab.training.step import make_augmentation, make_optimiser
 from reid_lab.training.team import Team
 
 
@@ -34,10 +35,10 @@ class Engine:
         self.precision = fastest if recipe.precision == "auto" else recipe.precision  # until it is checked
         self.places = team.places(recipe.batch, recipe.groups)
         self.part = data.Part(self.places, recipe.batch) if team.size > 1 else None
-        self.augment = data.Augment(recipe.crop, recipe.pad, recipe.flip, _erasing(recipe))
+        self.augment = make_augmentation(recipe)
         self.model = recipe.build(identities).to(team.device).to(memory_format=torch.channels_last)
         self.network = team.spread(self.model)  # what is called in training; shares its weights with ``model``
-        self.optimiser = _optimiser(recipe, self.model)
+        self.optimiser = make_optimiser(recipe, self.model)
         # Small gradients are zero in float16, so the loss is multiplied until they are too large for it, then by less.
         self.scaler = torch.amp.GradScaler(team.device.type, enabled=self.precision == "float16")
 
@@ -130,23 +131,3 @@ class Engine:
         trial = copy.copy(self)
         trial.network = trial.model = copy.deepcopy(self.model)
         return machine.fastest_threads(lambda: trial.losses(images, pids).total.backward())
-
-
-def _erasing(recipe: Recipe) -> data.RandomErasing | None:
-    if recipe.erasing == 0:
-        return None
-    return data.RandomErasing(
-        recipe.erasing, recipe.erasing_area, recipe.erasing_aspect, recipe.erasing_attempts, recipe.erasing_fill
-    )
-
-
-def _optimiser(recipe: Recipe, model: models.Network) -> torch.optim.Optimizer:
-    groups = [
-        {"params": list(model.backbone_parameters()), "factor": recipe.backbone_lr},
-        {"params": list(model.head_parameters()), "factor": 1.0},
-    ]
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(
-            groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
-        )
-    return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)

@@ -1,4 +1,4 @@
-"""The training loop that students read and researchers run.
+"""The training loop that researchers run; :mod:`.step` has the plain one, to be read first.
 
 Everything random in a step is decided by (seed, epoch, step), so a run that was killed goes on from its last
 checkpoint to the same weights, bit for bit, on the same CPU with the same number of threads.
@@ -24,9 +24,10 @@ from reid_lab.progress import bar
 from reid_lab.training import checkpoint, health, machine
 from reid_lab.training.engine import Engine
 from reid_lab.training.interruption import Interruption
-from reid_lab.training.recipes import MultiTaskRecipe, Recipe, ResidualPoolingRecipe
+from reid_lab.training.recipes import Recipe
 from reid_lab.training.runs import METRICS, Run, finished, load, run_folder, tensorboard_writer, write_tensorboard
 from reid_lab.training.schedule import learning_rate
+from reid_lab.training.step import make_sampler, random_key
 from reid_lab.training.team import Team, assemble
 from reid_lab.values import is_whole
 
@@ -114,7 +115,7 @@ class _Training:
         known, labels = np.unique(pids, return_inverse=True)  # classifiers count identities from 0
         self.identities = len(known)
         self.labels = torch.from_numpy(labels).to(self.device)
-        self.sampler = _sampler(recipe, labels, camids, seed)
+        self.sampler = make_sampler(recipe, labels, camids, seed)
         self.engine = Engine(recipe, self.identities, team)
         self.history: list[dict[str, Any]] = []
         self.step, self.sums = 0, dict[str, Tensor]()
@@ -179,7 +180,7 @@ class _Training:
     def _step(self, images: Tensor, pids: Tensor, epoch: int) -> float:
         """One step, added to the sums; returns its learning rate."""
         lr = self.engine.set_lr(epoch + self.step / len(self.sampler))
-        losses = self.engine.step(images, pids, _key(self.seed, epoch, self.step))
+        losses = self.engine.step(images, pids, random_key(self.seed, epoch, self.step))
         for name, value in losses.report().items():
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.step += 1
@@ -320,18 +321,6 @@ class _Training:
             write_text(self.folder / "result.json", json.dumps(result, indent=1))
             (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
         self.team.told(None)  # the others may look only now
-
-
-def _sampler(recipe: Recipe, labels: np.ndarray, camids: np.ndarray, seed: int) -> data.PairSampler | data.PKSampler:
-    if isinstance(recipe, MultiTaskRecipe):
-        return data.PairSampler(labels, camids, recipe.pairs, recipe.positive, recipe.cross_camera, seed)
-    assert isinstance(recipe, ResidualPoolingRecipe)
-    return data.PKSampler(labels, recipe.identities, recipe.images, seed)
-
-
-def _key(seed: int, epoch: int, step: int) -> int:
-    """One number per (seed, epoch, step), spread over 62 bits."""
-    return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0] >> 2)
 
 
 def _part(tensors: checkpoint.State, prefix: str) -> checkpoint.State:

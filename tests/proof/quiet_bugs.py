@@ -6,6 +6,7 @@ No notebook is asked about them: most change a training, of which the notebooks 
 from bugs import Bug
 
 ENGINE, LOOP, SCHEDULE = "training/engine.py", "training/loop.py", "training/schedule.py"
+PLAIN = "training/step.py"
 VALUES, STEPS = "training/test_optimizer_values.py", "training/test_what_a_step_gets.py"
 B, A, SEEN = "models/residual_pooling.py", "models/multitask.py", "models/test_seen_data.py"
 FEATURES, FILES = "retrieval/features.py", "retrieval/test_descriptors_of_files.py"
@@ -36,23 +37,21 @@ def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
 
 
 OPTIMISER = (
-    quiet("weight decay is doubled", ENGINE, SGD, SGD.replace("=recipe.weight", "=2 * recipe.weight"), VALUES),
+    quiet("weight decay is doubled", PLAIN, SGD, SGD.replace("=recipe.weight", "=2 * recipe.weight"), VALUES),
     quiet(
         "AdamW's weight decay is doubled",
-        ENGINE,
+        PLAIN,
         "lr=recipe.lr, weight_decay=recipe.weight_decay, fused",
         "lr=recipe.lr, weight_decay=2 * recipe.weight_decay, fused",
         VALUES,
     ),
     quiet("weight decay is applied twice", ENGINE, STEP, STEP.replace("losses.total", DECAYED), VALUES),
-    quiet(
-        "the backbone has no weight decay", ENGINE, BACKBONE, BACKBONE.replace("}", ', "weight_decay": 0.0}'), VALUES
-    ),
-    quiet("Adam stands in for AdamW", ENGINE, "torch.optim.AdamW(", "torch.optim.Adam(", VALUES),
-    quiet("there is no momentum", ENGINE, "momentum=recipe.momentum,", "momentum=0.0,", VALUES),
+    quiet("the backbone has no weight decay", PLAIN, BACKBONE, BACKBONE.replace("}", ', "weight_decay": 0.0}'), VALUES),
+    quiet("Adam stands in for AdamW", PLAIN, "torch.optim.AdamW(", "torch.optim.Adam(", VALUES),
+    quiet("there is no momentum", PLAIN, "momentum=recipe.momentum,", "momentum=0.0,", VALUES),
     quiet(
         "momentum is Nesterov's",
-        ENGINE,
+        PLAIN,
         "momentum=recipe.momentum,",
         "momentum=recipe.momentum, nesterov=True,",
         VALUES,
@@ -71,8 +70,8 @@ OPTIMISER = (
         STEP.replace("\n", "\n        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)\n"),
         VALUES,
     ),
-    quiet("the backbone learns at the head's rate", ENGINE, BACKBONE, '"factor": 1.0}', VALUES),
-    quiet("the padding of the recipe is not used", ENGINE, "recipe.crop, recipe.pad,", "recipe.crop, 0,", VALUES),
+    quiet("the backbone learns at the head's rate", PLAIN, BACKBONE, '"factor": 1.0}', VALUES),
+    quiet("the padding of the recipe is not used", PLAIN, "recipe.crop, recipe.pad,", "recipe.crop, 0,", VALUES),
     quiet("images are read at the size of the crop", LOOP, READ, READ.replace("recipe.resize", "recipe.crop"), STEPS),
     quiet(
         "identities are numbered as they appear",
@@ -86,7 +85,7 @@ OPTIMISER = (
     ),
     quiet(
         "every epoch augments as the first",
-        LOOP,
+        PLAIN,
         "SeedSequence([seed, epoch, step])",
         "SeedSequence([seed, 0, step])",
         STEPS,

@@ -1,12 +1,7 @@
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
 from reid_lab.retrieval import loops
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `transcriptions`, which the benchmarks use too
 
 
 @pytest.fixture(autouse=True)

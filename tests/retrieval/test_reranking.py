@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import torch
-import transcriptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_lab import retrieval
 from reid_lab.errors import FeatureError
+from reid_lab.retrieval import reference
 from reid_lab.retrieval.reranking import expanded_sets
 
 pytestmark = pytest.mark.usefixtures("inner")
@@ -23,7 +23,7 @@ def published(features, queries, metric="cosine", **options):
     features = features.astype(np.float64)
     if metric == "cosine":
         features /= np.linalg.norm(features, axis=1, keepdims=True)
-    return transcriptions.rerank(transcriptions.pairwise_squared(features, features), queries, **options)
+    return reference.rerank(reference.squared_distances(features, features), queries, **options)
 
 
 @pytest.mark.parametrize("spread", [0.3, 3.0], ids=["clustered", "noise"])

@@ -1,0 +1,32 @@
+"""The plain training is the training: what `fit` adds changes no bit."""
+
+import numpy as np
+import pytest
+import torch
+
+from reid_lab import data, training
+from reid_lab.training import recipes, step
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimiser": "sgd", "erasing": 0.0, "backbone_lr": 0.1}])
+@pytest.mark.parametrize("method", recipes.METHODS)
+def test_the_plain_training_ends_in_the_weights_of_fit_bit_for_bit(few, tmp_path, method, changes):
+    recipe = recipes.METHODS[method]("smoke", precision="float32", epochs=2, evaluate_every=0, **changes)
+    plain = step.train(recipe, few, seed=3)
+    run = training.fit(recipe, few, seed=3, device="cpu", runs=tmp_path, deterministic=True)
+    expected = run.model.state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in plain.state_dict().items())
+    assert not plain.training
+
+
+def test_an_epoch_returns_the_loss_of_each_step_whose_mean_the_history_keeps(few, tmp_path):
+    recipe = recipes.residual_pooling("smoke", precision="float32", epochs=1)
+    run = training.fit(recipe, few, seed=0, device="cpu", runs=tmp_path, deterministic=True)
+    torch.manual_seed(0)
+    pids, labels = np.unique([record.pid for record in few.train], return_inverse=True)
+    sampler = step.make_sampler(recipe, labels, np.array([record.camid for record in few.train]), 0)
+    network = recipe.build(len(pids)).to(memory_format=torch.channels_last)
+    store, optimiser = data.image_store(few.train, recipe.resize), step.make_optimiser(recipe, network)
+    losses = step.train_epoch(recipe, network, optimiser, sampler, store, torch.from_numpy(labels), 0, 0)
+    assert len(losses) == len(sampler)
+    assert np.mean(losses) == pytest.approx(run.history["loss"][0], rel=1e-6)
