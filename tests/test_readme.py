@@ -1,4 +1,4 @@
-"""Every number that the README quotes was measured: it stands in a table of the repository."""
+"""Every number that README, RESULTS and TRAINING quote was measured: it stands in a table of the repository."""
 
 import re
 from pathlib import Path
@@ -9,10 +9,12 @@ import pytest
 from reid_lab.experiments import claims, runner, tables
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README, RESULTS, TRAINING = (
+    (ROOT / f"{name}.md").read_text(encoding="utf-8") for name in ("README", "RESULTS", "TRAINING")
+)
 
 
-def rows(heading, page=README):
+def rows(heading, page=RESULTS):
     """The cells of the first Markdown table below a heading, without its head."""
     section = page.split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
@@ -35,7 +37,7 @@ def test_what_is_said_of_erasing_is_what_the_runs_say():
     )
     lost = [f"{-one.points:.1f} ± {one.half_width:.1f}" for one in (longer, short)]
     narrowed = f"{longer.points - short.points:.1f} ± {2**0.5 * longer.half_width:.1f}"
-    sentence = " ".join(README.split("Notebook 07 looks for the reason.")[1].split("\n\n")[0].split())
+    sentence = " ".join(RESULTS.split("Notebook 07 looks for the reason.")[1].split("\n\n")[0].split())
     assert re.findall(r"\d+\.\d ± \d+\.\d", sentence) == [*lost, narrowed]
     assert longer.points - short.points < 2**0.5 * longer.half_width, "so it is not separated"
 
@@ -93,7 +95,7 @@ def test_the_readings_scores_and_verdicts_are_those_of_the_recorded_runs():
 
 def test_the_training_speeds_are_those_of_the_benchmark():
     table = pd.read_csv(ROOT / "benchmarks" / "results" / "training.csv")
-    shown = rows("Training on a GPU, on several, on several machines")
+    shown = rows("Training on a GPU, on several, on several machines", TRAINING)
     assert len(shown) >= 2
     for network, batch, loop, bare, plain, share, machine in shown:
         row = table[(table["network"] == network) & table["machine"].str.startswith(machine)].iloc[0]
@@ -114,10 +116,15 @@ def test_the_retrieval_ratios_are_those_of_the_benchmark():
 
 
 def test_every_local_link_and_picture_leads_somewhere():
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "reid_lab" / "README.md"]:
+    pages = [*ROOT.glob("*.md"), *(ROOT / folder / "README.md" for folder in ("reid_lab", "notebooks", "figures"))]
+    for page in pages:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_nothing_is_left_to_fill_in():
-    assert not re.findall(r"@[A-Z_]+@", README)
+    assert not re.findall(r"@[A-Z_]+@", README + RESULTS + TRAINING)
+
+
+def test_the_readme_fits_two_screens():
+    assert len(README.splitlines()) <= 125
