@@ -114,6 +114,17 @@ def test_junk_and_distractors_belong_in_the_gallery(sound):
             bench.check()
 
 
+def test_numbers_below_junk_are_an_error_and_nobody_is_no_identity_of_two_sides(sound):
+    with pytest.raises(DataError, match="1 images have a pid below -1"):
+        changed(sound, gallery=[*sound.gallery, *relabelled(sound.gallery[:1], pid=-2)]).check()
+    both = {
+        split: [*getattr(sound, split), *relabelled(getattr(sound, split)[:1], pid=0)] for split in ("train", "gallery")
+    }
+    with pytest.raises(DataError, match="pid -1 or 0") as caught:
+        changed(sound, **both).check()
+    assert "both train and test (pids" not in str(caught.value)
+
+
 def test_one_identity_is_an_error_and_one_image_of_an_identity_a_warning(sound):
     with pytest.raises(DataError, match="show one identity"):
         changed(sound, train=sound.train[:2]).check()
@@ -243,6 +254,19 @@ def test_a_copy_from_the_same_camera_is_junk_to_itself(sound, query, gallery, ba
         gallery=[*sound.gallery[:2], Record(sound.gallery[2].path, *gallery)],
     )
     assert any("find itself" in finding.sentence for finding in bench.findings()) == bad
+
+
+def test_the_same_pixels_in_another_file_are_a_copy_when_images_are_read(sound):
+    query = sound.query[0].path
+    for end in ("bmp", "tif"):
+        again = query.with_name(f"again.{end}")
+        Image.open(query).save(again)
+        bench = changed(sound, gallery=[*sound.gallery, Record(again, sound.query[0].pid, 9)])
+        with pytest.raises(
+            DataError, match="1 images are there as copies, pixel for pixel, and both query and gallery"
+        ):
+            bench.check(read_images=True)
+        bench.check(read_images=False)
 
 
 def test_junk_may_be_a_copy_and_files_of_one_size_need_not_be_copies(sound):
