@@ -78,6 +78,8 @@ def look_of(tops: Mapping[str, object], inner: Mapping[str, set[str]], below: Se
         return ""
     if _all(rf"(?:{DATE}).*|{TRACK}[_\- ]?\d.*|{KINDS}", below):
         return ""  # tracklets, dates and kinds of images of a person
+    if all(camera_of_folder(name, None) is not None for name in tops):
+        return "cameras, though the images' names tell others,"
     return "groups of people" if _hold_people(tops, inner, below) else ""
 
 

@@ -65,6 +65,10 @@ UNSPLIT = [""]
         # wrappers
         ("images/{001,002,003,004}/0.jpg", UNSPLIT, PEOPLE, []),
         ("dataset/{train,query,gallery}/{001,002,003,004}/0.jpg", ["gallery", "query", "train"], PEOPLE, []),
+        ("VeRi/image_{train,query,test}/{001,002,003,004}_c001_0003_0.jpg", ["gallery", "query", "train"], PEOPLE, [1]),
+        ("i-LIDS/sequences/cam{1,2}/{001,002,003,004}/0.jpg", UNSPLIT, PEOPLE, [1, 2]),
+        ("multi_shot/cam_{a,b}/{001,002,003,004}/0.jpg", UNSPLIT, PEOPLE, [1, 2]),
+        ("anna/cam{1,2}/0.jpg", UNSPLIT, ["anna"], []),
         # tracklets and kinds below a person
         ("{001,002,003,004}/{1,2,3,4,5,6}/0.jpg", UNSPLIT, PEOPLE, []),
         ("{001,002,003,004}/track_{1,2,3,4,5,6}/0.jpg", UNSPLIT, PEOPLE, []),
@@ -95,6 +99,12 @@ def test_folders_are_read_as_what_their_names_say(form, splits, people, cameras)
         (["2024010{5,6}/0.jpg"], "look like dates, not like people"),
         (["{day,night}/{anna,bert}/0.jpg"], "look like kinds of images with people below"),
         (["{occluded_body_images,whole_body_images}/{001,002}/0.jpg"], "look like kinds of images"),
+        (["np/{labeled,detected}/{train,query,gallery}/1_c1.jpg"], "labeled in .* kinds of images with others below"),
+        (
+            ["cam{1,2}/{001,002,003}/c{1,2}.jpg"],
+            "like cameras, though the images' names tell others, with people below",
+        ),
+        (["RGB/{1,2}.jpg"], "in RGB, which look like images, and nothing tells who"),
         (["{male,female}/0.jpg"], "look like kinds of images, not like people"),
         (["{north,south}/{anna,bert,cleo}/0.jpg"], "look like groups of people .*anna, bert, cleo.*cam1, cam2"),
         (["{1,2}/{0001,0002}/0.jpg"], "look like groups of people"),
