@@ -128,7 +128,7 @@ def to_npz(
         FeatureError: the network gives values that are not finite.
     """
     _must_be_free(path, force)
-    root, records = existing_folder(folder), crops(folder)
+    records, root = crops(folder), existing_folder(folder)
     features = checks.features(retrieval.extract(run.model, records, device), "image")
     features = F.normalize(features, dim=1)
     paths = np.array([record.path.relative_to(root).as_posix() for record in records])
@@ -149,6 +149,8 @@ def crops(folder: Path | str) -> list[data.Record]:
     """
     if Path(folder).expanduser().is_file():
         raise DataError(f"{folder} is a file, and a folder of crops is needed: give the folder that it lies in.")
+    if not Path(folder).expanduser().is_dir():
+        raise DataError(f"The folder {folder} does not exist: give the folder that holds the crops.")
     root = existing_folder(folder)
     seen = look(root)
     if not seen.images:

@@ -188,8 +188,9 @@ def _data_of(run: Run, cameras: str | None = None) -> Benchmark:
         return data.passersby(made[1], int(made[2]))
     sources = _sources(name, root)
     if not sources:
+        read_so = f" --cameras '{told[CAMERAS]}'" if CAMERAS in told else ""
         raise DataError(
-            f"The data of the run {run.folder} is not in {root}: put it back, or say where with --data PATH."
+            f"The data of the run {run.folder} is not in {root}: put it back, or say where with --data PATH{read_so}."
         )
     cameras = told.get(CAMERAS) if cameras is None else cameras
     troubles: list[DataError] = []
