@@ -139,7 +139,9 @@ def _is_folder(entry: os.DirEntry) -> bool:
 def _sort_in(seen: Seen, entry: os.DirEntry, hidden: bool) -> None:
     path = Path(entry.path)
     suffix = path.suffix.lower()
-    if hidden:
+    if path.exists() and not path.is_file():  # a pipe: whoever opens it waits for ever
+        seen.others.append(path.name)
+    elif hidden:
         if suffix in SUFFIXES and not path.name.startswith("._"):  # macOS keeps notes about files in such
             seen.passed["hidden"].append(path)
     elif suffix in SUFFIXES:
