@@ -4,6 +4,7 @@ import csv as csv_module
 import io
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,10 +49,16 @@ def csv(path: Path | str, cameras: Cameras = None) -> Benchmark:
     names = table["path"].str.replace("\\", "/")
     splits: dict[str, list[Record]] = {split: [] for split in SPLITS}
     for name, pid, camid, split in zip(names, pids, camids, table["split"].str.lower(), strict=True):
-        place = path.parent / name
+        place = _as_written(path.parent / name)
         splits[split].append(Record(place, pid, camera_of(place, (name,), cameras, camid)))
     notes += _beside(path, (record.path for records in splits.values() for record in records))
     return Benchmark(path.stem, **alike(splits), root=path.parent, notes=tuple(notes))
+
+
+def _as_written(path: Path) -> Path:
+    """The path, or the same with its accents put together or apart (macOS) if only that is there."""
+    spelt = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
+    return path if path.name.isascii() or path.exists() else next((other for other in spelt if other.exists()), path)
 
 
 def _beside(table: Path, listed: Iterable[Path]) -> list[Finding]:

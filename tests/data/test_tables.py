@@ -1,4 +1,5 @@
 import os
+import unicodedata
 
 import pytest
 
@@ -56,6 +57,15 @@ def test_no_value_is_an_unknown_camera_and_empty_cells_beyond_the_header_are_not
 def test_pids_that_a_spreadsheet_has_rounded_are_asked_about(tmp_path, pid):
     notes = data.csv(write(tmp_path, f"path;pid;split\na;{pid};train\nb;2;train\n")).notes
     assert [note.level for note in notes if "a spreadsheet had rounded them" in note.sentence] == ["warning"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_put_together_or_apart_are_the_same_name(tmp_path, image, form):
+    there = image(tmp_path / unicodedata.normalize(form, "é.png"))
+    other = unicodedata.normalize({"NFC": "NFD", "NFD": "NFC"}[form], "é.png")
+    path = tmp_path / "table.csv"
+    path.write_text(f"path,pid,split\n{other},1,train\n", encoding="utf-8")
+    assert data.csv(path).train[0].path.samefile(there)
 
 
 def test_blank_lines_are_passed_over_but_counted(tmp_path):
