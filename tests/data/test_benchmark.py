@@ -287,3 +287,9 @@ def test_what_a_published_set_holds_twice_is_a_warning(sound):
 def test_a_label_that_does_not_fit_64_bits_is_refused_with_its_image(pid, camid):
     with pytest.raises(DataError, match=r"The image a\.jpg has .* which do not fit 64 bits"):
         Record(Path("a.jpg"), pid, camid)
+
+
+@pytest.mark.parametrize(("pid", "camid"), [("7", 1), (1.0, 1), (None, 1), (1, "c1")])
+def test_a_label_that_is_no_whole_number_is_refused_with_its_image(pid, camid):
+    with pytest.raises(DataError, match=r"The image a\.jpg has .* which are no whole numbers"):
+        Record(Path("a.jpg"), pid, camid)
