@@ -19,7 +19,7 @@ from reid_lab.data.people import number
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
 from reid_lab.data.tables import csv
 from reid_lab.errors import DataError
-from reid_lab.values import is_whole
+from reid_lab.values import is_number, is_whole
 
 SPLITS = ("train", "query", "gallery")
 MARKET_ONLY = ("bounding_box_train", "bounding_box_test")  # a folder of that name is no identity
@@ -46,7 +46,7 @@ def folder(root: Path | str, cameras: Cameras = None, train_share: float = 0.5, 
     is unknown), or ``train_share`` or ``seed`` cannot work.
     """
     root = existing_folder(root)
-    if not 0 <= train_share < 1:
+    if not (is_number(train_share, 0) and train_share < 1):
         raise DataError(f"The share of identities for training is {train_share}: give 0 to less than 1.")
     if not is_whole(seed, 0):
         raise DataError(f"The seed of the division is {seed!r}: give a whole number from 0 up.")

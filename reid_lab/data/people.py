@@ -60,6 +60,10 @@ def _tell(people: Sequence[str], pids: dict[str, int], order: str, alike_names: 
             count = sum(pids[name] == pid for name in people)
             sentence = f"{some(names)} ({images(count)}, pid {pid}) means {what}"
             found.append(Finding("note", f"{sentence}: rename it if it is a person."))
+    series = _series(persons)
+    if series:
+        sentence = f"Several names begin alike and end in a number ({some(series)}), and each is taken for a person"
+        found.append(Finding("warning", f"{sentence}: put what is one into one folder, or call it 0001_c1."))
     if alike_names:
         sentence = f"Names that differ in capitals or zeros alone are taken for one person ({some(alike_names)})"
         found.append(Finding("warning", f"{sentence}: rename them if they are two."))
@@ -68,6 +72,13 @@ def _tell(people: Sequence[str], pids: dict[str, int], order: str, alike_names: 
     for sentence in filter(None, (numbered, strange)):
         found.append(Finding("warning", f"{sentence}: move or rename what is no person.", "odd"))
     return found
+
+
+def _series(persons: Collection[str]) -> list[str]:
+    """The names, if they are numbers of people with another number behind them: 0001_1, 0001_2, 0002_1."""
+    ends = [re.fullmatch(r"(\D*\d+)[_\- .]\D*\d+", name) for name in persons]
+    whose = {end[1] for end in ends if end}
+    return list(persons) if all(ends) and 1 < len(whose) < len(persons) else []
 
 
 def _few_names(persons: Collection[str]) -> list[str]:

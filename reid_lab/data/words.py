@@ -58,7 +58,7 @@ def camera_of_folder(name: str, told: cameras.Cameras) -> int | None:
 
 def without_camera(name: str) -> str:
     """The name without what tells a camera: 0001 of 0001_c1."""
-    return re.sub(rf"{cameras.CAMERA}|^{CAMERA_FOLDER}$", "", name, flags=re.IGNORECASE)
+    return re.sub(rf"{cameras.CAMERA}|^{CAMERA_FOLDER}$", "", name, flags=re.IGNORECASE).strip("_ .")
 
 
 def identity(name: str, pattern: str = IDENTITY) -> re.Match[str] | None:

@@ -134,8 +134,9 @@ def test_a_folder_without_identities_is_refused(tmp_path, image):
         data.folder(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         data.folder(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"training is 1\.5"):
-        data.folder(tmp_path, train_share=1.5)
+    for share in (1.5, "0.5", None):
+        with pytest.raises(DataError, match=f"training is {share}"):
+            data.folder(tmp_path, train_share=share)
 
 
 crops = st.lists(st.tuples(st.integers(-1, 6), st.integers(-1, 4)), min_size=1, max_size=60)
@@ -289,6 +290,23 @@ def test_an_archive_given_as_a_data_set_is_to_be_unpacked(tmp_path):
     (tmp_path / "Market.ZIP").touch()
     with pytest.raises(DataError, match="Market.ZIP is no data set: unpack it"):
         data.recognise(tmp_path / "Market.ZIP")
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (["0001_1", "0001_2", "0002_1"], True),
+        (["p1-t1", "p1-t2", "p2-t1"], True),
+        (["person_1", "person_2", "person_3"], False),
+        (["2024_1", "2024_2", "2024_3"], False),
+        (["1_1", "2_1", "3_1"], False),
+    ],
+)
+def test_numbers_behind_numbers_of_people_are_asked_about(tmp_path, image, names, asked):
+    for name in names:
+        image(tmp_path / name / "0.jpg")
+    notes = data.folder(tmp_path, train_share=0).notes
+    assert any("begin alike and end in a number" in note.sentence for note in notes) == asked
 
 
 def test_a_word_among_many_numbers_is_asked_about(tmp_path, image):
