@@ -147,9 +147,10 @@ def crops(folder: Path | str) -> list[data.Record]:
     Raises:
         DataError: no such folder, or no image in it.
     """
-    if Path(folder).expanduser().is_file():
+    path = Path(folder).expanduser()
+    if path.exists() and not path.is_dir():
         raise DataError(f"{folder} is a file, and a folder of crops is needed: give the folder that it lies in.")
-    if not Path(folder).expanduser().is_dir():
+    if not path.exists():
         raise DataError(f"The folder {folder} does not exist: give the folder that holds the crops.")
     root = existing_folder(folder)
     seen = look(root)
@@ -200,6 +201,12 @@ def _program(network: Network, opset: int | None = None) -> Any:
         raise CheckpointError(
             f"ONNX files of opset {opset} cannot be written: PyTorch writes {OLDEST_OPSET} and newer, so give at least "
             f"--opset {OLDEST_OPSET} (opset={OLDEST_OPSET})."
+        )
+    newest = importlib.import_module("onnx").defs.onnx_opset_version()
+    if opset is not None and opset > newest:
+        raise CheckpointError(
+            f"ONNX files of opset {opset} cannot be written: the package onnx here knows those up to {newest}, so give "
+            f"--opset {OLDEST_OPSET} to {newest}."
         )
     images = torch.zeros(2, 3, *network.input_size)
     try:
