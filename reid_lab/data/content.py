@@ -146,7 +146,8 @@ def _say(culprits: Sequence[Sequence[Record]], kind: str) -> str:
     same_bytes = all(len({_digest(record.path) for record in used}) == 1 for used in culprits)
     kind_of_copy = "byte-for-byte copies" if same_bytes else "copies, pixel for pixel,"
     what = f" there as {kind_of_copy} and" if copies else ""
-    names = "; ".join(" and ".join(dict.fromkeys(_name(r) for r in used[:2])) for used in culprits[:SHOWN])
+    pairs = ([used[0], next((r for r in used if r.pid != used[0].pid), used[1])] for used in culprits[:SHOWN])
+    names = "; ".join(" and ".join(dict.fromkeys(_name(record) for record in pair)) for pair in pairs)
     return f"{len(culprits):,} images are{what} {kind} (first: {names})"
 
 

@@ -269,6 +269,19 @@ def test_the_same_pixels_in_another_file_are_a_copy_when_images_are_read(sound):
         bench.check(read_images=False)
 
 
+def test_of_several_copies_two_are_named_that_ought_to_differ(sound):
+    first, second = sound.gallery[0], sound.gallery[1]
+    for name in ("again.png", "other.png"):
+        shutil.copy(first.path, first.path.with_name(name))
+    more = [
+        Record(first.path.with_name("again.png"), first.pid, 7),
+        Record(first.path.with_name("other.png"), second.pid),
+    ]
+    bench = changed(sound, gallery=[*sound.gallery, *more])
+    said = [found.sentence for found in bench.findings() if "two identities" in found.sentence]
+    assert f"{first.path.name} and gallery/other.png" in said[0]
+
+
 def test_junk_may_be_a_copy_and_files_of_one_size_need_not_be_copies(sound):
     shutil.copy(sound.query[0].path, sound.gallery[3].path)
     assert sound.findings() == []
