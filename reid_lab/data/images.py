@@ -106,7 +106,7 @@ def _rgb(image: Image.Image, span: tuple[float, float] | None) -> Image.Image:
 
 
 def _trouble(path: Path, error: Exception) -> str:
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file never raises, say for a name that is too long
         return "does not exist: restore it, or load the data set again"
     if isinstance(error, PermissionError):
         return "cannot be read: allow your user to read it"
