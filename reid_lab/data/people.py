@@ -42,6 +42,7 @@ def number(people: Sequence[str], order: str) -> tuple[dict[str, int], list[Find
 
 def whole(name: str) -> int | None:
     """The number that a name is, None for others; 00-1 is MARS' way to write -1, and pandas may write 1.0 for 1."""
+    name = name.replace("\u2212", "-")  # the minus of typesetters
     name = re.sub(r"(?<=\d)\.(?!000$)0+$|^(?:person|pid|id)[_ ](?=-1$)", "", name)
     if name.removesuffix("-1").strip("0") == "" and name.endswith("-1"):  # MARS calls junk 00-1
         return JUNK

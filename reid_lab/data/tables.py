@@ -58,7 +58,9 @@ def csv(path: Path | str, cameras: Cameras = None) -> Benchmark:
 def _as_written(path: Path) -> Path:
     """The path, or the same with its accents put together or apart (macOS) if only that is there."""
     spelt = (Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD"))
-    return path if path.name.isascii() or path.exists() else next((other for other in spelt if other.exists()), path)
+    if path.name.isascii() or os.path.exists(path):
+        return path
+    return next((other for other in spelt if os.path.exists(other)), path)
 
 
 def _beside(table: Path, listed: Iterable[Path]) -> list[Finding]:
@@ -86,7 +88,8 @@ def _text(path: Path) -> str:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        if "\0" not in text:
+        guessed = encodings[0] in ("utf-16-le", "utf-16-be")
+        if "\0" not in text and not (guessed and "pid" not in text.lower()):
             return text
     raise DataError(f"The table {path} cannot be read as text: save it as CSV in UTF-8 (a workbook is no CSV).")
 
@@ -130,12 +133,21 @@ def _row(line: str, separator: str) -> list[str]:
     return next(csv_module.reader([line], delimiter=separator, skipinitialspace=True), [])
 
 
+def _width(text: str, separator: str) -> int:
+    """How many cells the longest row has, be they as long as they will."""
+    usual = csv_module.field_size_limit(2**31 - 1)
+    try:
+        rows = csv_module.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+        return max(map(len, rows), default=0)
+    finally:
+        csv_module.field_size_limit(usual)
+
+
 def _cells(path: Path, text: str, above: int, separator: str) -> pd.DataFrame:
     """All cells from the header on, stripped strings, by their lines in the file; rows are as wide as the widest."""
-    rows = csv_module.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     form = {"dtype": str, "keep_default_na": False, "skipinitialspace": True, "skip_blank_lines": False}
     try:
-        names = range(max(map(len, rows), default=0))
+        names = range(_width(text, separator))
         cells = pd.read_csv(io.StringIO(text, newline=""), sep=separator, skiprows=above, names=names, **form)
     except (ValueError, csv_module.Error) as error:
         reason = str(error).strip()

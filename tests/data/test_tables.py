@@ -12,7 +12,7 @@ NOT_WINDOWS = pytest.mark.skipif(os.name == "nt", reason="paths of Windows are t
 
 def write(tmp_path, text):
     path = tmp_path / "table.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -39,6 +39,7 @@ def test_names_as_pids_are_numbered_and_the_camera_column_may_be_absent(tmp_path
         (["7", "junk", "distractors", "0002"], [7, -1, 0, 2]),
         (["zoe", "-1", "0000", "anna"], [2, -1, 0, 1]),
         (["zoe", "junk", "distractors", "7.0"], [2, -1, 0, 1]),
+        (["7", "−1", "0"], [7, -1, 0]),  # a typesetter's minus
         (['"1,0"', "1.000", "1"], [1, 2, 1]),  # in some countries 1000
     ],
 )
@@ -105,6 +106,21 @@ def test_blank_lines_are_passed_over_but_counted(tmp_path):
 def test_a_bad_csv_is_refused_with_column_and_line(tmp_path, text, says):
     with pytest.raises(DataError, match=says):
         data.csv(write(tmp_path, text))
+
+
+def test_a_cell_may_be_long(tmp_path):
+    assert len(data.csv(write(tmp_path, f"path,pid,split,picture\na,1,train,{'x' * 200_000}\n")).train) == 1
+
+
+def test_a_byte_of_nothing_in_a_table_is_no_other_encoding(tmp_path):
+    with pytest.raises(DataError, match="cannot be read as text"):
+        data.csv(write(tmp_path, "path,pid,split\na\0.jpg,1,train\n"))
+
+
+def test_a_name_that_is_too_long_is_a_file_that_is_not_there(tmp_path):
+    bench = data.csv(write(tmp_path, f"path,pid,split\n{'ä' * 5000},1,train\n"))
+    for read_images in (False, True):
+        assert any("does not exist" in finding.sentence for finding in bench.findings(read_images))
 
 
 def test_a_missing_csv_is_refused(tmp_path):
