@@ -6,7 +6,7 @@ as their names are those of splits or cameras; the next level is the people's, u
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -142,20 +142,25 @@ def _take_wrapper(reading: Reading, tops: Mapping[str, list[Place]]) -> bool:
     """One folder called images, crops, dataset, or with a data set's folders in it, says nothing."""
     if len(tops) != 1 or _loose(reading):
         return False
-    deep = all(place.rest.count("/") > 1 for place in reading.places)
-    below = {place.rest.split("/")[1] for place in reading.places} if deep else set()
-    if not re.fullmatch(words.KIND, next(iter(tops)), re.IGNORECASE) and not _are_no_people(below, reading.places):
+    if not re.fullmatch(words.KIND, next(iter(tops)), re.IGNORECASE) and not _holds_no_people(reading.places):
         return False
     reading.places = [_below(place) for place in reading.places]
     return True
 
 
-def _are_no_people(names: Collection[str], places: Sequence[Place]) -> bool:
-    """Whether folders are a data set's (splits, kinds of images, cameras with people), and not a person's own."""
-    if len(names) > 1 and all(words.split_of(name) for name in names):
-        return True
-    kinds = all(re.fullmatch(words.KINDS, name, re.IGNORECASE) or cameras.named(name) is not None for name in names)
-    return bool(names) and kinds and all(place.rest.count("/") > 2 for place in places)
+def _holds_no_people(places: Sequence[Place]) -> bool:
+    """Whether the one folder above all, or the only one in it, holds a data set's folders, and not a person's own."""
+    levels = [place.rest.split("/")[1:-1] for place in places]
+    while levels and all(levels):
+        names = {above[0] for above in levels}
+        splits = sum(words.split_of(name) is not None for name in names)
+        if splits > 1 or splits == len(names):
+            return splits > 1 or all(len(above) > 1 for above in levels)
+        kinds = all(re.fullmatch(words.KINDS, name, re.IGNORECASE) or cameras.named(name) is not None for name in names)
+        if kinds or len(names) > 1:
+            return kinds and all(len(above) > 1 for above in levels)
+        levels = [above[1:] for above in levels]
+    return False
 
 
 # Cameras
