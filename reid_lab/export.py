@@ -128,7 +128,7 @@ def to_npz(
         FeatureError: the network gives values that are not finite.
     """
     _must_be_free(path, force)
-    root, records = existing_folder(folder), crops(folder)
+    records, root = crops(folder), existing_folder(folder)
     features = checks.features(retrieval.extract(run.model, records, device), "image")
     features = F.normalize(features, dim=1)
     paths = np.array([record.path.relative_to(root).as_posix() for record in records])
@@ -147,8 +147,11 @@ def crops(folder: Path | str) -> list[data.Record]:
     Raises:
         DataError: no such folder, or no image in it.
     """
-    if Path(folder).expanduser().is_file():
+    path = Path(folder).expanduser()
+    if path.exists() and not path.is_dir():
         raise DataError(f"{folder} is a file, and a folder of crops is needed: give the folder that it lies in.")
+    if not path.exists():
+        raise DataError(f"The folder {folder} does not exist: give the folder that holds the crops.")
     root = existing_folder(folder)
     seen = look(root)
     if not seen.images:
@@ -198,6 +201,12 @@ def _program(network: Network, opset: int | None = None) -> Any:
         raise CheckpointError(
             f"ONNX files of opset {opset} cannot be written: PyTorch writes {OLDEST_OPSET} and newer, so give at least "
             f"--opset {OLDEST_OPSET} (opset={OLDEST_OPSET})."
+        )
+    newest = importlib.import_module("onnx").defs.onnx_opset_version()
+    if opset is not None and opset > newest:
+        raise CheckpointError(
+            f"ONNX files of opset {opset} cannot be written: the package onnx here knows those up to {newest}, so give "
+            f"--opset {OLDEST_OPSET} to {newest}."
         )
     images = torch.zeros(2, 3, *network.input_size)
     try:

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -167,6 +168,8 @@ def test_a_folder_without_images_is_named(tmp_path):
         export.crops(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         export.crops(tmp_path / "none")
+    with pytest.raises(DataError, match="is a file"):
+        export.crops(os.devnull)
 
 
 @pytest.mark.parametrize("fixture", ["smoke_run", "multitask_run"])
@@ -239,6 +242,8 @@ def test_the_opset_that_is_asked_for_is_handed_on_and_looked_at(smoke_run, tmp_p
         export.to_onnx(smoke_run, tmp_path / "x.onnx", opset=21)
     with pytest.raises(CheckpointError, match="opset 11 cannot be written: PyTorch writes 18 and newer"):
         export.to_onnx(smoke_run, tmp_path / "x.onnx", opset=11)
+    with pytest.raises(CheckpointError, match=r"opset 9999 cannot be written: .* up to \d+, so give --opset 18 to"):
+        export.to_onnx(smoke_run, tmp_path / "x.onnx", opset=9999)
     assert asked == [21] and not list(tmp_path.iterdir())
 
 
@@ -250,8 +255,8 @@ def test_whatever_the_exporter_raises_is_one_sentence(smoke_run, tmp_path, monke
         raise RuntimeError("no adapter\nand a long trace")
 
     monkeypatch.setattr(torch.onnx, "export", refusing)
-    with pytest.raises(CheckpointError, match=r"as ONNX of opset 27 \(no adapter\): try another opset"):
-        export.to_onnx(smoke_run, tmp_path / "x.onnx", opset=27)
+    with pytest.raises(CheckpointError, match=r"as ONNX of opset 23 \(no adapter\): try another opset"):
+        export.to_onnx(smoke_run, tmp_path / "x.onnx", opset=23)
 
 
 def test_a_file_that_the_runtime_does_not_load_is_not_written(smoke_run, onnx_file, tmp_path, monkeypatch):

@@ -142,6 +142,17 @@ def test_a_run_is_evaluated_with_the_cameras_that_it_was_trained_with(run, smoke
     monkeypatch.setattr(training, "fit", lambda *_, **__: training.load(run))
     assert main(["train", "multitask", "--size", "smoke", "--data", str(own), "--cameras", "none"]) == 0
     assert main(evaluate) == 0
+    moved = own.rename(tmp_path / "moved")
+    assert main(evaluate) == 2
+    assert "say where with --data PATH" in capsys.readouterr().err
+    assert main([*evaluate, "--data", str(moved)]) == 0  # as they were read for the training
+
+
+def test_a_table_that_is_gone_is_missed_by_its_name(run, tmp_path, capsys):
+    about = json.loads((run / "environment.json").read_text())
+    (run / "environment.json").write_text(json.dumps(about | {"data": "list", "data_root": str(tmp_path)}))
+    assert main(["evaluate", str(run), "--device", "cpu"]) == 2
+    assert f"The table {tmp_path / 'list'}.csv is not there" in capsys.readouterr().err
 
 
 def test_cameras_without_data_of_ones_own_are_refused_with_the_cure(capsys):

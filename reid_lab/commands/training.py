@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -124,7 +125,7 @@ def evaluate(chosen: Arguments) -> int:
 
     device = training.pick_device(chosen.device)
     run = training.load(chosen_run(chosen))
-    benchmark = read_data(chosen.data, chosen.cameras)[1] if chosen.data else _data_of(run, chosen.cameras)
+    benchmark = _data_at(run, chosen.data, chosen.cameras) if chosen.data else _data_of(run, chosen.cameras)
     findings = benchmark.findings(read_images=False)  # whether an image can be decoded will show
     if not chosen.anyway:
         _refuse_errors(findings)
@@ -208,11 +209,29 @@ def _data_of(run: Run, cameras: str | None = None) -> Benchmark:
     )
 
 
+def _data_at(run: Run, path: Path, cameras: str | None) -> Benchmark:
+    """The data in ``path``; if they are what the run was trained on, moved, with the cameras of the training."""
+    told = run.environment.get(CAMERAS)
+    if cameras is None and told is not None:
+        with contextlib.suppress(DataError):  # other data, to which those cameras need not fit
+            benchmark = read_data(path, told)[1]
+            if benchmark.digest == run.environment.get("data_digest"):
+                return benchmark
+    return read_data(path, cameras)[1]
+
+
 def _sources(name: str, root: Path) -> list[Path]:
-    """Where data of that name may have been read from: a table in the folder, or the folder itself."""
+    """Where data of that name may have been read from: a table in the folder, or the folder itself.
+
+    Raises DataError where it was a table, for no folder is read under another name than its own, and that is gone.
+    """
+    from reid_lab.data.published import COUNTS
+
     if not root.is_dir():
         return []
     tables = [path for path in sorted(root.iterdir()) if path.stem == name and path.suffix.lower() == ".csv"]
+    if not tables and name not in (root.name, *COUNTS) and not name.startswith("Passersby"):
+        raise DataError(f"The table {root / name}.csv is not there: put it back, or say where with --data PATH.")
     return [*(path for path in tables if path.is_file()), root]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from PIL import Image
 
@@ -33,15 +33,17 @@ DUPLICATES: dict[str, tuple[Level, str]] = {
 
 
 def findings(splits: Splits, read_images: bool) -> Iterator[Finding]:
-    """Bad images, pictures without grey levels if all are read, and copies, which are compared by their bytes."""
+    """Bad images, and copies by their bytes; if all are read also pictures that show nothing, and copies by pixels."""
     records = list({record.path: record for some in splits.values() for record in some}.values())
     looked = _map(_look if read_images else _glance, records, "checking images")
-    bad = [problem for problem, _ in looked if problem]
+    bad = [look.problem for look in looked if look.problem]
     if bad:
         more = [f"{len(bad) - SHOWN:,} more images are bad, too."] if len(bad) > SHOWN else []
         yield Finding("error", " ".join(bad[:SHOWN] + more))
-    yield from _nothing_to_see([r for r, (_, few) in zip(records, looked, strict=True) if few])
-    yield from _duplicates(splits, _contents([record.path for record in records]))
+    yield from _nothing_to_see([r for r, look in zip(records, looked, strict=True) if look.few])
+    contents = _contents([record.path for record in records])
+    seen = {record.path: look.pixels for record, look in zip(records, looked, strict=True) if look.pixels}
+    yield from _duplicates(splits, contents | seen)
 
 
 def _map(work: Callable[[Record], Value], records: Sequence[Record], description: str) -> list[Value]:
@@ -49,25 +51,34 @@ def _map(work: Callable[[Record], Value], records: Sequence[Record], description
         return list(bar(pool.map(work, records), len(records), description, "image"))
 
 
-def _look(record: Record) -> tuple[str | None, bool]:
-    """What is wrong with an image, and whether it shows too few grey levels to show anything."""
+class _Look(NamedTuple):
+    """What is wrong with an image, whether it shows too few grey levels to show anything, and a hash of its pixels."""
+
+    problem: str | None = None
+    few: bool = False
+    pixels: bytes = b""  # of a picture that shows something
+
+
+def _look(record: Record) -> _Look:
     try:
         pixels = decode(record.path, span=record.greys)
     except DataError as error:
-        return str(error), False
+        return _Look(str(error))
     grey = Image.fromarray(pixels).convert("L")
     darkest, brightest = cast(tuple[int, int], grey.getextrema())
     few = record.greys is not None and sum(count > 0 for count in grey.histogram()) < FEW_GREYS
-    return None, few or brightest - darkest < NARROW
+    if few or brightest - darkest < NARROW:
+        return _Look(few=True)
+    return _Look(pixels=sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest())
 
 
-def _glance(record: Record) -> tuple[str | None, bool]:
+def _glance(record: Record) -> _Look:
     """As :func:`_look`, but only at images that are missing or empty."""
     try:
         usable = record.path.is_file() and record.path.stat().st_size > 0
     except OSError:
         usable = False
-    return (None, False) if usable else _look(record)
+    return _Look() if usable else _look(record)
 
 
 def _nothing_to_see(records: Sequence[Record]) -> Iterable[Finding]:
@@ -132,8 +143,11 @@ def _duplicates(splits: Splits, contents: dict[Path, object]) -> Iterable[Findin
 
 def _say(culprits: Sequence[Sequence[Record]], kind: str) -> str:
     copies = any(len({record.path for record in used}) > 1 for used in culprits)
-    what = " there as byte-for-byte copies and" if copies else ""
-    names = "; ".join(" and ".join(dict.fromkeys(_name(r) for r in used[:2])) for used in culprits[:SHOWN])
+    same_bytes = all(len({_digest(record.path) for record in used}) == 1 for used in culprits)
+    kind_of_copy = "byte-for-byte copies" if same_bytes else "copies, pixel for pixel,"
+    what = f" there as {kind_of_copy} and" if copies else ""
+    pairs = ([used[0], next((r for r in used if r.pid != used[0].pid), used[1])] for used in culprits[:SHOWN])
+    names = "; ".join(" and ".join(dict.fromkeys(_name(record) for record in pair)) for pair in pairs)
     return f"{len(culprits):,} images are{what} {kind} (first: {names})"
 
 

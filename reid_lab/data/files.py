@@ -22,7 +22,9 @@ OTHER_PICTURES = _set_of(
     ".heic .heif .jxl .svg .psd .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .exr .hdr "
     ".mp4 .avi .mov .mkv .webm .m4v .wmv .mpg .mpeg"
 )
-TEXTS = _set_of(".txt .csv .json .xml .yaml .yml .md .log .py .npy .npz .mat .zip .tar .gz .pkl")
+TEXTS = _set_of(".txt .csv .json .xml .yaml .yml .md .log .py .npy .npz .mat .pkl")
+ARCHIVES = _set_of(".zip .tar .gz .tgz .bz2 .xz .rar .7z")
+SYSTEM = _set_of("__macosx @eadir $recycle.bin lost+found")  # folders that computers make: hidden, by other names
 BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")  # of image files
 
 
@@ -31,7 +33,9 @@ class Seen:
     """What lies below a folder: images, pictures that are passed over by reason, and names of all other files."""
 
     images: list[Path] = field(default_factory=list)
-    passed: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))  # "suffix", "hidden", "link"
+    passed: dict[str, list[Path]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # "suffix", "hidden", "link", "archive"
     others: list[str] = field(default_factory=list)
 
 
@@ -116,7 +120,7 @@ def _walk(folder: str, recursive: bool, above: tuple[str, ...], hidden: bool) ->
     except OSError as error:
         raise _unreadable(Path(folder), error) from error
     for entry in entries:
-        secret = hidden or entry.name.startswith(".")
+        secret = hidden or entry.name.startswith(".") or entry.name.lower() in SYSTEM
         if not _is_folder(entry):
             yield entry, secret
         elif recursive:
@@ -135,11 +139,15 @@ def _is_folder(entry: os.DirEntry) -> bool:
 def _sort_in(seen: Seen, entry: os.DirEntry, hidden: bool) -> None:
     path = Path(entry.path)
     suffix = path.suffix.lower()
-    if hidden:
+    if path.exists() and not path.is_file():  # a pipe: whoever opens it waits for ever
+        seen.others.append(path.name)
+    elif hidden:
         if suffix in SUFFIXES and not path.name.startswith("._"):  # macOS keeps notes about files in such
             seen.passed["hidden"].append(path)
     elif suffix in SUFFIXES:
         seen.images.append(path)
+    elif suffix in ARCHIVES:
+        seen.passed["archive"].append(path)
     elif suffix in OTHER_PICTURES or (suffix not in TEXTS and _begins_like_an_image(path)):
         seen.passed["suffix"].append(path)
     elif entry.is_symlink() and not path.exists():

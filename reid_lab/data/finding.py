@@ -57,9 +57,13 @@ def passed_over(passed: dict[str, list[Path]], root: Path) -> list[Finding]:
     cure = "save them as JPEG or PNG with the suffix .jpg or .png, or move them away"
     found = not_read(passed.get("suffix", []), root, f"because of the suffix ({kinds})", cure)
     found += not_read(passed.get("hidden", []), root, "because they are hidden", "rename them if they belong", "note")
-    lost = passed.get("link", [])
-    if lost:
-        names = some(path.relative_to(root).as_posix() for path in lost)
-        sentence = f"{len(lost):,} links lead nowhere ({names}), so what lay behind them is not read"
-        found.append(Finding("warning", f"{sentence}: restore what they point to, or remove them.", "not read"))
+    told: dict[str, tuple[Level, str, str]] = {
+        "link": ("warning", "lead nowhere", "so what lay behind them is not read: restore that, or remove them"),
+        "archive": ("note", "are not unpacked", "so what is in them is not read: unpack them, if it belongs"),
+    }
+    for kind, (level, what, cure) in told.items():
+        paths = passed.get(kind, [])
+        if paths:
+            names = some(path.relative_to(root).as_posix() for path in sorted(paths))
+            found.append(Finding(level, f"{len(paths):,} {kind}s {what} ({names}), {cure}.", "not read"))
     return found

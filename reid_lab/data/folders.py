@@ -10,7 +10,7 @@ from reid_lab.data import cameras as cameras_of
 from reid_lab.data import layout
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.cameras import Cameras, camera_of
-from reid_lab.data.files import Seen, candidates, child, existing_folder, locate, look
+from reid_lab.data.files import ARCHIVES, Seen, candidates, child, existing_folder, locate, look
 from reid_lab.data.finding import Finding, not_read, passed_over, some
 from reid_lab.data.greys import alike
 from reid_lab.data.market import FOLDERS, MARKER, dukemtmc_reid, is_duke, market1501
@@ -19,7 +19,7 @@ from reid_lab.data.people import number
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
 from reid_lab.data.tables import csv
 from reid_lab.errors import DataError
-from reid_lab.values import is_whole
+from reid_lab.values import is_number, is_whole
 
 SPLITS = ("train", "query", "gallery")
 MARKET_ONLY = ("bounding_box_train", "bounding_box_test")  # a folder of that name is no identity
@@ -46,7 +46,7 @@ def folder(root: Path | str, cameras: Cameras = None, train_share: float = 0.5, 
     is unknown), or ``train_share`` or ``seed`` cannot work.
     """
     root = existing_folder(root)
-    if not 0 <= train_share < 1:
+    if not (is_number(train_share, 0) and train_share < 1):
         raise DataError(f"The share of identities for training is {train_share}: give 0 to less than 1.")
     if not is_whole(seed, 0):
         raise DataError(f"The seed of the division is {seed!r}: give a whole number from 0 up.")
@@ -93,7 +93,7 @@ def nothing_in(root: Path, seen: Seen) -> DataError:
     kinds = Counter(Path(name).suffix.lower() or "no suffix" for name in seen.others)
     if kinds:
         holds = some(f"{count:,} with {suffix}" for suffix, count in kinds.most_common())
-        cure = f"it holds other files ({holds}); unpack archives, or {cure}"
+        cure = f"it holds other files ({holds}); {cure}"
     return DataError(f"The folder {root} holds no images in sub-folders: {cure}.")
 
 
@@ -142,7 +142,8 @@ def recognise(root: Path | str, cameras: Cameras = None) -> tuple[str, Benchmark
     if path.is_file() and path.suffix.lower() == ".csv":
         return "csv", csv(path, cameras)
     if path.is_file():
-        raise DataError(f"The file {path} is no data set: give a folder, or a table whose name ends in .csv.")
+        cure = "unpack it, and give the folder" if path.suffix.lower() in ARCHIVES else "give a folder"
+        raise DataError(f"The file {path} is no data set: {cure}, or a table whose name ends in .csv.")
     path = existing_folder(path)
     if candidates(path, FOLDERS.values()) or any(child(path, name).is_dir() for name in MARKET_ONLY):
         top = locate(path, FOLDERS.values(), "a data set in Market-1501's layout")

@@ -30,7 +30,7 @@ def to_bytes(values: np.ndarray, span: tuple[float, float] | None = None) -> np.
     """Deep grey values (H, W) as uint8, black to white.
 
     Args:
-        values: integers or floats of any range.
+        values: integers or floats of any range; what is not finite becomes black, infinity white.
         span: the lowest and highest value of the set; None: of these values.
 
     White is 1 for floats from 0 to 1, else the first of 2^8, 2^10, 2^12, 2^14, 2^16 above the set's highest value.
@@ -38,8 +38,8 @@ def to_bytes(values: np.ndarray, span: tuple[float, float] | None = None) -> np.
     and highest value become black and white.
     """
     floats = values.dtype.kind == "f"
-    values = np.nan_to_num(values.astype(np.float64))
-    low, high = (float(values.min()), float(values.max())) if span is None else span
+    low, high = (_ends(values) or (0.0, 0.0)) if span is None else span
+    values = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
     if floats and low >= 0 and high <= 1:
         black, white = 0.0, 256 / 255
     else:
@@ -47,6 +47,12 @@ def to_bytes(values: np.ndarray, span: tuple[float, float] | None = None) -> np.
     if not white or (low < high and (high - low) / white * 256 < FEW):
         black, white = low, low + (high - low or 1.0) * 256 / 255
     return ((values - black) * 256 / (white - black) + 1e-6).clip(0, 255).astype(np.uint8)  # rounded down, as >> does
+
+
+def _ends(values: np.ndarray) -> tuple[float, float] | None:
+    """The lowest and highest of the values that are numbers and finite; None where there are none."""
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if len(known) else None
 
 
 def alike(splits: Splits) -> dict[str, list[Record]]:
@@ -79,7 +85,6 @@ def _span(path: Path) -> tuple[float, float] | None:
         with Image.open(path) as image:
             if not is_deep(image):
                 return None
-            values = np.nan_to_num(np.asarray(image))
-            return float(values.min()), float(values.max())
+            return _ends(np.asarray(image))
     except Exception:  # whoever reads the image will say what is wrong with it
         return None

@@ -4,7 +4,9 @@ Re-ID images are small: Market-1501's 12,936 train images at 256 x 128 fill 1.3 
 twice, there are no worker processes, and on a GPU with room the whole set lives there.
 """
 
+import contextlib
 import copy
+import io
 import os
 import re
 import tempfile
@@ -23,6 +25,7 @@ from torch import Tensor
 
 from reid_lab.data import greys
 from reid_lab.data.augment import to_device
+from reid_lab.data.notes import without_notes
 from reid_lab.data.records import Record
 from reid_lab.device import find_device, memory
 from reid_lab.errors import DataError
@@ -54,22 +57,31 @@ def decode(path: Path, size: tuple[int, int] | None = None, span: tuple[float, f
 
     Grey-scale, CMYK and palette images become RGB; an alpha channel is dropped, as other re-ID code does; a
     photograph is turned upright as its EXIF entry says. Grey pictures of more than 8 bits are scaled by what their set
-    uses (``span``, its lowest and highest value; None: their own), see :mod:`reid_lab.data.greys`.
+    uses (``span``, its lowest and highest value; None: their own), see :mod:`reid_lab.data.greys`. Where only a note in
+    a PNG is damaged (a text, a profile), the picture is read without it.
     Raises DataError where the file is missing, empty, not an image, or damaged, or ``size`` cannot be.
     """
     if size is not None:
         _check_size(size)
     try:
-        with Image.open(path) as opened:
-            if opened.width * opened.height > LARGEST:
-                raise Image.DecompressionBombError(f"Image size ({opened.width * opened.height} pixels)")
-            opened.load()
-            image = _rgb(_upright(opened), span)
-            if size is not None and image.size != (size[1], size[0]):
-                image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-            return np.asarray(image)
+        return _pixels(path, size, span)
     except Exception as error:  # a decoder may raise anything at a damaged file
+        bare = without_notes(path) if not isinstance(error, Image.DecompressionBombError) else None
+        with contextlib.suppress(Exception):
+            if bare is not None:
+                return _pixels(io.BytesIO(bare), size, span)
         raise DataError(f"The image {path} {_trouble(path, error)}.") from error
+
+
+def _pixels(file: Path | io.BytesIO, size: tuple[int, int] | None, span: tuple[float, float] | None) -> np.ndarray:
+    with Image.open(file) as opened:
+        if opened.width * opened.height > LARGEST:
+            raise Image.DecompressionBombError(f"Image size ({opened.width * opened.height} pixels)")
+        opened.load()
+        image = _rgb(_upright(opened), span)
+        if size is not None and image.size != (size[1], size[0]):
+            image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        return np.asarray(image)
 
 
 def _check_size(size: tuple[int, int]) -> None:
@@ -94,7 +106,7 @@ def _rgb(image: Image.Image, span: tuple[float, float] | None) -> Image.Image:
 
 
 def _trouble(path: Path, error: Exception) -> str:
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file never raises, say for a name that is too long
         return "does not exist: restore it, or load the data set again"
     if isinstance(error, PermissionError):
         return "cannot be read: allow your user to read it"

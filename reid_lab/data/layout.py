@@ -45,7 +45,7 @@ def read(names: Sequence[str], root: Path, told: cameras.Cameras = None) -> Read
     """
     reading = Reading([Place(name, name) for name in names], defaultdict(list))
     settled: list[Place] = []
-    for _ in range(4):  # wrapper, splits, cameras, or cameras, splits
+    for _ in range(6):  # wrappers, splits, cameras, or cameras, splits
         settled += _take_nobody(reading)
         tops = _tops(reading.places)
         if not (
@@ -139,11 +139,28 @@ def _one(split: str, found: Sequence[str], root: Path) -> str:
 
 
 def _take_wrapper(reading: Reading, tops: Mapping[str, list[Place]]) -> bool:
-    """One folder called images, crops, dataset, with further folders in it, says nothing."""
-    if len(tops) != 1 or _loose(reading) or not re.fullmatch(words.KIND, next(iter(tops)), re.IGNORECASE):
+    """One folder called images, crops, dataset, or with a data set's folders in it, says nothing."""
+    if len(tops) != 1 or _loose(reading):
+        return False
+    if not re.fullmatch(words.KIND, next(iter(tops)), re.IGNORECASE) and not _holds_no_people(reading.places):
         return False
     reading.places = [_below(place) for place in reading.places]
     return True
+
+
+def _holds_no_people(places: Sequence[Place]) -> bool:
+    """Whether the one folder above all, or the only one in it, holds a data set's folders, and not a person's own."""
+    levels = [place.rest.split("/")[1:-1] for place in places]
+    while levels and all(levels):
+        names = {above[0] for above in levels}
+        splits = sum(words.split_of(name) is not None for name in names)
+        if splits > 1 or splits == len(names):
+            return splits > 1 or all(len(above) > 1 for above in levels)
+        kinds = all(re.fullmatch(words.KINDS, name, re.IGNORECASE) or cameras.named(name) is not None for name in names)
+        if kinds or len(names) > 1:
+            return kinds and all(len(above) > 1 for above in levels)
+        levels = [above[1:] for above in levels]
+    return False
 
 
 # Cameras
@@ -239,7 +256,7 @@ def _take_names(reading: Reading, loose: Sequence[Place], root: Path) -> None:
     folder = Path(root, loose[0].name).parent
     if len(bad) == len(loose):
         upper = {Path(name).parent.name for name in bad}
-        look = "cameras" if loose[0].camera is not None else f"{loose[0].split} images"
+        look = "cameras" if loose[0].camera is not None else f"{loose[0].split} images".strip()
         where = f"in {some(sorted(upper))}, which look like {look}," if upper != {""} else "in it"
         raise DataError(
             f"The folder {root} holds no images in sub-folders of people: {images(len(loose))} lie directly {where} "
@@ -269,7 +286,8 @@ def _refuse_others(tops: Mapping[str, list[Place]], root: Path) -> None:
     looks = words.look_of(tops, inner, below)
     if not looks:
         return
-    with_people = f" with people below ({some(below)})" if below else ""
+    people = not any(cameras.named(name) is not None or words.split_of(name) for name in below)
+    with_people = f" with {'people' if people else 'others'} below ({some(below)})" if below else ""
     cure = "put one folder per person there"
     if below and len(tops) == 1:
         cure = f"give {root / next(iter(tops))}, or {cure}"

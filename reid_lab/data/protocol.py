@@ -63,6 +63,13 @@ def _no_second_camera(splits: Splits) -> str:
 
 
 def _roles(splits: Splits) -> Iterable[Finding]:
+    strange = [record for record in _all(splits) if record.pid < JUNK]
+    if strange:
+        yield Finding(
+            "error",
+            f"{len(strange):,} images have a pid below -1 ({first(strange)}), which means nothing: give -1 to junk, 0 "
+            "to distractors, and a number from 1 to each person.",
+        )
     for name in ("train", "query"):
         nobody = [record for record in splits[name] if record.pid in (JUNK, DISTRACTOR)]
         if nobody:
@@ -74,7 +81,8 @@ def _roles(splits: Splits) -> Iterable[Finding]:
 
 
 def _overlap(splits: Splits) -> Iterable[Finding]:
-    train, query, gallery = ({record.pid for record in splits[name]} for name in ("train", "query", "gallery"))
+    nobody = {JUNK, DISTRACTOR}  # told by _roles
+    train, query, gallery = ({record.pid for record in splits[name]} - nobody for name in ("train", "query", "gallery"))
     shared = sorted(train & (query | gallery))
     if shared:
         people = "1 identity is" if len(shared) == 1 else f"{len(shared):,} identities are"

@@ -6,9 +6,11 @@ Conventions of Market-1501, which the whole package keeps: ``pid`` -1 is *junk* 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 from reid_lab.errors import DataError
+from reid_lab.values import is_whole
 
 JUNK = -1
 DISTRACTOR = 0
@@ -21,7 +23,7 @@ class Record:
     """One image: where it lies, who it shows and which camera took it (-1: nobody knows).
 
     ``greys`` is the darkest and brightest value of all images of the set that are deeper than 8 bits, None for the
-    others (see :mod:`reid_lab.data.greys`). Raises DataError if a number does not fit 64 bits.
+    others (see :mod:`reid_lab.data.greys`). Raises DataError if a number is not whole, or does not fit 64 bits.
     """
 
     path: Path
@@ -30,9 +32,12 @@ class Record:
     greys: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        if -LARGEST <= self.pid <= LARGEST and -LARGEST <= self.camid <= LARGEST:
+        whole = is_whole(self.pid, -LARGEST) and is_whole(self.camid, -LARGEST)
+        if whole and self.pid <= LARGEST and self.camid <= LARGEST:
             return
         labels = f"identity {self.pid} and camera {self.camid}"
+        if not isinstance(self.pid, Integral) or not isinstance(self.camid, Integral):
+            raise DataError(f"The image {self.path} has {labels}, which are no whole numbers: number them.")
         raise DataError(f"The image {self.path} has {labels}, which do not fit 64 bits: give smaller numbers.")
 
 

@@ -58,7 +58,7 @@ def camera_of_folder(name: str, told: cameras.Cameras) -> int | None:
 
 def without_camera(name: str) -> str:
     """The name without what tells a camera: 0001 of 0001_c1."""
-    return re.sub(rf"{cameras.CAMERA}|^{CAMERA_FOLDER}$", "", name, flags=re.IGNORECASE)
+    return re.sub(rf"{cameras.CAMERA}|^{CAMERA_FOLDER}$", "", name, flags=re.IGNORECASE).strip("_ .")
 
 
 def identity(name: str, pattern: str = IDENTITY) -> re.Match[str] | None:
@@ -78,6 +78,8 @@ def look_of(tops: Mapping[str, object], inner: Mapping[str, set[str]], below: Se
         return ""
     if _all(rf"(?:{DATE}).*|{TRACK}[_\- ]?\d.*|{KINDS}", below):
         return ""  # tracklets, dates and kinds of images of a person
+    if all(camera_of_folder(name, None) is not None for name in tops):
+        return "cameras, though the images' names tell others,"
     return "groups of people" if _hold_people(tops, inner, below) else ""
 
 

@@ -114,6 +114,17 @@ def test_junk_and_distractors_belong_in_the_gallery(sound):
             bench.check()
 
 
+def test_numbers_below_junk_are_an_error_and_nobody_is_no_identity_of_two_sides(sound):
+    with pytest.raises(DataError, match="1 images have a pid below -1"):
+        changed(sound, gallery=[*sound.gallery, *relabelled(sound.gallery[:1], pid=-2)]).check()
+    both = {
+        split: [*getattr(sound, split), *relabelled(getattr(sound, split)[:1], pid=0)] for split in ("train", "gallery")
+    }
+    with pytest.raises(DataError, match="pid -1 or 0") as caught:
+        changed(sound, **both).check()
+    assert "both train and test (pids" not in str(caught.value)
+
+
 def test_one_identity_is_an_error_and_one_image_of_an_identity_a_warning(sound):
     with pytest.raises(DataError, match="show one identity"):
         changed(sound, train=sound.train[:2]).check()
@@ -245,6 +256,32 @@ def test_a_copy_from_the_same_camera_is_junk_to_itself(sound, query, gallery, ba
     assert any("find itself" in finding.sentence for finding in bench.findings()) == bad
 
 
+def test_the_same_pixels_in_another_file_are_a_copy_when_images_are_read(sound):
+    query = sound.query[0].path
+    for end in ("bmp", "tif"):
+        again = query.with_name(f"again.{end}")
+        Image.open(query).save(again)
+        bench = changed(sound, gallery=[*sound.gallery, Record(again, sound.query[0].pid, 9)])
+        with pytest.raises(
+            DataError, match="1 images are there as copies, pixel for pixel, and both query and gallery"
+        ):
+            bench.check(read_images=True)
+        bench.check(read_images=False)
+
+
+def test_of_several_copies_two_are_named_that_ought_to_differ(sound):
+    first, second = sound.gallery[0], sound.gallery[1]
+    for name in ("again.png", "other.png"):
+        shutil.copy(first.path, first.path.with_name(name))
+    more = [
+        Record(first.path.with_name("again.png"), first.pid, 7),
+        Record(first.path.with_name("other.png"), second.pid),
+    ]
+    bench = changed(sound, gallery=[*sound.gallery, *more])
+    said = [found.sentence for found in bench.findings() if "two identities" in found.sentence]
+    assert f"{first.path.name} and gallery/other.png" in said[0]
+
+
 def test_junk_may_be_a_copy_and_files_of_one_size_need_not_be_copies(sound):
     shutil.copy(sound.query[0].path, sound.gallery[3].path)
     assert sound.findings() == []
@@ -262,4 +299,10 @@ def test_what_a_published_set_holds_twice_is_a_warning(sound):
 @pytest.mark.parametrize(("pid", "camid"), [(2**63, 1), (-(2**63) - 1, 1), (1, 10**19), (1, -(10**19))])
 def test_a_label_that_does_not_fit_64_bits_is_refused_with_its_image(pid, camid):
     with pytest.raises(DataError, match=r"The image a\.jpg has .* which do not fit 64 bits"):
+        Record(Path("a.jpg"), pid, camid)
+
+
+@pytest.mark.parametrize(("pid", "camid"), [("7", 1), (1.0, 1), (None, 1), (1, "c1")])
+def test_a_label_that_is_no_whole_number_is_refused_with_its_image(pid, camid):
+    with pytest.raises(DataError, match=r"The image a\.jpg has .* which are no whole numbers"):
         Record(Path("a.jpg"), pid, camid)

@@ -24,6 +24,14 @@ def test_images_behind_linked_folders_are_seen_and_circles_end(tmp_path, image):
     assert len(crops(tmp_path / "own")) == 3
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+@pytest.mark.parametrize("name", ["pipe", "pipe.jpg"])
+def test_a_pipe_is_never_waited_for(tmp_path, image, name):
+    image(tmp_path / "0.jpg")
+    os.mkfifo(tmp_path / name)
+    assert names(tmp_path) == ["0.jpg"] and look(tmp_path).others == [name]
+
+
 def test_every_suffix_is_one_that_pillow_reads():
     from PIL import Image
 

@@ -134,8 +134,9 @@ def test_a_folder_without_identities_is_refused(tmp_path, image):
         data.folder(tmp_path)
     with pytest.raises(DataError, match="does not exist"):
         data.folder(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"training is 1\.5"):
-        data.folder(tmp_path, train_share=1.5)
+    for share in (1.5, "0.5", None):
+        with pytest.raises(DataError, match=f"training is {share}"):
+            data.folder(tmp_path, train_share=share)
 
 
 crops = st.lists(st.tuples(st.integers(-1, 6), st.integers(-1, 4)), min_size=1, max_size=60)
@@ -251,6 +252,63 @@ def test_names_alike_but_for_capitals_or_zeros_are_one_person(tmp_path, image):
         assert any("taken for one person" in f.sentence for f in bench.findings() if f.level == "warning")
 
 
+@pytest.mark.parametrize(
+    ("names", "odd"),
+    [
+        (["New folder"], "New folder"),
+        (["Neuer Ordner (2)"], "Neuer Ordner (2)"),
+        (["anna - Copy"], "anna - Copy"),
+        (["unknown", "background"], "background, unknown"),
+        (["0"], "0"),
+        (["-2"], "-2"),
+        (["newton", "valentina", "otto (a)"], ""),
+    ],
+)
+def test_a_folder_that_is_rather_a_computers_than_a_person_is_asked_about(people, image, names, odd):
+    for name in ("cleo", "dora", "emil", *names):
+        image(people / name / "0.jpg")
+    said = [note.sentence for note in data.folder(people).notes if note.subject == "odd"]
+    assert said == ([f"{odd} may be no person: move or rename what is no person."] if odd else [])
+
+
+@pytest.mark.parametrize(
+    ("names", "pids"),
+    [
+        (["1.0", "2.0", "3.0", "-1.0", "0.0"], [1, 2, 3, -1, 0]),  # as pandas writes
+        (["id_1", "id_2", "id_3", "id_-1"], [1, 2, 3, -1]),
+        (["person-1", "person-2", "person-3"], [1, 2, 3]),
+    ],
+)
+def test_numbers_as_programs_write_them_are_the_same_numbers(tmp_path, image, names, pids):
+    for name in names:
+        image(tmp_path / name / "0.jpg")
+    read = data.folder(tmp_path, train_share=0)
+    assert {r.path.parent.name: r.pid for r in read.gallery} == dict(zip(names, pids, strict=True))
+
+
+def test_an_archive_given_as_a_data_set_is_to_be_unpacked(tmp_path):
+    (tmp_path / "Market.ZIP").touch()
+    with pytest.raises(DataError, match="Market.ZIP is no data set: unpack it"):
+        data.recognise(tmp_path / "Market.ZIP")
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (["0001_1", "0001_2", "0002_1"], True),
+        (["p1-t1", "p1-t2", "p2-t1"], True),
+        (["person_1", "person_2", "person_3"], False),
+        (["2024_1", "2024_2", "2024_3"], False),
+        (["1_1", "2_1", "3_1"], False),
+    ],
+)
+def test_numbers_behind_numbers_of_people_are_asked_about(tmp_path, image, names, asked):
+    for name in names:
+        image(tmp_path / name / "0.jpg")
+    notes = data.folder(tmp_path, train_share=0).notes
+    assert any("begin alike and end in a number" in note.sentence for note in notes) == asked
+
+
 def test_a_word_among_many_numbers_is_asked_about(tmp_path, image):
     for name in [*map(str, range(1, 12)), "masks"]:
         image(tmp_path / name / "0.jpg")
@@ -275,18 +333,22 @@ def test_each_image_that_is_not_read_is_counted(people, image):
     shutil.copy(people / "loose.jpg", people / "anna" / "without")
     (people / "bert" / "gone").symlink_to("/nowhere/at/all")
     image(people / ".hidden" / "0.jpg")
+    image(people / "anna" / "@eaDir" / "thumb.jpg")
+    (people / "anna" / "more.zip").touch()
     found = [(note.level, note.sentence) for note in data.folder(people).notes if note.subject == "not read"]
     for level, said in (
         ("warning", "2 images are not read .*1 with .mp4, 1 with no suffix"),
         ("warning", "1 image is not read .first: loose.jpg., because they lie in no folder"),
         ("warning", "1 links lead nowhere .bert/gone"),
-        ("note", "hidden"),
+        ("note", "2 images are not read .*hidden"),
+        ("note", "1 archives are not unpacked .anna/more.zip"),
     ):
         assert any(level == told and re.search(said, sentence) for told, sentence in found), said
 
 
 @pytest.mark.parametrize(
-    ("file", "says"), [("set.zip", "1 with .zip.; unpack"), ("x.heic", "1 with .heic.: save them")]
+    ("file", "says"),
+    [("set.zip", "1 archives are not unpacked .set.zip.*unpack them"), ("x.heic", "1 with .heic.: save them")],
 )
 def test_a_folder_without_images_is_told_what_it_holds(tmp_path, file, says):
     (tmp_path / file).touch()

@@ -37,6 +37,19 @@ def test_deep_grey_pictures_keep_their_grey_levels(tmp_path, values, low, high):
     assert (np.diff(grey[0].astype(int)) >= 0).all() and len(np.unique(grey)) >= 60
 
 
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("scale", [1 / 255, 1, 1e30])
+def test_values_that_are_none_do_not_touch_the_others(tmp_path, hole, scale):
+    whole = (RAMP * scale).astype(np.float32)
+    holed = whole.copy()
+    holed[0, 0] = hole
+    expected, grey = (decode(saved(tmp_path / f"{i}.tif", values)) for i, values in enumerate((whole, holed)))
+    assert np.array_equal(grey[1:], expected[1:])
+    (record,) = ImageStore([Record(tmp_path / "1.tif", 1)], (32, 64)).pixels.permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(record, grey)
+    assert not decode(saved(tmp_path / "none.tif", np.full((8, 4), hole, np.float32))).any() or hole == np.inf
+
+
 def test_bytes_in_another_order_are_the_same_picture(tmp_path):
     deep = (RAMP * 16).astype(np.uint16)
     Image.frombytes("I;16B", (64, 32), deep.astype(">u2").tobytes()).save(tmp_path / "big.tif")

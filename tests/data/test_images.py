@@ -124,12 +124,28 @@ def test_a_photograph_is_turned_as_pillow_turns_it(tmp_path, orientation):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")  # which pytest shows, as it resets the filters
-@pytest.mark.parametrize("note", [b"\0\x08\0\x02\x01\x12\0\x03", b"", b"II*\0\xff\xff\xff\xff", b"Exif\0\0MM"])
-def test_a_picture_with_a_broken_note_is_read(tmp_path, image, note):
+@pytest.mark.parametrize(
+    ("kind", "note", "wrong"),
+    [
+        (b"eXIf", b"\0\x08\0\x02\x01\x12\0\x03", 0),
+        (b"eXIf", b"", 0),
+        (b"eXIf", b"II*\0\xff\xff\xff\xff", 0),
+        (b"eXIf", b"Exif\0\0MM", 0),
+        (b"tEXt", b"a\0b", 1),  # another check sum
+        (b"zTXt", b"a\0\0" + zlib.compress(bytes(2**21)), 0),  # more text than Pillow reads
+        (b"gAMA", b"z", 0),
+        (b"pHYs", b"z", 0),
+        (b"iCCP", b"z", 0),
+    ],
+)
+def test_a_picture_with_a_broken_note_is_read(tmp_path, image, kind, note, wrong):
     plain = image(tmp_path / "x.png").read_bytes()
-    chunk = struct.pack(">I", len(note)) + b"eXIf" + note + struct.pack(">I", zlib.crc32(b"eXIf" + note))
+    chunk = struct.pack(">I", len(note)) + kind + note + struct.pack(">I", zlib.crc32(kind + note) ^ wrong)
     (tmp_path / "noted.png").write_bytes(plain[:33] + chunk + plain[33:])
     assert np.array_equal(module.decode(tmp_path / "noted.png"), module.decode(tmp_path / "x.png"))
+    (tmp_path / "noted.png").write_bytes(plain[:33] + chunk + plain[33:-40])
+    with pytest.raises(DataError, match="is damaged|cannot be decoded|is not an image"):
+        module.decode(tmp_path / "noted.png")
 
 
 def test_a_telephones_photograph_is_read_and_a_larger_one_is_told_its_limit(tmp_path, image, monkeypatch, recwarn):

@@ -34,7 +34,7 @@ def told_by(*forms, told=None):
 
 
 PEOPLE = ["001", "002", "003", "004"]
-UNSPLIT = [""]
+UNSPLIT, SPLITS = [""], ["gallery", "query", "train"]
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,12 @@ UNSPLIT = [""]
         # wrappers
         ("images/{001,002,003,004}/0.jpg", UNSPLIT, PEOPLE, []),
         ("dataset/{train,query,gallery}/{001,002,003,004}/0.jpg", ["gallery", "query", "train"], PEOPLE, []),
+        ("VeRi/image_{train,query,test}/{001,002,003,004}_c001_0003_0.jpg", ["gallery", "query", "train"], PEOPLE, [1]),
+        ("a/b/{bounding_box_train,query,bounding_box_test}/{001,002,003,004}_c1s1_0_0.jpg", SPLITS, PEOPLE, [1]),
+        ("a/train/{001,002,003,004}/0.jpg", ["train"], PEOPLE, []),
+        ("i-LIDS/sequences/cam{1,2}/{001,002,003,004}/0.jpg", UNSPLIT, PEOPLE, [1, 2]),
+        ("multi_shot/cam_{a,b}/{001,002,003,004}/0.jpg", UNSPLIT, PEOPLE, [1, 2]),
+        ("anna/cam{1,2}/0.jpg", UNSPLIT, ["anna"], []),
         # tracklets and kinds below a person
         ("{001,002,003,004}/{1,2,3,4,5,6}/0.jpg", UNSPLIT, PEOPLE, []),
         ("{001,002,003,004}/track_{1,2,3,4,5,6}/0.jpg", UNSPLIT, PEOPLE, []),
@@ -95,6 +101,12 @@ def test_folders_are_read_as_what_their_names_say(form, splits, people, cameras)
         (["2024010{5,6}/0.jpg"], "look like dates, not like people"),
         (["{day,night}/{anna,bert}/0.jpg"], "look like kinds of images with people below"),
         (["{occluded_body_images,whole_body_images}/{001,002}/0.jpg"], "look like kinds of images"),
+        (["np/{labeled,detected}/{train,query,gallery}/1_c1.jpg"], "labeled in .* kinds of images with others below"),
+        (
+            ["cam{1,2}/{001,002,003}/c{1,2}.jpg"],
+            "like cameras, though the images' names tell others, with people below",
+        ),
+        (["RGB/{1,2}.jpg"], "in RGB, which look like images, and nothing tells who"),
         (["{male,female}/0.jpg"], "look like kinds of images, not like people"),
         (["{north,south}/{anna,bert,cleo}/0.jpg"], "look like groups of people .*anna, bert, cleo.*cam1, cam2"),
         (["{1,2}/{0001,0002}/0.jpg"], "look like groups of people"),
@@ -128,6 +140,7 @@ def test_folders_that_are_no_people_are_refused_with_what_they_look_like(forms, 
     [
         (["{001,002}/0.jpg", "loose_{1,2}.jpg"], ["loose_1.jpg", "loose_2.jpg"], "beside the people's"),
         (["{train,query,gallery,val}/001/0.jpg"], ["val/001/0.jpg"], "in other folders (val) than"),
+        (["a/{train,test,old}/001/0.jpg"], ["a/old/001/0.jpg"], "in other folders (old) than"),
         (["{train,train_all,test}/001/0.jpg"], ["train_all/001/0.jpg"], "in other folders (train_all)"),
         (["{query,gallery,anna}/001/0.jpg", "x.jpg"], ["anna/001/0.jpg", "x.jpg"], "beside the splits'"),
         (["cam{1,2,3}/001/0.jpg", "old/001/0.jpg"], ["old/001/0.jpg"], "in other folders (old) than the cameras'"),

@@ -1,13 +1,18 @@
+import os
+import unicodedata
+
 import pytest
 
 from reid_lab import data
 from reid_lab.data.records import Record
 from reid_lab.errors import DataError
 
+NOT_WINDOWS = pytest.mark.skipif(os.name == "nt", reason="paths of Windows are this machine's")
+
 
 def write(tmp_path, text):
     path = tmp_path / "table.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -34,12 +39,34 @@ def test_names_as_pids_are_numbered_and_the_camera_column_may_be_absent(tmp_path
         (["7", "junk", "distractors", "0002"], [7, -1, 0, 2]),
         (["zoe", "-1", "0000", "anna"], [2, -1, 0, 1]),
         (["zoe", "junk", "distractors", "7.0"], [2, -1, 0, 1]),
+        (["7", "−1", "0"], [7, -1, 0]),  # a typesetter's minus
+        (['"1,0"', "1.000", "1"], [1, 2, 1]),  # in some countries 1000
     ],
 )
 def test_numbers_of_pandas_are_kept_and_junk_and_distractors_are_nobody(tmp_path, written, pids):
     rows = "".join(f"{i}.jpg,{pid},3.0,gallery\n" for i, pid in enumerate(written))
     bench = data.csv(write(tmp_path, f"path,pid,camid,split\n{rows}"))
     assert [(r.pid, r.camid) for r in bench.gallery] == [(pid, 3) for pid in pids]
+
+
+def test_no_value_is_an_unknown_camera_and_empty_cells_beyond_the_header_are_nothing(tmp_path):
+    text = "path,pid,camid,split\na,1,nan,train,\nb,2,NA,train,,\nc,3,4.0,train\n"
+    assert [(r.pid, r.camid) for r in data.csv(write(tmp_path, text)).train] == [(1, -1), (2, -1), (3, 4)]
+
+
+@pytest.mark.parametrize("pid", ["1,23E+10", "1.23457e+13", "1e10"])
+def test_pids_that_a_spreadsheet_has_rounded_are_asked_about(tmp_path, pid):
+    notes = data.csv(write(tmp_path, f"path;pid;split\na;{pid};train\nb;2;train\n")).notes
+    assert [note.level for note in notes if "a spreadsheet had rounded them" in note.sentence] == ["warning"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_put_together_or_apart_are_the_same_name(tmp_path, image, form):
+    there = image(tmp_path / unicodedata.normalize(form, "é.png"))
+    other = unicodedata.normalize({"NFC": "NFD", "NFD": "NFC"}[form], "é.png")
+    path = tmp_path / "table.csv"
+    path.write_text(f"path,pid,split\n{other},1,train\n", encoding="utf-8")
+    assert data.csv(path).train[0].path.samefile(there)
 
 
 def test_blank_lines_are_passed_over_but_counted(tmp_path):
@@ -64,11 +91,36 @@ def test_blank_lines_are_passed_over_but_counted(tmp_path):
         (f"path,pid,split\na,{'9' * 5000},train\n", r"bad pid .*64 bits"),
         ("path,pid,camid,split\na,1,10000000000000000000,train\n", r"bad camid .*64 bits"),
         ("path,pid,camid,split\na,1,-5,train\n", "bad camid"),
+        ("path,pid,split\na,1,train\nb,nan,train\n", r"bad pid \(first: line 3.*fill in"),
+        ("path,pid,split\na,#N/A,train\n", "bad pid"),
+        (
+            "path,pid,split\nx, y.jpg,1,train\n",
+            r"more cells than the 3 .* \(first: line 2\): put a cell that holds ','",
+        ),
+        ("path,pid,pid,split\na,1,2,train\n", "has the column pid more than once"),
+        ('path,pid,split\n"a,1,train\nb,2,train\n', "cannot be read .*EOF inside string"),
+        pytest.param("path,pid,split\nC:\\a\\b.jpg,1,train\n", r"bad path \(first: line 2, 'C:", marks=NOT_WINDOWS),
+        pytest.param("path,pid,split\nhttps://x/b.jpg,1,train\n", "bad path .*none of this machine", marks=NOT_WINDOWS),
     ],
 )
 def test_a_bad_csv_is_refused_with_column_and_line(tmp_path, text, says):
     with pytest.raises(DataError, match=says):
         data.csv(write(tmp_path, text))
+
+
+def test_a_cell_may_be_long(tmp_path):
+    assert len(data.csv(write(tmp_path, f"path,pid,split,picture\na,1,train,{'x' * 200_000}\n")).train) == 1
+
+
+def test_a_byte_of_nothing_in_a_table_is_no_other_encoding(tmp_path):
+    with pytest.raises(DataError, match="cannot be read as text"):
+        data.csv(write(tmp_path, "path,pid,split\na\0.jpg,1,train\n"))
+
+
+def test_a_name_that_is_too_long_is_a_file_that_is_not_there(tmp_path):
+    bench = data.csv(write(tmp_path, f"path,pid,split\n{'ä' * 5000},1,train\n"))
+    for read_images in (False, True):
+        assert any("does not exist" in finding.sentence for finding in bench.findings(read_images))
 
 
 def test_a_missing_csv_is_refused(tmp_path):
