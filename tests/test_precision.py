@@ -371,4 +371,5 @@ def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, m
     monkeypatch.setattr(Engine, "update", None)  # nothing is left to train
     again = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
     assert again.result["mAP"] == whole.result["mAP"] and list(again.history["epoch"]) == [1, 2]
+    assert again.history["images_per_second"].notna().tolist() == [True, False]  # no step was timed
     assert json.loads((folder / "environment.json").read_text())["precision_check"]
