@@ -192,6 +192,13 @@ DEVICE_BUGS = (
         "torch.randn(output.shape)",
     ),
     fault(
+        "a GPU that computes wrongly is taken",
+        "device.py",
+        "return None if right else",
+        "return None if True else",
+        DEVICE,
+    ),
+    fault(
         "a GPU that cannot be used is taken",
         "device.py",
         "    if (why := trouble(device)) is None:\n",
