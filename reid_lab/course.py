@@ -51,7 +51,7 @@ def size() -> str:
             f"The environment variable REID_LAB_SIZE is {asked!r}; the notebooks have the sizes {', '.join(SIZES)}. "
             "Set it to one of them, or unset it, and start Jupyter again."
         )
-    return asked or ("classroom" if device().type == "cpu" else default_size())
+    return asked or default_size(device())
 
 
 def source(*things: Any) -> Any:

@@ -393,6 +393,11 @@ def replaced(gpu):
             dtype = dtype or (torch.float16 if ours and enabled else torch.bfloat16)
             super().__init__("cpu" if ours else device_type, dtype, enabled, cache_enabled)
 
+    enabled = torch.is_autocast_enabled
+
+    def autocast_enabled(*kind):
+        return enabled("cpu" if kind == (gpu.kind,) else kind[0]) if kind else enabled()
+
     def trusting_one_hot(tensor, num_classes=-1):  # a GPU does not look at the labels, a CPU does
         if num_classes == -1:
             return one_hot(tensor, num_classes)
@@ -407,7 +412,7 @@ def replaced(gpu):
 
     new = {(torch, name): gpu.making(getattr(torch, name)) for name in FACTORIES}
     new |= {(torch, "Generator"): Generator, (torch, "autocast"): Autocast, (torch.amp, "autocast"): Autocast}
-    new[torch.nn.functional, "one_hot"] = trusting_one_hot
+    new |= {(torch.nn.functional, "one_hot"): trusting_one_hot, (torch, "is_autocast_enabled"): autocast_enabled}
     new[torch.optim.Optimizer, "_group_tensors_by_device_and_dtype"] = staticmethod(grouped)
     for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
         new[torch.optim.Optimizer, name] = lambda optimiser: None

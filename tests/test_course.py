@@ -67,8 +67,21 @@ def test_the_notebooks_take_the_gpu_where_there_is_one(monkeypatch, there, envir
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("reid_lab.training.pick_device", lambda name: torch.device(name or there))
-    monkeypatch.setattr("reid_lab.training.recipes.default_size", lambda: "full")
+    monkeypatch.setattr(
+        "reid_lab.training.recipes.default_size", lambda on: "full" if on.type == "cuda" else "classroom"
+    )
     assert (course.device().type, course.size()) == (device, size)
+
+
+def test_the_size_is_that_of_the_gpu_that_was_chosen(pretended, monkeypatch):
+    monkeypatch.delenv("REID_LAB_SIZE", raising=False)
+    monkeypatch.setenv("REID_LAB_DEVICE", "cuda:1")
+    with pretended("cuda", count=2) as gpu:
+        small = lambda device=None: (0, gpu.memory if torch.device(device or "cuda").index else 2**30)  # noqa: E731
+        monkeypatch.setattr(torch.cuda, "mem_get_info", small)
+        assert (str(course.device()), course.size()) == ("cuda:1", "full")
+        monkeypatch.setenv("REID_LAB_DEVICE", "cuda:0")
+        assert course.size() == "classroom"
 
 
 def test_a_size_that_no_data_set_has_is_refused(monkeypatch):

@@ -145,6 +145,15 @@ def test_what_a_cuda_gpu_claims_to_be_fast_at(pretended, capability, expected):
         assert device.fast_precision(device.find_device()) == expected
 
 
+def test_a_gpu_that_computes_wrongly_is_not_taken(pretended, monkeypatch):
+    right = torch.Tensor.__matmul__
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: right(a, b) * (1.5 if a.is_cuda else 1))
+    with pretended("cuda"):
+        assert device.find_device() == torch.device("cpu")
+        with pytest.raises(DeviceError, match="is there, but cannot be used: a product of ones comes out wrong"):
+            device.find_device("cuda")
+
+
 def test_what_other_devices_claim_to_be_fast_at(pretended, monkeypatch):
     for kind, expected in {"xpu": "bf16", "mps": "float32"}.items():
         with pretended(kind):

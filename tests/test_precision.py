@@ -34,6 +34,13 @@ def one_number_off(out):
     return out + off
 
 
+def one_channel_off(out):
+    """One channel of many, by a third of the size that numbers have there."""
+    off = torch.zeros_like(out)
+    off[:, -1] = 0.3 * out.detach().float().square().mean().sqrt()
+    return torch.add(out, off)
+
+
 class _WrongGradient(torch.autograd.Function):
     @staticmethod
     def forward(context, given):
@@ -42,6 +49,12 @@ class _WrongGradient(torch.autograd.Function):
     @staticmethod
     def backward(context, gradient):
         return 1.5 * gradient
+
+
+class _NoGradient(_WrongGradient):
+    @staticmethod
+    def backward(context, gradient):
+        return 0 * gradient
 
 
 class _Now(torch.autograd.Function):
@@ -105,7 +118,87 @@ def test_checking_changes_neither_the_network_nor_the_random_numbers(smoke):
     precision.check_describing(network, images, "bf16")
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random) and network.training
-    assert all(p.grad is None for p in network.parameters()) and not any(m._forward_hooks for m in network.modules())
+    assert all(p.grad is None for p in network.parameters()) and not any(
+        "forward" in vars(m) for m in network.modules()
+    )
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "fault", "told"),
+    [
+        (F, "batch_norm", one_channel_off, "the layer backbone.bn1 (BatchNorm2d"),
+        (F, "batch_norm", _WrongGradient.apply, "the layer backbone.bn1 (BatchNorm2d"),
+        (F, "max_pool2d", _NoGradient.apply, "the layer backbone.maxpool (MaxPool2d"),
+        (torch.Tensor, "amax", one_channel_off, "what the layer pools.0.first.0 is given,"),
+        (torch.Tensor, "amax", _WrongGradient.apply, "the gradient of what the layer backbone."),
+        (torch.Tensor, "mean", one_channel_off, "what the layer pools."),
+        (torch.Tensor, "mean", _NoGradient.apply, "the gradient of what the layer backbone."),
+        (torch.Tensor, "__add__", one_channel_off, "what the layer backbone."),
+    ],
+)
+def test_each_layer_and_what_stands_between_layers_is_compared(smoke, monkeypatch, owner, name, fault, told):
+    """Also what has no parameters, such as a pooling by the network itself, and its gradient alone."""
+    batch, right = a_batch(smoke, recipes.residual_pooling("smoke")), getattr(owner, name)
+
+    def wrong(given, *others, **named):
+        out = right(given, *others, **named)
+        return fault(out) if given.dtype == torch.bfloat16 and given.ndim == 4 else out
+
+    monkeypatch.setattr(owner, name, wrong)
+    assert precision.check_training(*batch, "bf16").fault.startswith(f"bf16 is wrong here in {told}")
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.1, 10.0, float("inf"), float("nan")])
+def test_gradients_that_are_lost_or_blown_up_are_noticed(lost):
+    told = precision._compare_losses((1.0, lost * torch.ones(9)), (1.0, torch.ones(9)), "float16")
+    assert told.startswith("float16 is wrong here: the gradients are")
+
+
+def test_a_deep_network_is_no_false_alarm(smoke):
+    """Of many layers with random weights roundings add up, until the gradients of bf16 point elsewhere."""
+    recipe = recipes.residual_pooling("smoke", backbone="resnet50", identities=2)
+    assert not precision.check_training(*a_batch(smoke, recipe), "bf16").fault
+
+
+def test_a_layer_may_take_and_give_what_it_likes(smoke, monkeypatch):
+    """Several inputs, inputs by name, several results, a layer that works in place, one that is frozen."""
+
+    class Two(torch.nn.Module):
+        def forward(self, maps, *, other, power):
+            return {"sum": (maps.mul_(1.0) + other) ** power, "shape": maps.shape}
+
+    class Net(type(recipes.multitask("smoke").build(8))):
+        def __init__(self):
+            super().__init__(8, backbone="resnet_slim", embed_dim=0, input_size=(64, 48))
+            self.two = Two()
+            self.backbone.conv1.requires_grad_(False)
+
+        def descriptor(self, images):
+            maps = self.backbone(images)[1]
+            return self.two(maps.clone(), other=maps, power=1)["sum"].mean((2, 3)).float()
+
+    _, images, pids = a_batch(smoke, recipes.multitask("smoke"))
+    torch.manual_seed(0)
+    network = Net().train()
+    assert not precision.check_training(network, images, pids, "bf16").fault
+    assert not precision.check_describing(network.eval(), images, "bf16").fault
+    right = Two.forward
+    monkeypatch.setattr(Two, "forward", lambda *a, **k: {"sum": one_channel_off(right(*a, **k)["sum"])})
+    assert not precision.check_training(network.train(), images, pids, "bf16").fault  # wrong in float32, too
+
+    def wrong(*given, **named):
+        out = right(*given, **named)["sum"]
+        return {"sum": one_channel_off(out) if out.dtype == torch.bfloat16 else out}
+
+    monkeypatch.setattr(Two, "forward", wrong)
+    assert "the layer two (Two" in precision.check_training(network, images, pids, "bf16").fault
+    assert "the layer two (Two" in precision.check_describing(network.eval(), images, "bf16").fault
+
+
+def test_features_are_compared_at_the_number_of_images_that_are_described_at_once(smoke, smoke_run, monkeypatch):
+    wrong_convolution(monkeypatch, one_channel_off, lambda given, stride: len(given) > precision.FEW)
+    exact = retrieval.extract(smoke_run.model, smoke.query)
+    assert torch.equal(retrieval.extract(smoke_run.model, smoke.query, autocast=True), exact)
 
 
 def test_what_is_wrong_outside_a_layer_shows_in_the_loss(smoke, monkeypatch):
@@ -117,8 +210,8 @@ def test_what_is_wrong_outside_a_layer_shows_in_the_loss(smoke, monkeypatch):
         return right(self, given * -3 if low() else given)
 
     monkeypatch.setattr(type(network), "forward", forward)
-    monkeypatch.setattr(precision, "GRADIENT_LIMIT", 10.0)
-    assert "the loss differ" in precision.check_training(network, images, pids, "bf16").fault
+    monkeypatch.setattr(precision._Layers, "_judge", lambda *found: None)
+    assert "the loss differs" in precision.check_training(network, images, pids, "bf16").fault
 
 
 def test_training_goes_on_in_float32_and_says_so_once(smoke, monkeypatch, tmp_path, caplog, claims_bf16):
@@ -278,4 +371,5 @@ def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, m
     monkeypatch.setattr(Engine, "update", None)  # nothing is left to train
     again = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
     assert again.result["mAP"] == whole.result["mAP"] and list(again.history["epoch"]) == [1, 2]
+    assert again.history["images_per_second"].notna().tolist() == [True, False]  # no step was timed
     assert json.loads((folder / "environment.json").read_text())["precision_check"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pretended_gpu import KINDS
 
-from reid_lab import cost, data, device, explain, export, models, retrieval, training
+from reid_lab import cost, data, device, explain, export, models, precision, retrieval, training
 from reid_lab.errors import DeviceError
 from reid_lab.experiments import backgrounds, measures
 from reid_lab.progress import bar
@@ -107,6 +107,19 @@ def test_a_step_never_waits(smoke, pretended, method, fields, memory):
             told = engine.step(store.batch(picks), pids, key).report()
         gpu.waiting = "allow"
         assert all(value.is_cuda and value.isfinite() for value in told.values())
+
+
+@pytest.mark.parametrize(("kind", "used"), [("cuda", "float16"), ("xpu", "bf16")])
+def test_a_fast_precision_is_compared_on_the_gpu(smoke, pretended, kind, used):
+    recipe = recipes.residual_pooling("smoke", resize=(32, 32), crop=(32, 32), identities=2)
+    with pretended(kind) as gpu:
+        engine = Engine(recipe, 18, Team(training.pick_device(kind)))
+        engine.model.train()
+        images, pids = torch.randn(8, 3, 32, 32).to(kind), (torch.arange(8) // 4).to(kind)
+        check = precision.check_training(engine.model, images, pids, used)
+        assert not check.fault and check.layers > 20
+        assert gpu.seen["torch.full", ("float32",)] >= 6 * precision.TRIES * check.layers  # its own memory is dirtied
+        assert not precision.check_describing(engine.model.eval(), images, used).fault
 
 
 # Retrieval

@@ -92,7 +92,7 @@ def _describe(model: Network, records: Sequence[Record], batch_size: int | None,
     device = next(model.parameters()).device
     batch_size = batch_size or (64 if device.type == "cpu" else 256)
     store = image_store(records, model.input_size, device)
-    used = _precision(model, _images(store, torch.arange(min(precision.FEW, len(store))))) if autocast else "float32"
+    used = _precision(model, _images(store, torch.arange(min(batch_size, len(store))))) if autocast else "float32"
     features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
     shown = bar(total=len(store), description="features", unit="image")
     with (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -165,7 +166,7 @@ class _Training:
         health.check_finite(row, epoch + 1, self.folder, self.engine.precision)
         health.check_spread(row, self.recipe, epoch + 1, self.folder)
         speed = (self.step - first) * self.recipe.batch / (time.perf_counter() - began)
-        row["images_per_second"] = round(speed, 1)
+        row["images_per_second"] = round(speed, 1) if self.step > first else math.nan  # resumed after the last step
         if epoch + 1 == self.recipe.epochs:
             self._keep_weights()
         if self._evaluation_is_due(epoch + 1):

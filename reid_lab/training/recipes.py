@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import torch
 
 from reid_lab import models
 from reid_lab.errors import RecipeError
@@ -231,7 +232,7 @@ class ResidualPoolingRecipe(Recipe):
         return models.ResidualPooling(identities, input_size=self.crop, **_shared(self, models.ResidualPooling))
 
 
-def default_size(device: str | None = None) -> str:
+def default_size(device: str | torch.device | None = None) -> str:
     """``REID_LAB_SIZE``, else "full" on a GPU with room for it, else "classroom".
 
     ``device`` is where the training will run; None: the default one. An Apple GPU takes its memory from the computer,

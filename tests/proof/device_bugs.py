@@ -180,6 +180,25 @@ DEVICE_BUGS = (
         DEVICE,
     ),
     fault(
+        "the CPU's memory is dirtied where a GPU's precision is checked",
+        "precision.py",
+        "torch.full((2**power,), value, device=device)",
+        "torch.full((2**power,), value)",
+    ),
+    fault(
+        "the check's gradients are drawn on the CPU",
+        "precision.py",
+        "torch.randn(output.shape, generator=random, device=where)",
+        "torch.randn(output.shape)",
+    ),
+    fault(
+        "a GPU that computes wrongly is taken",
+        "device.py",
+        "return None if right else",
+        "return None if True else",
+        DEVICE,
+    ),
+    fault(
         "a GPU that cannot be used is taken",
         "device.py",
         "    if (why := trouble(device)) is None:\n",
