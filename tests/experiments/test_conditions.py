@@ -76,6 +76,39 @@ def test_of_few_people_there_is_no_interval(people_in_it):
     assert np.isnan(conditions.interval(values, pids)).all()
 
 
+def test_of_ten_people_there_is_an_interval():
+    assert np.isfinite(conditions.interval(np.arange(20.0), np.arange(10).repeat(2))).all()
+
+
+def test_intervals_of_bins_and_of_errors_resample_whole_people(smoke, result):
+    """Not queries, pairs or errors, of which one person has several."""
+    rows, table = conditions.per_query(result, smoke), conditions.by(result, smoke, "sleeves")
+    for name, row in table.iterrows():
+        inside = rows[rows["sleeves"] == name]
+        for score in ("mAP", "rank-1"):
+            expected = conditions.interval(inside[score].to_numpy(), inside["pid"].to_numpy())
+            assert row[[f"{score} low", f"{score} high"]].tolist() == pytest.approx(expected, nan_ok=True)
+    assert table["mAP low"].notna().any()
+    wrong = np.array([not correct for correct in result.matches.correct[:, 0]])
+    wrong &= truth_of(smoke, smoke.gallery)["shows"].to_numpy()[result.matches.indices[:, 0]] != "background"
+    cameras = np.array([record.camid for record in smoke.gallery])[result.matches.indices[wrong, 0]]
+    queries = [record for record, counts in zip(smoke.query, wrong, strict=True) if counts]
+    shared = 100.0 * (cameras == [record.camid for record in queries])
+    expected = conditions.interval(shared, np.array([record.pid for record in queries]))
+    errors = conditions.errors_by_attributes(result, smoke).loc["camera"]
+    assert errors[["shared low", "shared high"]].tolist() == pytest.approx(expected, nan_ok=True)
+
+
+def test_other_bins_are_those_that_were_asked_for(smoke, result):
+    hidden = truth_of(smoke, smoke.query)["occluded"].to_numpy()
+    table = conditions.by_occlusion(result, smoke, {"little": 0.05, "much": 1.0})
+    assert table["queries"].to_dict() == {"little": (hidden <= 0.05).sum(), "much": (hidden > 0.05).sum()}
+    turned = conditions.pairs(result, smoke)["turned"]
+    table = conditions.by_angle(result, smoke, k=3, upper={"front": 45.0, "side": 135.0, "back": 180.0})
+    front, back = (turned <= 45).sum(), (turned > 135).sum()
+    assert table["pairs"].to_dict() == {"front": front, "side": len(turned) - front - back, "back": back}
+
+
 def test_intervals_follow_from_their_seed():
     values, pids = np.arange(20.0), np.arange(20)
     assert conditions.interval(values, pids) == conditions.interval(values, pids)
