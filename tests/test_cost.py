@@ -277,8 +277,9 @@ def test_the_table_has_a_row_per_network_and_says_what_could_not_be_measured():
 
 def test_a_table_times_where_and_as_often_as_it_is_asked_to(counting, pretended):
     """One call counts the operations, two warm up, three are timed."""
-    with pretended():
+    with pretended() as gpu:
         table = cost.table({"one": counting}, "cuda", ("eager",), repeats=3, warmup=2)
+        assert gpu.seen
         assert len(Counting.calls) == 1 + 2 + 3
         assert table.attrs["device"] == torch.cuda.get_device_name()
     assert next(counting.parameters()).device.type == "cpu"
