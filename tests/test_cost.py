@@ -188,6 +188,26 @@ def test_the_times_are_milliseconds_of_the_clock_around_each_call(counting, monk
     assert measured.warmup_seconds == pytest.approx(0.5)
 
 
+def test_a_gpus_time_is_that_until_its_work_is_done(counting, pretended, monkeypatch):
+    """Calls of a GPU return at once: here waiting for it takes 5 ms by the clock, and the call itself 1 ms."""
+    with pretended() as gpu:
+        now, describe = [0.0], Counting.descriptor
+
+        def call(self, images):
+            assert images.is_cuda
+            now[0] += 0.001
+            return describe(self, images)
+
+        def wait(device=None):
+            now[0] += 0.005
+
+        monkeypatch.setattr(Counting, "descriptor", call)
+        monkeypatch.setattr(torch.accelerator, "synchronize", wait)
+        monkeypatch.setattr(cost.time, "perf_counter", lambda: now[0])
+        assert cost.latency(counting, "cuda", repeats=3, warmup=1).milliseconds == pytest.approx([6, 6, 6])
+        assert gpu.seen
+
+
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("precision", cost.PRECISIONS)
 def test_what_is_timed_is_the_network_as_it_was_asked_for(counting, monkeypatch, folded, precision):
@@ -253,6 +273,17 @@ def test_the_table_has_a_row_per_network_and_says_what_could_not_be_measured():
     assert (table["eager, ms"] > 0).all()
     assert table.attrs["device"] == "cpu"
     assert set(table.attrs["not measured"]) == {"residual, graph", "multitask, graph"}
+
+
+def test_a_table_times_where_and_as_often_as_it_is_asked_to(counting, pretended, monkeypatch):
+    """One call counts the operations, two warm up, three are timed."""
+    where, describe = [], Counting.descriptor
+    monkeypatch.setattr(Counting, "descriptor", lambda self, x: where.append(x.device.type) or describe(self, x))
+    with pretended():
+        table = cost.table({"one": counting}, "cuda", ("eager",), repeats=3, warmup=2)
+        assert table.attrs["device"] == torch.cuda.get_device_name()
+    assert where == ["meta"] + ["cuda"] * 5
+    assert next(counting.parameters()).device.type == "cpu"
 
 
 def test_a_table_of_nothing_or_of_an_unknown_way_is_refused():

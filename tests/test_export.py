@@ -279,3 +279,40 @@ def test_a_cache_without_room_for_people_costs_no_export(smoke_run, onnx_file, t
     monkeypatch.setattr(export, "_program", lambda *rest: OtherProgram(onnx_file))
     monkeypatch.setattr(data, "passersby", refusing)
     assert export.to_onnx(smoke_run, tmp_path / "x.onnx") <= export.TOLERANCE
+
+
+@pytest.mark.parametrize("wrong", range(4))
+def test_a_file_that_is_wrong_for_one_of_the_images_it_is_checked_with_is_not_written(
+    smoke_run, onnx_file, tmp_path, monkeypatch, wrong
+):
+    """Noise and people, each alone and three together: each of these may be what shows a fault."""
+    import onnxruntime
+
+    right, calls = onnxruntime.InferenceSession, []
+
+    def session(*given, **named):
+        opened = right(*given, **named)
+
+        def run(names, given):
+            (found,) = opened.run(names, given)
+            found[-1] += 0.001 * (len(calls) == wrong)
+            calls.append(len(found))
+            return [found]
+
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr(export, "_program", lambda *rest: OtherProgram(onnx_file))
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    with pytest.raises(CheckpointError, match="would differ from PyTorch by 0.001"):
+        export.to_onnx(smoke_run, tmp_path / "x.onnx")
+    assert calls == [1, 3, 1, 3] and not list(tmp_path.iterdir())
+
+
+def test_descriptors_are_computed_where_they_are_asked_to_be(smoke_run, folder_of_crops, tmp_path, pretended):
+    run = training.load(smoke_run.folder)
+    export.to_npz(run, folder_of_crops, tmp_path / "here.npz")
+    with pretended() as gpu:
+        export.to_npz(run, folder_of_crops, tmp_path / "there.npz", device="cuda")
+        assert gpu.seen and next(run.model.parameters()).is_cuda
+    here, there = (np.load(tmp_path / f"{name}.npz")["features"] for name in ("here", "there"))
+    np.testing.assert_allclose(there, here, atol=1e-5)

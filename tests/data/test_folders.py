@@ -176,6 +176,19 @@ def test_each_crop_of_a_camera_may_become_its_query_and_nobodys_stay_in_the_gall
     assert seen == {record.path for record in records}
 
 
+def test_only_a_camera_that_keeps_a_crop_gives_a_query_or_else_any_one_of_all():
+    """Cameras with two, one and three crops of somebody; then somebody of whom three cameras have one crop each."""
+    cameras = [1, 1, 2, 3, 3, 3]
+    some = [Record(f"{i}.jpg", 1, camid) for i, camid in enumerate(cameras)]
+    one_each = [Record(f"{camid}.jpg", 1, camid) for camid in (4, 5, 6)]
+    drawn = set()
+    for seed in range(40):
+        assert [r.camid for r in open_split(some, 0.0, seed)["query"]] == [1, 3]
+        (query,) = open_split(one_each, 0.0, seed)["query"]
+        drawn.add(query.camid)
+    assert drawn == {4, 5, 6}
+
+
 # Telling folders apart
 
 

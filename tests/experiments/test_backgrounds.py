@@ -13,6 +13,7 @@ from reid_lab import data, passersby, retrieval
 from reid_lab.data import Record
 from reid_lab.errors import DataError
 from reid_lab.experiments import backgrounds
+from reid_lab.experiments.conditions import interval
 
 
 class Corner(nn.Module):
@@ -76,6 +77,97 @@ def test_a_sample_keeps_people_whole_and_a_share_of_the_nobodies(smoke):
 def test_a_camera_without_a_donor_and_nobody_at_all_are_refused(smoke, given, said):
     with pytest.raises(DataError, match=said):
         backgrounds.background_shortcut(Corner(), smoke, **given)
+
+
+def hole(record):
+    """Where its person is said to be: a block of columns, another one for each camera and person."""
+    mask = np.zeros((128, 64), bool)
+    mask[20:110, 8 + 5 * (record.camid % 3) : 30 + 5 * (record.camid % 3) + record.pid % 7] = True
+    return mask
+
+
+@pytest.fixture
+def drawn(smoke, monkeypatch):
+    """Runs `background_shortcut` with such masks; gives its table, its records, and the images that were described."""
+
+    def run(**options):
+        seen = []
+        with monkeypatch.context() as patch:
+            patch.setattr(backgrounds, "_masks", lambda records: np.stack([hole(record) for record in records]))
+            patch.setattr(
+                backgrounds, "_describe", lambda model, images: seen.append(images) or torch.rand(len(images), 8)
+            )
+            table = backgrounds.background_shortcut(Corner(), smoke, **options)
+        small = backgrounds._sample(smoke, options.get("identities"), options.get("seed", 0))
+        return table, [*small.query, *small.gallery], dict(zip(table.index, seen, strict=False))
+
+    return run
+
+
+def test_everybody_stands_before_an_emptied_training_image_of_the_camera_that_the_row_names(smoke, drawn):
+    table, records, images = drawn(identities=4, donors=24, seed=2)
+    plain, masks = images["plain"], np.stack([hole(record) for record in records])
+    assert table["queries"].eq(sum(record in records for record in smoke.query)).all()
+    donors = {}  # emptied, by what is left of them where nobody of ours stands
+    for record in smoke.train:
+        pixels = backgrounds._pixels([record])
+        donors[backgrounds._without(pixels, hole(record)[None])[0, :, :5].tobytes()] = record
+    cameras = {"same camera": True, "other camera": False}
+    used = set()
+    for name, same in cameras.items():
+        for image, record, own, mask in zip(images[name], records, plain, masks, strict=True):
+            donor = donors[image[:, :5].tobytes()]
+            emptied = backgrounds._without(backgrounds._pixels([donor]), hole(donor)[None])[0]
+            assert (donor.camid == record.camid) == same
+            assert np.array_equal(image, np.where(mask[..., None], own, emptied))
+            used.add(donor)
+    assert 12 < len(used) <= 24
+    mean = plain.mean((0, 1, 2)).astype(np.uint8)
+    assert np.array_equal(images["flat"], np.where(masks[..., None], plain, mean))
+    assert np.array_equal(images["background alone"], backgrounds._without(plain, masks))
+
+
+def test_the_people_and_the_donors_follow_from_the_seed(drawn, monkeypatch):
+    (_, one, first), (_, again, second), (_, other, _) = (
+        drawn(identities=4, donors=40, seed=seed) for seed in (2, 2, 3)
+    )
+    assert one == again != other
+    assert np.array_equal(first["same camera"], second["same camera"])
+    sample = backgrounds._sample
+    monkeypatch.setattr(backgrounds, "_sample", lambda bench, identities, seed: sample(bench, identities, 2))
+    third = drawn(identities=4, donors=40, seed=3)[2]
+    assert np.array_equal(third["plain"], first["plain"])
+    assert not np.array_equal(third["same camera"], first["same camera"])
+
+
+def test_scores_are_of_the_queries_that_have_a_match_with_and_without_their_own_camera(smoke):
+    """Chance features; the interval is that of the mean average precision, person by person."""
+    lonely = smoke.query[0].pid
+    bench = replace(smoke, gallery=[record for record in smoke.gallery if record.pid != lonely])
+    features = torch.rand(len(bench.query) + len(bench.gallery), 8, generator=torch.Generator().manual_seed(1))
+    labels = [[getattr(r, name) for r in part] for name in ("pid", "camid") for part in (bench.query, bench.gallery)]
+    parts = features[: len(bench.query)], features[len(bench.query) :]
+    result, free = retrieval.rank(*parts, *labels), retrieval.rank(*parts, *labels[:2])
+    row = backgrounds._scores("chance", features, bench).loc["chance"]
+    matched = np.isfinite(result.ap)
+    assert row["queries"] == matched.sum() < len(bench.query)
+    low, high = interval(result.ap[matched], np.array(labels[0])[matched])
+    names = ["mAP", "mAP low", "mAP high", "rank-1", "mAP, own camera too", "rank-1, own camera too"]
+    shares = [result.mAP, low, high, result.rank(1), free.mAP, free.rank(1)]
+    assert row[names].tolist() == pytest.approx([100 * share for share in shares], nan_ok=True)
+
+
+def test_colours_are_of_as_many_stripes_as_asked_for(smoke, monkeypatch):
+    asked, features = [], backgrounds.histogram_features
+
+    def watched(records, stripes=6, masks=None):
+        asked.append((stripes, masks is not None))
+        return features(records[:1], 1).repeat(len(records), 1) + torch.rand(len(records), 1)
+
+    monkeypatch.setattr(backgrounds, "histogram_features", watched)
+    monkeypatch.setattr(backgrounds, "_masks", lambda records: np.ones((len(records), 128, 64), bool))
+    backgrounds.colour_alone(smoke, person=True, stripes=3)
+    assert asked == [(3, False), (3, True)]
 
 
 def test_backgrounds_are_drawn_among_those_allowed():

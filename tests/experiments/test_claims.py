@@ -177,3 +177,20 @@ def test_what_is_asked_again_are_the_same_recipes_under_the_same_names(first):
     for size in ("classroom", "full"):
         again = grids.grid(claims.AGAIN[first]).variants(size)
         assert again.items() <= grids.grid(first).variants(size).items()
+
+
+def test_of_two_names_the_first_that_is_recorded_at_this_size_is_judged(tmp_path):
+    """The second where the first is recorded at another size only."""
+    quarter, plain = "cross-entropy alone, a quarter of the rate", "cross-entropy alone"
+    three, asked = "cross-entropy and triplets at three scales", claim("triplet losses help cross-entropy")
+    record(tmp_path, "losses", {three: [50.0, 51.0], plain: [40.0, 41.5], quarter: [45.0, 46.5]})
+    assert asked.verdict("classroom", tmp_path)[1].startswith("+4.8 ± ")
+    rows = pd.read_csv(tmp_path / "losses.csv")
+    rows.loc[rows["variant"] == quarter, "size"] = "full"
+    rows.to_csv(tmp_path / "losses.csv", index=False)
+    assert asked.verdict("classroom", tmp_path)[1].startswith("+9.8 ± ")
+
+
+@pytest.mark.parametrize(("points", "told"), [(1.5, OPEN), (-1.5, OPEN), (1.51, HOLDS), (-1.51, FAILS)])
+def test_an_interval_that_ends_at_0_tells_nothing(points, told):
+    assert claims._told(points, 1.5) == told

@@ -76,6 +76,45 @@ def test_of_few_people_there_is_no_interval(people_in_it):
     assert np.isnan(conditions.interval(values, pids)).all()
 
 
+def test_of_ten_people_there_is_an_interval():
+    assert np.isfinite(conditions.interval(np.arange(20.0), np.arange(10).repeat(2))).all()
+
+
+def test_intervals_of_bins_resample_whole_people(smoke, result):
+    """Not queries, of which one person has several."""
+    rows, table = conditions.per_query(result, smoke), conditions.by(result, smoke, "sleeves")
+    for name, row in table.iterrows():
+        inside = rows[rows["sleeves"] == name]
+        for score in ("mAP", "rank-1"):
+            expected = conditions.interval(inside[score].to_numpy(), inside["pid"].to_numpy())
+            assert row[[f"{score} low", f"{score} high"]].tolist() == pytest.approx(expected, nan_ok=True)
+    assert table["mAP low"].notna().any()
+
+
+def test_the_interval_of_what_errors_share_resamples_whole_people(smoke):
+    """By chance features nearly all first answers are wrong, several of each person."""
+    size = len(smoke.query) + len(smoke.gallery)
+    result = ranked(smoke, np.random.default_rng(3).standard_normal((size, 8)))
+    first = result.matches.indices[:, 0]
+    shows = truth_of(smoke, smoke.gallery)["shows"].to_numpy()[first]
+    wrong = np.flatnonzero(~result.matches.correct[:, 0] & (shows != "background"))
+    shared = [100.0 * (smoke.query[i].camid == smoke.gallery[first[i]].camid) for i in wrong]
+    pids = [smoke.query[i].pid for i in wrong]
+    assert 10 <= len(set(pids)) < 0.6 * len(pids) and 0 < np.mean(shared) < 100
+    errors = conditions.errors_by_attributes(result, smoke).loc["camera", ["shared low", "shared high"]]
+    assert errors.tolist() == pytest.approx(conditions.interval(np.array(shared), np.array(pids)))
+
+
+def test_other_bins_are_those_that_were_asked_for(smoke, result):
+    hidden = truth_of(smoke, smoke.query)["occluded"].to_numpy()
+    table = conditions.by_occlusion(result, smoke, {"little": 0.05, "much": 1.0})
+    assert table["queries"].to_dict() == {"little": (hidden <= 0.05).sum(), "much": (hidden > 0.05).sum()}
+    turned = conditions.pairs(result, smoke)["turned"]
+    table = conditions.by_angle(result, smoke, k=3, upper={"front": 45.0, "side": 135.0, "back": 180.0})
+    front, back = (turned <= 45).sum(), (turned > 135).sum()
+    assert table["pairs"].to_dict() == {"front": front, "side": len(turned) - front - back, "back": back}
+
+
 def test_intervals_follow_from_their_seed():
     values, pids = np.arange(20.0), np.arange(20)
     assert conditions.interval(values, pids) == conditions.interval(values, pids)

@@ -131,3 +131,34 @@ def test_several_rows_of_a_run_are_averaged_over_seeds_key_by_key():
     found = tables.means("fitting", rows, "classroom")
     assert found["loss"].to_dict() == {("a", 1): 3.0, ("a", 2): 6.0}
     assert found["accuracy"].tolist() == [30.0, 60.0] and found["seeds"].tolist() == [3, 2]
+
+
+def unlike(values, size="classroom"):
+    """As `rows_of`, with rank-1 beside mAP: another score, which varies otherwise."""
+    rows = rows_of(values, size)
+    return rows.assign(**{"rank-1": 90 - rows["mAP"] / 2 + rows["seed"] ** 2}, minutes=1.0 + rows["seed"])
+
+
+def test_each_score_is_compared_by_its_own_numbers():
+    values = {"a": [40.0, 44.0, 47.0], "b": [38.0, 43.5, 44.0], "c": [30.0, 31.0, 39.5]}
+    rows = unlike(values)
+    alone = rows_of({label: [90 - x / 2 + seed**2 for seed, x in enumerate(some)] for label, some in values.items()})
+    theirs = tables.difference(alone, "classroom", "a", "b")
+    found = tables.difference(rows, "classroom", "a", "b", "rank-1")
+    assert (found.points, found.half_width, found.alone) == (theirs.points, theirs.half_width, theirs.alone)
+    assert found.half_width != pytest.approx(tables.difference(rows, "classroom", "a", "b").half_width, rel=0.1)
+    against = tables.against("small", rows, "classroom", "rank-1", reference="b").loc["a"]
+    assert against["rank-1 less that of b"] == theirs.points and against["±"] == theirs.half_width
+    of_a = tables.variants(rows, "classroom").loc["a"]
+    assert of_a["rank-1 sd"] == pytest.approx(np.std([70, 69, 70.5], ddof=1)) != of_a["mAP sd"]
+    assert (of_a["rank-1"], of_a["minutes"]) == (pytest.approx(209.5 / 3), 2.0)
+
+
+def test_runs_of_another_size_say_nothing_about_this_one():
+    values = {"a": [40.0, 44.0, 47.0], "b": [38.0, 43.5, 44.0], "c": [30.0, 31.0, 33.5]}
+    rows = rows_of(values)
+    elsewhere = rows_of({"a": [90.0, 10.0], "c": [20.0, 70.0]}, "full").assign(seed=[7, 8, 7, 8])
+    both = pd.concat([elsewhere, rows])
+    assert tables.residual_deviation(both, "classroom") == tables.residual_deviation(rows, "classroom")
+    assert tables.difference(both, "classroom", "a", "c") == tables.difference(rows, "classroom", "a", "c")
+    assert tables.variants(both, "classroom")["seeds"].tolist() == [3, 3, 3]

@@ -4,6 +4,7 @@ No notebook is asked about them: most change a training, of which the notebooks 
 """
 
 from bugs import Bug
+from option_bugs import OPTION_BUGS
 
 ENGINE, LOOP, SCHEDULE = "training/engine.py", "training/loop.py", "training/schedule.py"
 PLAIN = "training/step.py"
@@ -263,4 +264,4 @@ STATISTICS = (
     ),
 )
 
-QUIET_BUGS = OPTIMISER + SEEN_DATA + SETTINGS + STATISTICS
+QUIET_BUGS = OPTIMISER + SEEN_DATA + SETTINGS + STATISTICS + OPTION_BUGS

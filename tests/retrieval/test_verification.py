@@ -6,7 +6,7 @@ from PIL import Image
 from reid_lab import retrieval
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import Record
-from reid_lab.errors import FeatureError, NoMatchError
+from reid_lab.errors import DataError, FeatureError, NoMatchError
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.retrieval.verification import genuine_pairs, impostor_pairs
 
@@ -105,3 +105,34 @@ def test_curves_are_of_the_heads_probabilities_and_of_cosines_pair_by_pair(bench
             apart = np.diff(limits, append=-9.0) < -1e-4  # of scores that differ by rounding alone, the last
             accepted = [np.mean(np.array(scores[kind]) >= limit - 1e-5) for limit in limits[apart]]
             assert rates[apart][1:] == pytest.approx(accepted[1:], abs=0.02)
+
+
+def test_pairs_seed_and_the_options_of_extraction_are_those_that_were_asked_for(bench):
+    """Six pairs of a kind at most, of images that are described with their mirror images."""
+    described = []
+
+    class Watched(Brightness):
+        def describe(self, images):
+            described.append(len(images))
+            return super().describe(images)
+
+    curves = retrieval.verification(Watched(), bench, pairs=6, seed=8, flip=True, batch_size=3)
+    assert described == [3, 3, 1, 1, 3, 3, 3, 3, 2, 2]  # four queries and eight others, each batch twice
+    protocol = Protocol.of(bench.query, bench.gallery)
+    query, gallery = (retrieval.extract(Brightness(), split, flip=True) for split in (bench.query, bench.gallery))
+    for draw, rates in ((genuine_pairs, "true_match_rates"), (impostor_pairs, "false_match_rates")):
+        pairs = draw(protocol, 6, 8)
+        greens = (query[pairs.queries, 1] - gallery[pairs.gallery, 1]).abs()
+        curve = curves["verification head"]
+        expected = [(torch.exp(-greens).numpy() >= limit).mean() for limit in curve.thresholds]
+        assert getattr(curve, rates).tolist() == pytest.approx(expected)
+    others = [retrieval.verification(Brightness(), bench, pairs=6, seed=seed) for seed in range(8)]
+    seen = {tuple(one["cosine similarity"].thresholds.round(6)) for one in others}
+    assert len(seen) > 4
+
+
+def test_a_benchmark_with_faults_is_refused_unless_it_is_asked_for(bench):
+    faulty = Benchmark("same", bench.query, bench.query, bench.gallery)  # trained on what is looked for
+    with pytest.raises(DataError):
+        retrieval.verification(Brightness(), faulty)
+    assert retrieval.verification(Brightness(), faulty, check=False)

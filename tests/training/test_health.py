@@ -86,6 +86,27 @@ def test_a_healthy_run_stays_far_from_what_is_called_a_collapse(smoke_run):
     assert (history["spread"] > 10 * health.SMALL * margin).all()
 
 
+A, B = recipes.multitask("smoke"), recipes.residual_pooling("smoke", margin=0.4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "length", "limit"),
+    [
+        (A, 10.0, 0.01),  # a thousandth of the features' length
+        (A, 0.1, 0.0001),
+        (B, 1.0, 0.004),  # a hundredth of the margin
+        (B, 8.0, 0.008),
+        (B.but(triplet_scales=0), 1.0, 0.001),  # no triplet, no margin
+    ],
+    ids=["A", "A, short", "B", "B, long", "B without triplets"],
+)
+def test_features_have_collapsed_below_a_thousandth_of_their_length_or_a_hundredth_of_the_margin(recipe, length, limit):
+    means = {"loss": 1.0, "length": length}
+    health.check_spread(means | {"spread": 1.02 * limit}, recipe, 1, "here")
+    with pytest.raises(TrainingError, match="collapsed in epoch 1 of here"):
+        health.check_spread(means | {"spread": 0.98 * limit}, recipe, 1, "here")
+
+
 def test_spread_is_the_root_mean_square_distance_of_all_pairs():
     features = torch.randn(7, 3, 2, 2)
     expected = torch.cdist(features.flatten(1), features.flatten(1)).square().mean().sqrt()

@@ -9,7 +9,7 @@ import torch
 from reid_lab import data, models
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import BACKBONES, res2net_slim, resnet_slim
-from reid_lab.training import recipes
+from reid_lab.training import machine, recipes
 from reid_lab.training.engine import Engine
 from reid_lab.training.team import Team
 
@@ -149,3 +149,13 @@ def test_backbone_and_head_are_two_groups_and_nothing_is_left_out():
     assert backbone == {id(p) for p in engine.model.backbone.parameters()}
     assert head == {id(p) for p in engine.model.parameters()} - backbone
     assert isinstance(engine.model, models.MultiTask)
+
+
+def test_choosing_the_threads_of_a_step_moves_neither_weights_nor_statistics_nor_gradients(monkeypatch):
+    engine, tried = engine_of(recipes.residual_pooling, "sgd"), []
+    images, pids = batch_of(engine.recipe)
+    monkeypatch.setattr(machine, "fastest_threads", lambda step: (step(), step(), tried.append(1), 2)[-1])
+    before = copy.deepcopy(engine.model.train().state_dict())
+    assert engine.fastest_threads(engine.prepare(images, 1), pids) == 2 and tried
+    assert all(torch.equal(before[name], value) for name, value in engine.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in engine.model.parameters())

@@ -3,6 +3,8 @@
 Nothing is trained: the step is replaced by one that writes down what it was given.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,13 @@ from PIL import Image
 
 from reid_lab import data, retrieval, training
 from reid_lab.data.records import Record
+from reid_lab.errors import TrainingError
 from reid_lab.losses import Losses
 from reid_lab.training import loop, recipes
 from reid_lab.training.engine import Engine
 
 PIDS = [1501, 7, 42, 300, 7, 1501, 300, 42] * 3  # neither ascending nor without gaps
+CAMIDS = [1 + i // 8 for i in range(24)]  # everybody is seen twice by each of three
 SMALL = dict(crop=(32, 16), resize=(40, 24), precision="float32", epochs=3, evaluate_every=2, lr=1.0)
 SMALL |= dict(warmup="linear", warmup_epochs=1, warmup_factor=0.1, schedule="steps", milestones=(2,), decay=0.5)
 RECIPES = {
@@ -31,7 +35,7 @@ def bench(tmp_path_factory):
         Image.fromarray(random.integers(0, 256, (50, 30, 3), dtype=np.uint8)).save(folder / f"{name}.png")
         return Record(folder / f"{name}.png", pid, camid)
 
-    train = [shot(f"train{i}", pid, 1 + i % 4 // 2) for i, pid in enumerate(PIDS)]
+    train = [shot(f"train{i}", *seen) for i, seen in enumerate(zip(PIDS, CAMIDS, strict=True))]
     query, gallery = ([shot(f"{name}{pid}", pid, camid) for pid in (1, 2, 3)] for camid, name in ((1, "q"), (2, "g")))
     return data.Benchmark("small", train, query, gallery, root=folder)
 
@@ -63,8 +67,7 @@ def batches_of(recipe, seed, epoch):
     """What the sampler of the recipe's own values draws."""
     labels = np.searchsorted(sorted(set(PIDS)), PIDS)
     if recipe.method == "multitask":
-        camids = [1 + i % 4 // 2 for i in range(len(PIDS))]
-        return data.PairSampler(labels, camids, 4, positive=0.75, cross_camera=True, seed=seed).epoch(epoch)
+        return data.PairSampler(labels, CAMIDS, 4, positive=0.75, cross_camera=True, seed=seed).epoch(epoch)
     return data.PKSampler(labels, identities=3, images=2, seed=seed).epoch(epoch)
 
 
@@ -161,3 +164,45 @@ def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimisers_buffers_of_
         ):
             assert torch.equal(one, other), name
         assert len(second.history) == 0 and first.engine.optimiser.state
+
+
+def test_an_interrupted_run_goes_on_from_its_last_checkpoint_with_its_minutes_and_its_threads(
+    bench, tmp_path, monkeypatch
+):
+    """By a clock on which a step takes 30 seconds and nothing else takes any: a checkpoint is due after five steps."""
+    recipe, now, steps, asked = RECIPES["residual_pooling"].but(evaluate_every=0), [0.0], [], []
+
+    def step(engine, images, pids, key):
+        steps.append(key)
+        if len(steps) == 7:
+            raise KeyError("killed")
+        now[0] += 30
+        return Losses(torch.ones(()), {}, torch.ones(()), torch.ones(()), torch.ones(()))
+
+    clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0])
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(Engine, "step", step)
+    monkeypatch.setattr(Engine, "fastest_threads", lambda *batch: asked.append(1) or torch.get_num_threads())
+    options = dict(seed=3, device="cpu", runs=tmp_path, checkpoint_seconds=130)
+    with pytest.raises(KeyError):
+        training.fit(recipe, bench, **options)
+    run = training.fit(recipe, bench, **options)
+    whole = 3 * (len(PIDS) // recipe.batch)
+    assert steps[7:9] == steps[5:7] and len(steps) == 7 + whole - 5
+    assert run.result["minutes"] == pytest.approx(whole / 2)  # of the five steps that were kept, too
+    assert run.history["images_per_second"].tolist() == pytest.approx([recipe.batch / 30] * 3, abs=0.06)
+    assert asked == [1]  # the number of threads is chosen once, so that the bits stay the same
+
+
+def test_a_loss_that_is_lost_stops_a_run_at_once(bench, tmp_path, monkeypatch):
+    """At the first step, not at the end of an epoch, which may take hours."""
+    steps = []
+
+    def step(engine, images, pids, key):
+        steps.append(key)
+        return Losses(torch.tensor(float("nan")), {}, *torch.ones(3))
+
+    monkeypatch.setattr(Engine, "step", step)
+    with pytest.raises(TrainingError, match="became nan in epoch 1"):
+        training.fit(RECIPES["residual_pooling"], bench, seed=3, device="cpu", runs=tmp_path)
+    assert len(steps) == 1

@@ -1,0 +1,136 @@
+"""Bugs in what is computed only with another value than the default, or for the second of several: they make no noise.
+
+They belong to ``quiet_bugs.py``: no notebook is asked about them.
+"""
+
+from bugs import Bug
+
+LOOP, ENGINE, HEALTH = "training/loop.py", "training/engine.py", "training/health.py"
+STEPS = "training/test_what_a_step_gets.py"
+TABLES, CLAIMS = "experiments/tables.py", "experiments/claims.py"
+CONDITIONS, BACKGROUNDS = "experiments/conditions.py", "experiments/backgrounds.py"
+VERIFICATION, TEST_VERIFICATION = "retrieval/verification.py", "retrieval/test_verification.py"
+WAIT = "    synchronize(image.device)  # a GPU's calls return before the work is done\n"
+READ = "    return 1000 * (time.perf_counter() - began)"
+FIRST = "next((label for label in labels if label in there), None)"
+
+
+def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
+    """A bug that no notebook is asked about."""
+    return Bug(name, file, was, becomes, (), tests)
+
+
+OPTION_BUGS = (
+    quiet(
+        "a resumed run has forgotten its minutes",
+        LOOP,
+        'self.minutes, self.threads = about["minutes"]',
+        "self.minutes, self.threads = 0.0",
+        STEPS,
+    ),
+    quiet(
+        "a resumed run chooses its threads again",
+        LOOP,
+        '= about["minutes"], about["threads"]',
+        '= about["minutes"], None',
+        STEPS,
+    ),
+    quiet(
+        "speed counts the steps before an interruption",
+        LOOP,
+        "(self.step - first) * self.recipe.batch",
+        "self.step * self.recipe.batch",
+        STEPS,
+    ),
+    quiet(
+        "choosing the threads moves batch norms",
+        ENGINE,
+        "trial.model = copy.deepcopy(self.model)",
+        "trial.model = self.model",
+        "training/test_optimizer_values.py",
+    ),
+    quiet(
+        "a margin counts where there is no triplet",
+        HEALTH,
+        ' if getattr(recipe, "triplet_scales", 0) else 0.0',
+        "",
+        "training/test_health.py",
+    ),
+    quiet(
+        "every score is compared as mAP",
+        TABLES,
+        "difference(rows, size, one, reference, metric) for",
+        "difference(rows, size, one, reference) for",
+        "experiments/test_tables.py",
+    ),
+    quiet(
+        "the last of two names is judged",
+        CLAIMS,
+        FIRST,
+        FIRST.replace("in labels if", "in labels[::-1] if"),
+        "experiments/test_claims.py",
+    ),
+    quiet(
+        "an interval resamples queries, not people",
+        CONDITIONS,
+        'part["pid"].to_numpy())\n            line',
+        "part.index.to_numpy())\n            line",
+        "experiments/test_conditions.py",
+    ),
+    quiet(
+        "bins of occlusion are always the same",
+        CONDITIONS,
+        '"occluded", upper)',
+        '"occluded", HIDDEN)',
+        "experiments/test_conditions.py",
+    ),
+    quiet(
+        "the donors of backgrounds keep their people",
+        BACKGROUNDS,
+        "_without(_pixels(given), _masks(given))",
+        "_pixels(given)",
+        "experiments/test_backgrounds.py",
+    ),
+    quiet(
+        "histograms of the person have six stripes",
+        BACKGROUNDS,
+        "histogram_features(records, stripes, _masks",
+        "histogram_features(records, 6, _masks",
+        "experiments/test_backgrounds.py",
+    ),
+    quiet(
+        "verification describes images by default",
+        VERIFICATION,
+        "extract(model, records, device, **extraction)",
+        "extract(model, records, device)",
+        TEST_VERIFICATION,
+    ),
+    quiet(
+        "verification draws with seed 0",
+        VERIFICATION,
+        "genuine_pairs(protocol, pairs, seed), impostor_pairs(protocol, pairs, seed)",
+        "genuine_pairs(protocol, pairs, 0), impostor_pairs(protocol, pairs, 0)",
+        TEST_VERIFICATION,
+    ),
+    quiet(
+        "a GPU is waited for when the clock has stopped",
+        "cost.py",
+        WAIT + READ,
+        READ.replace("return", "took =") + "\n" + WAIT + "    return took",
+        "test_cost.py",
+    ),
+    quiet(
+        "the only query of somebody is of the first camera",
+        "data/folders.py",
+        "[drawn[random.choice(sorted(drawn))]]",
+        "[drawn[min(drawn)]]",
+        "data/test_folders.py",
+    ),
+    quiet(
+        "train forgets --deterministic",
+        "commands/training.py",
+        "deterministic=chosen.deterministic",
+        "deterministic=False",
+        "test_command_options.py",
+    ),
+)
