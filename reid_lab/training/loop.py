@@ -316,6 +316,8 @@ class _Training:
 
     def _finish(self) -> None:
         if self.team.main:
+            if not (self.folder / "weights.safetensors").is_file():  # all epochs were trained before an interruption
+                self._keep_weights()
             last = self.history[-1]
             result = {name: last[name] for name in METRICS} | {"minutes": round(self._minutes(), 3)}
             self._write_history()
