@@ -216,10 +216,12 @@ def test_what_is_wrong_outside_a_layer_shows_in_the_loss(smoke, monkeypatch):
 
 def test_training_goes_on_in_float32_and_says_so_once(smoke, monkeypatch, tmp_path, caplog, claims_bf16):
     recipe = recipes.multitask("smoke", **SMALL)
-    right = training.fit(recipe.but(precision="float32"), smoke, device="cpu", runs=tmp_path / "right")
+    right = training.fit(
+        recipe.but(precision="float32"), smoke, device="cpu", runs=tmp_path / "right", deterministic=True
+    )
     wrong_convolution(monkeypatch, FAULTS["not a number"], narrow_and_strided)
     with caplog.at_level(logging.WARNING, "reid_lab"):
-        run = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+        run = training.fit(recipe, smoke, device="cpu", runs=tmp_path, deterministic=True)
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 1 and told[0].endswith("So the training runs in float32.")
     assert run.environment["precision"] == "float32" and "layer4.0" in run.environment["precision_check"]
@@ -311,7 +313,7 @@ def test_float16_learns_what_float32_learns(smoke):
 def test_a_float16_run_resumes_with_its_scale(smoke, tmp_path, monkeypatch):
     recipe = recipes.multitask("smoke", **TINY, epochs=2, evaluate_every=0, pairs=8)
     smoke = data.Benchmark("a few", smoke.train[:24], smoke.query, smoke.gallery, root=smoke.root)
-    whole = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "whole")
+    whole = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "whole", deterministic=True)
     steps, update = [], Engine.update
 
     def killed(self, *batch):
@@ -322,10 +324,10 @@ def test_a_float16_run_resumes_with_its_scale(smoke, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch, pytest.raises(KeyError):
         patch.setattr(Engine, "update", killed)
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path, checkpoint_seconds=0)
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path, checkpoint_seconds=0, deterministic=True)
     _, about = checkpoint.read(next(tmp_path.glob("multitask*/checkpoint.safetensors")))
     assert about["precision"] == "float16" and about["scaler"]["scale"] == steps[-1]
-    resumed = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    resumed = training.fit(recipe, smoke, device="cpu", runs=tmp_path, deterministic=True)
     weights, expected = resumed.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(weights[name], expected[name]) for name in weights)
 
@@ -354,7 +356,7 @@ def test_not_a_number_in_a_fast_precision_names_float32_first(tmp_path):
 
 def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, monkeypatch):
     recipe = recipes.residual_pooling("smoke", precision="float32", epochs=2, evaluate_every=1)
-    whole = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "whole")
+    whole = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "whole", deterministic=True)
     evaluate, calls = training.loop.retrieval.evaluate, []
 
     def fails_at_the_end(*given, **named):
@@ -365,11 +367,11 @@ def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, m
 
     with monkeypatch.context() as patch, pytest.raises(OverflowError):
         patch.setattr(training.loop.retrieval, "evaluate", fails_at_the_end)
-        training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+        training.fit(recipe, smoke, device="cpu", runs=tmp_path, deterministic=True)
     folder = next(tmp_path.glob("residual_pooling*"))
     assert (folder / "weights.safetensors").is_file() and not (folder / "result.json").exists()
     monkeypatch.setattr(Engine, "update", None)  # nothing is left to train
-    again = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
+    again = training.fit(recipe, smoke, device="cpu", runs=tmp_path, deterministic=True)
     assert again.result["mAP"] == whole.result["mAP"] and list(again.history["epoch"]) == [1, 2]
     assert again.history["images_per_second"].notna().tolist() == [True, False]  # no step was timed
     assert json.loads((folder / "environment.json").read_text())["precision_check"]

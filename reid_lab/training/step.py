@@ -1,5 +1,6 @@
-"""Training, plainly: one process, one device, no files. :func:`reid_lab.training.fit` gives the same weights, bit for
-bit (a test compares them), and survives a kill, shares the work among processes and keeps what it trained.
+"""Training, plainly: one process, one device, no files. :func:`reid_lab.training.fit` gives the same weights, and
+survives a kill, shares the work among processes and keeps what it trained. A test compares the weights bit for bit, on
+one thread and, with ``torch.use_deterministic_algorithms(True)``, on several.
 
 Everything random in a step is decided by (seed, epoch, step): its batch, its augmentation, its dropout.
 """

@@ -8,6 +8,14 @@ from reid_lab import data, training
 from reid_lab.training import recipes, step
 
 
+@pytest.fixture(autouse=True)
+def deterministic():
+    """With several threads, some of PyTorch's sums depend on who comes first, unless it is told otherwise."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 @pytest.mark.parametrize("changes", [{}, {"optimiser": "sgd", "erasing": 0.0, "backbone_lr": 0.1}])
 @pytest.mark.parametrize("method", recipes.METHODS)
 def test_the_plain_training_ends_in_the_weights_of_fit_bit_for_bit(few, tmp_path, method, changes):
