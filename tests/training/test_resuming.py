@@ -86,11 +86,12 @@ def test_a_process_killed_at_several_points_also_while_saving_ends_in_the_same_b
     path = folder / "checkpoint.safetensors"
 
     def step():
-        """The note alone, which is quick to read again and again."""
-        if not path.is_file():
+        """The note alone, which is quick to read again and again; none yet where the file is replaced meanwhile."""
+        try:
+            with checkpoint.opened(path) as file:
+                return json.loads(file.metadata()["about"])
+        except (OSError, RuntimeError):
             return {"history": [], "step": 0}
-        with checkpoint.opened(path) as file:
-            return json.loads(file.metadata()["about"])
 
     def saving():
         return list(folder.glob(".checkpoint.safetensors.*.part"))
