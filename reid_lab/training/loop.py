@@ -1,7 +1,7 @@
 """The training loop that researchers run; :mod:`.step` has the plain one, to be read first.
 
 Everything random in a step is decided by (seed, epoch, step), so a run that was killed goes on from its last
-checkpoint to the same weights, bit for bit, on the same CPU with the same number of threads.
+checkpoint to the same weights, bit for bit, on one thread of the same CPU, and on several with ``deterministic``.
 """
 
 from __future__ import annotations
