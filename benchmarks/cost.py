@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _provenance import keep, show  # noqa: E402
 
-from reid_lab import cost, training  # noqa: E402
+from reid_lab import training  # noqa: E402
+from reid_lab.analysis import cost  # noqa: E402
 from reid_lab.training import recipes  # noqa: E402
 
 IDENTITIES = 751  # Market-1501's, as in the paper

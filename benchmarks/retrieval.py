@@ -23,7 +23,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from _provenance import keep, show  # noqa: E402
 
 from reid_lab import retrieval  # noqa: E402
-from reid_lab.retrieval import loops, reference  # noqa: E402
+from reid_lab.retrieval import kernels, reference  # noqa: E402
 
 GIB = 2**30
 LATENT, CAMERA, NOISE, WHITE = (
@@ -124,10 +124,10 @@ def memory(field):
 
 def compile_loops():
     """Load what numba has compiled, or compile it, before anything is measured."""
-    large, loops.LARGE = loops.LARGE, 0
+    large, kernels.LARGE = kernels.LARGE, 0
     for rerank in (False, True):
         retrieval.rank(*clustered(20, 50, 5, 2, 5, 5, 16), rerank=rerank)
-    loops.LARGE = large
+    kernels.LARGE = large
 
 
 def row(

@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from _provenance import keep, show  # noqa: E402
 
 from reid_lab import data, training  # noqa: E402
-from reid_lab.errors import CheckpointError  # noqa: E402
-from reid_lab.training import checkpoint, recipes, runs  # noqa: E402
+from reid_lab.runtime import checkpoint  # noqa: E402
+from reid_lab.runtime.errors import CheckpointError  # noqa: E402
+from reid_lab.training import recipes, runs  # noqa: E402
 
 LONGEST = 4.0  # seconds between a process's start and its end
 

@@ -30,9 +30,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from _provenance import keep, show  # noqa: E402
 
 from reid_lab import data, training  # noqa: E402
-from reid_lab.training import loop, machine, recipes  # noqa: E402
-from reid_lab.training.interruption import Interruption  # noqa: E402
-from reid_lab.training.team import Team  # noqa: E402
+from reid_lab.runtime import environment  # noqa: E402
+from reid_lab.runtime.distributed import Team  # noqa: E402
+from reid_lab.runtime.signals import Interruption  # noqa: E402
+from reid_lab.training import recipes, trainer  # noqa: E402
 
 GIB = 2**30
 
@@ -70,7 +71,7 @@ def ours(run, store, epoch, steps):
     run.sampler.epoch = lambda epoch: batches
     wait(run.device)
     began = time.perf_counter()
-    with Interruption() as interruption, loop.bar(total=steps) as shown:
+    with Interruption() as interruption, trainer.bar(total=steps) as shown:
         run._epoch(epoch, store, shown, interruption)
     wait(run.device)
     return time.perf_counter() - began
@@ -141,9 +142,9 @@ def operations(run, store):
 
 def measure(name, recipe, bench, device, chosen, compiled=False):
     """One line of the table."""
-    with tempfile.TemporaryDirectory() as folder, machine.reproducible(0, device, False):
+    with tempfile.TemporaryDirectory() as folder, environment.reproducible(0, device, False):
         recipe = recipe.but(epochs=1000, evaluate_every=0, schedule="steps", milestones=(), lr=1e-4)
-        run = loop._Training(recipe, bench, 0, Team(device), Path(folder), checkpoint_seconds=1e9)
+        run = trainer._Training(recipe, bench, 0, Team(device), Path(folder), checkpoint_seconds=1e9)
         store = data.image_store(bench.train, recipe.resize, device)
         flops = operations(run, store)
         warm_up = run._warm_up(store, compiled)

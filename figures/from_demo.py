@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from reid_lab.home import runs_folder
+from reid_lab.runtime.files import runs_folder
 
 HERE, WIDTH = Path(__file__).parent, 1200
 demo = runs_folder() / "demo"

@@ -23,8 +23,8 @@ from pathlib import Path
 import conftest  # noqa: F401 (sets the environment of the kernels)
 import nbformat
 
-from reid_lab.errors import ReidLabError
-from reid_lab.home import runs_folder, write_whole
+from reid_lab.runtime.errors import ReidLabError
+from reid_lab.runtime.files import runs_folder, write_whole
 
 HERE = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

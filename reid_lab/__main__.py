@@ -2,7 +2,7 @@
 
 import sys
 
-from reid_lab.commands import main
+from reid_lab.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from reid_lab.errors import CourseError
+from reid_lab.runtime.errors import CourseError
 
 if TYPE_CHECKING:
     import torch

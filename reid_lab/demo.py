@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from reid_lab import data, figures, retrieval, training
-from reid_lab.home import write_text
+from reid_lab import data, plots, retrieval, training
 from reid_lab.retrieval import Result
+from reid_lab.runtime.files import write_text
 from reid_lab.training import Recipe, recipes
 from reid_lab.training.runs import runs_root
 
@@ -52,12 +52,12 @@ def demo(
     written = table.join(pd.DataFrame({name: _about(trained.get(name, last)) for name in results}).T)
     write_text(out / "table.csv", written.to_csv(float_format="%.4f"))
     pictures = {
-        "passersby.png": figures.contact_sheet(benchmark),
-        "curves.png": figures.curves(trained),
-        "gallery.png": figures.gallery(results[best]),
+        "passersby.png": plots.contact_sheet(benchmark),
+        "curves.png": plots.curves(trained),
+        "gallery.png": plots.gallery(results[best]),
     }
     for name, figure in pictures.items():
-        figures.save(figure, out / name)
+        plots.save(figure, out / name)
     say("Written to " + ", ".join(str(out / name) for name in ("table.csv", *pictures)))
     return table
 

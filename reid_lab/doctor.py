@@ -41,7 +41,7 @@ def details() -> dict[str, str]:
         return found
     import torch
 
-    from reid_lab.device import device_name, fast_precision, find_device
+    from reid_lab.runtime.device import device_name, fast_precision, find_device
 
     device = find_device()
     return found | {
@@ -76,7 +76,7 @@ def _line(good: bool, fact: str, cure: str) -> str:
 
 
 def _free_disk() -> str:
-    from reid_lab.home import home, runs_folder
+    from reid_lab.runtime.files import home, runs_folder
 
     cures = []
     for folder, variable in ((home(), "REID_LAB_HOME"), (runs_folder(), "REID_LAB_RUNS")):
@@ -93,7 +93,7 @@ def _computes() -> str:
     """A product with a known answer, on the device that training would use, and on a GPU that is there."""
     import torch
 
-    from reid_lab.device import seen, trouble
+    from reid_lab.runtime.device import seen, trouble
 
     why = trouble(torch.device("cpu"))
     if why is not None:
@@ -108,7 +108,7 @@ def _precision() -> str:
     """Whether the networks of the course are trained rightly in the precision that the device says it is fastest at."""
     import torch
 
-    from reid_lab.device import fast_precision, find_device
+    from reid_lab.runtime.device import fast_precision, find_device
 
     device, threads = find_device(), torch.get_num_threads()
     fastest, fault = fast_precision(device), ""
@@ -126,7 +126,7 @@ def _fault(device: Any, fastest: str) -> str:
     """The first that is wrong in a step of either method's network, on a few random images."""
     import torch
 
-    from reid_lab.precision import check_training
+    from reid_lab.runtime.precision import check_training
     from reid_lab.training import recipes
 
     pids, faults = torch.arange(8, device=device) // 2, []

@@ -25,10 +25,10 @@ from reid_lab import data, retrieval
 from reid_lab.data import finding
 from reid_lab.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from reid_lab.data.files import Seen, existing_folder, look
-from reid_lab.errors import CheckpointError, DataError, ReidLabError
-from reid_lab.home import write_whole
 from reid_lab.models import Network
 from reid_lab.retrieval import checks
+from reid_lab.runtime.errors import CheckpointError, DataError, ReidLabError
+from reid_lab.runtime.files import write_whole
 from reid_lab.training import Run
 
 TOLERANCE = 1e-4  # of a value of a descriptor of length 1

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reid_lab.errors import TrainingError
+from reid_lab.runtime.errors import TrainingError
 
 
 @dataclass(frozen=True)

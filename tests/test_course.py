@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from reid_lab import course
-from reid_lab.errors import CourseError
+from reid_lab.runtime.errors import CourseError
 
 NOTEBOOKS = sorted(path.stem for path in (course.NOTEBOOKS / "solutions").glob("[0-9]*.py"))
 EXERCISES = [(notebook, name) for notebook in NOTEBOOKS for name in course.exercises(notebook)]

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from reid_lab import data, export, retrieval, training
-from reid_lab.commands import main
-from reid_lab.errors import CheckpointError, DataError, FeatureError, ReidLabError
+from reid_lab.cli import main
+from reid_lab.runtime.errors import CheckpointError, DataError, FeatureError, ReidLabError
 
 
 @pytest.fixture(scope="module")

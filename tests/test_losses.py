@@ -13,7 +13,7 @@ from pytorch_metric_learning.reducers import MeanReducer
 from torch.nn import functional as F
 
 from reid_lab import losses
-from reid_lab.errors import TrainingError
+from reid_lab.runtime.errors import TrainingError
 
 
 def random_batch(seed: int, identities: int = 4, batch: int = 16, d: int = 8):

@@ -53,7 +53,7 @@ OPTIONAL = {
 SLOW = {"torchvision", "torch._dynamo"}
 STATEMENTS = {  # one after another, in one process; what none of them may import
     "import reid_lab": {"torch", "numpy", "pandas"},
-    "from reid_lab import data, figures, retrieval, training": OPTIONAL | SLOW,
+    "from reid_lab import data, plots, retrieval, training": OPTIONAL | SLOW,
     "from reid_lab import models": OPTIONAL,
     "import reid_lab.__main__, reid_lab.demo, reid_lab.export": OPTIONAL,
 }

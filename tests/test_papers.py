@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from reid_lab import papers
-from reid_lab.errors import DataError
 from reid_lab.papers.settings import STATUSES
+from reid_lab.runtime.errors import DataError
 from reid_lab.training import recipes
 
 MARKET, DUKE = "Market-1501", "DukeMTMC-reID"

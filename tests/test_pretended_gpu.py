@@ -8,14 +8,16 @@ import pytest
 import torch
 from pretended_gpu import KINDS
 
-from reid_lab import cost, data, device, explain, export, models, precision, retrieval, training
-from reid_lab.errors import DeviceError
-from reid_lab.experiments import backgrounds, measures
-from reid_lab.progress import bar
-from reid_lab.training import loop, machine, recipes
+from reid_lab import data, export, methods, retrieval, training
+from reid_lab.ablations import measures
+from reid_lab.analysis import backgrounds, cost, gradcam
+from reid_lab.runtime import device, environment, precision
+from reid_lab.runtime.distributed import Team
+from reid_lab.runtime.errors import DeviceError
+from reid_lab.runtime.progress import bar
+from reid_lab.runtime.signals import Interruption
+from reid_lab.training import recipes, trainer
 from reid_lab.training.engine import Engine
-from reid_lab.training.interruption import Interruption
-from reid_lab.training.team import Team
 
 METHODS = [recipes.multitask, recipes.residual_pooling]
 ROOM = pytest.mark.parametrize("memory", [24 * 2**30, 0], ids=["images on the GPU", "images on the CPU"])
@@ -172,7 +174,7 @@ def test_search_reranked_and_given_distances_are_the_cpus(people, pretended, kin
 def test_whatever_takes_a_network_runs_on_a_gpu(smoke, pretended, tmp_path, method):
     model, few = network(method), smoke.query[:3]
     theirs = retrieval.extract(model, smoke.query[:6], "cpu", flip=True, cache=tmp_path)
-    heat = explain.grad_cam(model, few, target="similarity", references=theirs[3:6], layer="layer3")
+    heat = gradcam.grad_cam(model, few, target="similarity", references=theirs[3:6], layer="layer3")
     with pretended() as gpu:
         ours = retrieval.extract(model, smoke.query[:6], "cuda", flip=True, cache=tmp_path)
         assert torch.equal(ours, theirs) and next(model.parameters()).is_cuda
@@ -180,13 +182,13 @@ def test_whatever_takes_a_network_runs_on_a_gpu(smoke, pretended, tmp_path, meth
         retrieval.evaluate(model, smoke, device="cuda")
         assert any("topk" in name for name, _ in gpu.seen)  # ranked there, too
         pixels = data.image_store(few, model.input_size).batch(range(3))
-        explain.grad_cam(model, pixels, target="similarity", references=smoke.gallery[:3])
-        explain.grad_cam(model, few, target="similarity", references=pixels.flip(0)[:1].flip(3))
-        explain.grad_cam(model, few, classes=[0, 1, 2])
-        again = explain.grad_cam(model, few, target="similarity", references=theirs[3:6], layer="layer3")
+        gradcam.grad_cam(model, pixels, target="similarity", references=smoke.gallery[:3])
+        gradcam.grad_cam(model, few, target="similarity", references=pixels.flip(0)[:1].flip(3))
+        gradcam.grad_cam(model, few, classes=[0, 1, 2])
+        again = gradcam.grad_cam(model, few, target="similarity", references=theirs[3:6], layer="layer3")
         np.testing.assert_allclose(again, heat, atol=1e-5)
         backgrounds._describe(model, np.zeros((3, 128, 64, 3), np.uint8))
-        if isinstance(model, models.MultiTask):
+        if isinstance(model, methods.MultiTask):
             retrieval.verification(model, smoke, pairs=50)
         run = training.Run(tmp_path, recipe_of(method), model, None, {}, {"seed": 0})
         assert export.to_npz(run, few[0].path.parent, tmp_path / "features.npz")[0] == 60
@@ -198,7 +200,7 @@ def test_other_makers_gpus_explain_and_are_timed(smoke, pretended, kind):
     model = network(recipes.residual_pooling)
     with pretended(kind) as gpu:
         model.to(kind)
-        assert explain.grad_cam(model, smoke.query[:2]).max() == pytest.approx(1)
+        assert gradcam.grad_cam(model, smoke.query[:2]).max() == pytest.approx(1)
         assert cost.latency(model, repeats=2, warmup=1).median > 0
         assert gpu.synchronised == 3  # every call is waited for
         with pytest.raises(DeviceError, match="CUDA graph"):
@@ -253,8 +255,8 @@ def test_what_the_package_asks_a_device_is_answered_by_computing(pretended):
 @ROOM
 def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, tmp_path, memory):
     recipe = recipe_of(recipes.residual_pooling, epochs=2, evaluate_every=0, erasing=0.9)
-    with pretended(memory=memory) as gpu, machine.reproducible(0, torch.device("cuda"), False):
-        run = loop._Training(recipe, smoke, 0, Team(training.pick_device()), tmp_path, checkpoint_seconds=1e9)
+    with pretended(memory=memory) as gpu, environment.reproducible(0, torch.device("cuda"), False):
+        run = trainer._Training(recipe, smoke, 0, Team(training.pick_device()), tmp_path, checkpoint_seconds=1e9)
         store, means = data.ImageStore(smoke.train, recipe.resize, "cuda"), run._means
 
         def reading():

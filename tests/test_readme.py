@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reid_lab.experiments import claims, runner, tables
+from reid_lab.ablations import claims, runner, tables
 
 ROOT = Path(__file__).parent.parent
 README, RESULTS, TRAINING = (

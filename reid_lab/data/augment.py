@@ -12,9 +12,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from reid_lab.device import current, pins
-from reid_lab.errors import DataError, RecipeError
-from reid_lab.values import is_size, is_whole
+from reid_lab.runtime.device import current, pins
+from reid_lab.runtime.errors import DataError, RecipeError
+from reid_lab.runtime.validation import is_size, is_whole
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -11,7 +11,7 @@ import pandas as pd
 from reid_lab.data import protocol
 from reid_lab.data.finding import LEVELS, Finding
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits
-from reid_lab.errors import DataError, NoMatchError
+from reid_lab.runtime.errors import DataError, NoMatchError
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reid_lab.data.records import UNKNOWN_CAMERA
-from reid_lab.errors import DataError
-from reid_lab.values import is_whole
+from reid_lab.runtime.errors import DataError
+from reid_lab.runtime.validation import is_whole
 
 # A regular expression whose first group is the number (or a letter: a is 1), "none" where cameras are unknown, a
 # function of the path, one number for all, or None: look at the names.

@@ -12,8 +12,8 @@ from PIL import Image
 from reid_lab.data.finding import SHOWN, Finding, Level, first, images
 from reid_lab.data.images import decode
 from reid_lab.data.records import JUNK, UNKNOWN_CAMERA, Record, Splits
-from reid_lab.errors import DataError
-from reid_lab.progress import bar
+from reid_lab.runtime.errors import DataError
+from reid_lab.runtime.progress import bar
 
 FEW_GREYS = 8  # of a picture that was deeper than 8 bits
 NARROW = 16

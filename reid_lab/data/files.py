@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 
 def _set_of(suffixes: str) -> frozenset[str]:

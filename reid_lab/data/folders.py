@@ -18,8 +18,8 @@ from reid_lab.data.msmt import LISTS, RELEASES, msmt17
 from reid_lab.data.people import number
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
 from reid_lab.data.tables import csv
-from reid_lab.errors import DataError
-from reid_lab.values import is_number, is_whole
+from reid_lab.runtime.errors import DataError
+from reid_lab.runtime.validation import is_number, is_whole
 
 SPLITS = ("train", "query", "gallery")
 MARKET_ONLY = ("bounding_box_train", "bounding_box_test")  # a folder of that name is no identity

@@ -27,11 +27,11 @@ from reid_lab.data import greys
 from reid_lab.data.augment import to_device
 from reid_lab.data.notes import without_notes
 from reid_lab.data.records import Record
-from reid_lab.device import find_device, memory
-from reid_lab.errors import DataError
-from reid_lab.home import home
-from reid_lab.progress import bar
-from reid_lab.values import is_size
+from reid_lab.runtime.device import find_device, memory
+from reid_lab.runtime.errors import DataError
+from reid_lab.runtime.files import home
+from reid_lab.runtime.progress import bar
+from reid_lab.runtime.validation import is_size
 
 GIBIBYTE = 2**30
 SLICE = 64  # images a thread decodes before it reports

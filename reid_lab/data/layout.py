@@ -13,7 +13,7 @@ from pathlib import Path
 from reid_lab.data import cameras, words
 from reid_lab.data.finding import images, some
 from reid_lab.data.people import NOBODY
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 BEGINNINGS = "the beginnings of the images' names for people and cameras"
 

@@ -21,7 +21,7 @@ from reid_lab.data.finding import Finding, images, not_read, passed_over
 from reid_lab.data.greys import alike
 from reid_lab.data.published import verdict
 from reid_lab.data.records import JUNK, Record, Splits
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 MARKER = "passersby.json"

@@ -14,7 +14,7 @@ from reid_lab.data.finding import Finding, not_read, passed_over
 from reid_lab.data.greys import alike
 from reid_lab.data.published import verdict
 from reid_lab.data.records import Record, Splits
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 LISTS = ("list_train.txt", "list_query.txt", "list_gallery.txt")
 VALIDATION = "list_val.txt"

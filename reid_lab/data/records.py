@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
-from reid_lab.errors import DataError
-from reid_lab.values import is_whole
+from reid_lab.runtime.errors import DataError
+from reid_lab.runtime.validation import is_whole
 
 JUNK = -1
 DISTRACTOR = 0

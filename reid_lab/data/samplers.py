@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from reid_lab.errors import DataError, RecipeError
-from reid_lab.values import is_whole
+from reid_lab.runtime.errors import DataError, RecipeError
+from reid_lab.runtime.validation import is_whole
 
 
 class PKSampler:

@@ -18,7 +18,7 @@ from reid_lab.data.finding import Finding, not_read
 from reid_lab.data.greys import alike
 from reid_lab.data.people import NOBODY, number, whole
 from reid_lab.data.records import DISTRACTOR, JUNK, LARGEST, UNKNOWN_CAMERA, Record
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 SPLITS = ("train", "query", "gallery")
 COLUMNS = ("path", "pid", "camid", "split")

@@ -10,10 +10,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from reid_lab.errors import RecipeError
 from reid_lab.models.res2net import Res2NetBlock
 from reid_lab.models.weights import imagenet, no_weights, timm_weights, torchvision_weights
-from reid_lab.values import is_whole
+from reid_lab.runtime.errors import RecipeError
+from reid_lab.runtime.validation import is_whole
 
 # A layer's first Res2Net block has no hierarchy, so a Res2Net of (1, 1, 1, 1) would have none at all. The
 # slim ResNet has the same depth, for fair comparison.

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reid_lab.errors import DataError, RecipeError
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
-from reid_lab.values import is_number, is_whole
+from reid_lab.runtime.errors import DataError, RecipeError
+from reid_lab.runtime.validation import is_number, is_whole
 
 Gather = Callable[[Tensor], Tensor]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from reid_lab.errors import RecipeError, WeightsError
+from reid_lab.runtime.errors import RecipeError, WeightsError
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:

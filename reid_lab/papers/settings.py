@@ -6,7 +6,7 @@ import ast
 
 import pandas as pd
 
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 STATUSES = ("stated", "contradicts itself", "silent")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@
 drawn. Scores on it say nothing about real people or about deployment.
 """
 
+from reid_lab.passersby.annotations import MARKER, TRUTH, VERSION, keypoints, mask, truth
 from reid_lab.passersby.generate import generate
-from reid_lab.passersby.plan import SIZES
-from reid_lab.passersby.truth import MARKER, TRUTH, VERSION, keypoints, mask, truth
+from reid_lab.passersby.splits import SIZES
 
 __all__ = ["MARKER", "SIZES", "TRUTH", "VERSION", "generate", "keypoints", "mask", "truth"]

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from reid_lab.passersby.chance import cosine, sine
 from reid_lab.passersby.people import HAIRS, SKINS, Colour, Person, cloth
-from reid_lab.passersby.tubes import Tube, f32, limb, rounded, table
+from reid_lab.passersby.raster import Tube, f32, limb, rounded, table
+from reid_lab.passersby.rng import cosine, sine
 
 # Materials: the palette of one person.
 SKIN, HAIR, FACE, MOUTH, UPPER, SECOND, SEAM, SLEEVE, INNER, LOGO = range(1, 11)

@@ -23,14 +23,14 @@ from typing import IO
 
 from PIL import Image
 
-from reid_lab import home as homes
-from reid_lab.errors import CheckpointError, DataError
 from reid_lab.passersby import render
+from reid_lab.passersby.annotations import MARKER, TRUTH, VERSION
+from reid_lab.passersby.frames import Key, Shot
 from reid_lab.passersby.people import ATTRIBUTES
-from reid_lab.passersby.plan import GALLERY, QUERY, SIZES, TRAIN, plan
-from reid_lab.passersby.shots import Key, Shot
-from reid_lab.passersby.truth import MARKER, TRUTH, VERSION
-from reid_lab.progress import bar
+from reid_lab.passersby.splits import GALLERY, QUERY, SIZES, TRAIN, plan
+from reid_lab.runtime import files as homes
+from reid_lab.runtime.errors import CheckpointError, DataError
+from reid_lab.runtime.progress import bar
 
 CHUNK = 48  # images a worker hands back at a time
 

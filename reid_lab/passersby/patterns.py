@@ -7,7 +7,7 @@ import numpy as np
 from reid_lab.passersby import bodies as b
 from reid_lab.passersby.bodies import Body, Wrap
 from reid_lab.passersby.people import UNPRINTED, Person
-from reid_lab.passersby.tubes import Texture, f32
+from reid_lab.passersby.raster import Texture, f32
 
 
 def upper_texture(body: Body, wrap: Wrap, length: float) -> Texture:

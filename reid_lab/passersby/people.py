@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reid_lab.passersby.chance import Draw
+from reid_lab.passersby.rng import Draw
 
 BLOCK = 4  # consecutive identities that may look alike
 LOOK_ALIKE_SHARE = 0.4  # of the blocks

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reid_lab.passersby import bodies, outfits, places
-from reid_lab.passersby.outfits import Body
-from reid_lab.passersby.shots import FINE, HEIGHT_PX, WIDTH_PX, Figure, Key, Shot, shoot
-from reid_lab.passersby.tubes import Canvas
+from reid_lab.passersby import bodies, cameras, clothing
+from reid_lab.passersby.clothing import Body
+from reid_lab.passersby.frames import FINE, HEIGHT_PX, WIDTH_PX, Figure, Key, Shot, shoot
+from reid_lab.passersby.raster import Canvas
 
 f32 = np.float32
 BLUR = 0.5  # strength of the lenses
@@ -36,8 +36,8 @@ class Drawn:
 
 def draw_people(seed: int, shot: Shot) -> Drawn:
     """Draw everybody, the farthest first."""
-    camera = places.SPECS[shot.key.camid - 1]
-    _, folds = places.noises(seed)
+    camera = cameras.SPECS[shot.key.camid - 1]
+    _, folds = cameras.noises(seed)
     canvas = Canvas(HEIGHT_PX * FINE, WIDTH_PX * FINE, folds)
     palette = np.zeros((256, 3), np.float32)
     body, area, number = None, 0, MAIN + 1
@@ -45,7 +45,7 @@ def draw_people(seed: int, shot: Shot) -> Drawn:
     def put(figure: Figure, slot: int) -> Body:
         drawn = Body(figure.who, figure.pose, figure.view)
         palette[slot * bodies.PALETTE : (slot + 1) * bodies.PALETTE] = bodies.palette(figure.who)
-        for tube in outfits.tubes(drawn):
+        for tube in clothing.tubes(drawn):
             canvas.draw(tube, camera.sun, camera.ambient, slot * bodies.PALETTE, figure.folds_at)
         return drawn
 
@@ -71,7 +71,7 @@ def _places(shot: Shot) -> tuple[np.ndarray, np.ndarray]:
     left, top, width, height = shot.box
     rows = (np.arange(HEIGHT_PX * FINE) + 0.5) * (height / (HEIGHT_PX * FINE)) + top
     columns = (np.arange(WIDTH_PX * FINE) + 0.5) * (width / (WIDTH_PX * FINE)) + left
-    scene = places.scenery
+    scene = cameras.scenery
     return (
         np.clip(np.floor(rows).astype(np.int64), 0, scene.HEIGHT - 1),
         np.clip(np.floor(columns).astype(np.int64), 0, scene.WIDTH - 1),
@@ -108,7 +108,7 @@ def _shadow(
 
 
 def _cast_shadows(image: np.ndarray, shot: Shot) -> None:
-    right, away, dark = places.SPECS[shot.key.camid - 1].shadow
+    right, away, dark = cameras.SPECS[shot.key.camid - 1].shadow
     for figure in (*shot.behind, *([shot.main] if shot.main else []), *shot.before):
         x, y, metre = figure.view.x / FINE, figure.view.y / FINE, figure.view.scale / FINE
         tall = figure.who.height
@@ -158,14 +158,14 @@ def _blur(image: np.ndarray, strength: float) -> np.ndarray:
 
 def _develop(image: np.ndarray, shot: Shot, grain: np.ndarray) -> np.ndarray:
     """Lens, colour, tone, noise: (128, 64, 3) float32 to uint8."""
-    camera = places.SPECS[shot.key.camid - 1]
+    camera = cameras.SPECS[shot.key.camid - 1]
     image = _blur(image, min(camera.blur * BLUR + shot.softness, 1.0))
     grey = image[..., 0] * f32(0.3) + image[..., 1] * f32(0.59) + image[..., 2] * f32(0.11)
-    mixed = f32(1.0 + (camera.saturation - 1.0) * places.COLOUR_STRENGTH)
+    mixed = f32(1.0 + (camera.saturation - 1.0) * cameras.COLOUR_STRENGTH)
     image *= mixed
     image += (grey * (f32(1.0) - mixed))[..., None]
     index = np.minimum(np.maximum(image * f32(4.0), f32(0.0)), f32(1023.0)).astype(np.int32)
-    tables = places.tone(camera, shot.exposure, shot.warmth)
+    tables = cameras.tone(camera, shot.exposure, shot.warmth)
     y, x = shot.grain_at[0] % (grain.shape[0] - HEIGHT_PX), shot.grain_at[1] % (grain.shape[1] - WIDTH_PX)
     finished = grain[y : y + HEIGHT_PX, x : x + WIDTH_PX] * f32(camera.noise * NOISE) + f32(0.5)
     for channel in range(3):
@@ -176,14 +176,14 @@ def _develop(image: np.ndarray, shot: Shot, grain: np.ndarray) -> np.ndarray:
 def render(seed: int, key: Key) -> tuple[np.ndarray, Shot, float]:
     """An image (128, 64, 3) uint8, its shot, and the share of the main figure that is hidden in the box."""
     shot, drawn, veil = _people(seed, key)
-    place = places.place(seed, key.camid)
+    place = cameras.place(seed, key.camid)
     rows, columns = _places(shot)
     image = _crop(place.both if veil is None else place.back, rows, columns)
     _cast_shadows(image, shot)
     _over(image, drawn)
     if veil is not None:
         image += (_crop(place.front, rows, columns) - image) * (veil[..., None] * f32(1.0 / 255.0))
-    grain, _ = places.noises(seed)
+    grain, _ = cameras.noises(seed)
     return _develop(image, shot, grain), shot, hidden_share(drawn, veil)
 
 
@@ -193,7 +193,7 @@ def _people(seed: int, key: Key) -> tuple[Shot, Drawn, np.ndarray | None]:
     drawn = draw_people(seed, shot)
     if not shot.far:
         return shot, drawn, None
-    veil = _crop(places.place(seed, key.camid).alpha, *_places(shot))
+    veil = _crop(cameras.place(seed, key.camid).alpha, *_places(shot))
     return shot, drawn, veil if hidden_share(drawn, veil) <= MOST_HIDDEN else None
 
 

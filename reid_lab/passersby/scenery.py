@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from reid_lab.passersby.chance import Draw, value_noise
-from reid_lab.passersby.tubes import Canvas, Tube
+from reid_lab.passersby.raster import Canvas, Tube
+from reid_lab.passersby.rng import Draw, value_noise
 
 f32 = np.float32
 HEIGHT, WIDTH = 440, 1180  # pixels of a scene

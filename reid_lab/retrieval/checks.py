@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
-from reid_lab.device import find_device
-from reid_lab.errors import DataError, FeatureError, NoMatchError
 from reid_lab.retrieval.protocol import Protocol, no_match
-from reid_lab.values import is_whole
+from reid_lab.runtime.device import find_device
+from reid_lab.runtime.errors import DataError, FeatureError, NoMatchError
+from reid_lab.runtime.validation import is_whole
 
 
 def features(values: Any, name: str, device: torch.device | None = None) -> Tensor:

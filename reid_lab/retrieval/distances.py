@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.errors import FeatureError
-from reid_lab.retrieval import loops
+from reid_lab.retrieval import kernels
 from reid_lab.retrieval.checks import rows_named
-from reid_lab.retrieval.loops import blocks
+from reid_lab.retrieval.kernels import blocks
+from reid_lab.runtime.errors import FeatureError
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def distance_blocks(query: Tensor, gallery: Tensor, metric: str, memory: int) ->
 
 def product_blocks(rows: Tensor, features: Tensor, memory: int, squared: bool) -> Iterator[tuple[slice, Tensor]]:
     """-ab, or |b|^2 - 2ab if `squared`, of a block of rows a and all features b, (b, N); in one place, as above."""
-    inner = loops.choose(loops.__name__, rows.device, len(rows) * len(features))
+    inner = kernels.choose(kernels.__name__, rows.device, len(rows) * len(features))
     parts = list(blocks(len(rows), len(features) * inner.BYTES_PER_DISTANCE, memory))
     buffer = rows.new_empty(parts[0].stop, len(features))  # a new one each time would cost a tenth of the product
     alpha, beta = (-2, 1) if squared else (-1, 0)

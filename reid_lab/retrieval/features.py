@@ -12,16 +12,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from reid_lab import precision
 from reid_lab.data.augment import normalise
 from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.records import Record
-from reid_lab.device import exact_float32, fast_precision, find_device, kind
-from reid_lab.errors import CheckpointError, DataError
-from reid_lab.home import write_whole
 from reid_lab.models.network import Network, evaluating
-from reid_lab.progress import bar
 from reid_lab.retrieval import checks
+from reid_lab.runtime import precision
+from reid_lab.runtime.device import exact_float32, fast_precision, find_device, kind
+from reid_lab.runtime.errors import CheckpointError, DataError
+from reid_lab.runtime.files import write_whole
+from reid_lab.runtime.progress import bar
 
 EVERY_MODULES = frozenset(vars(torch.nn.Module()))  # `training` and what torch keeps for itself
 

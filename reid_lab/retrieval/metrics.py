@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.retrieval import loops
+from reid_lab.retrieval import kernels
 from reid_lab.retrieval.distances import Measure
 from reid_lab.retrieval.protocol import Protocol, no_match
 from reid_lab.retrieval.result import Matches, Result
@@ -33,14 +33,14 @@ def score(
     counted, ends = protocol.counted, measure.scaled(torch.tensor(bounds, dtype=torch.float64)).tolist()
     ranks, nearest, scores, genuine, impostor = [], [], [], [], []
     for part, block in rows:
-        inner = loops.choose(loops.__name__, block.device, len(protocol.query_pids) * len(counted))
+        inner = kernels.choose(kernels.__name__, block.device, len(protocol.query_pids) * len(counted))
         positives, junk = protocol.positives_and_junk(part)
         block_ranks, block_nearest = inner.count(block, positives, junk, counted, top)
         ranks.append(block_ranks)
         nearest.append(block_nearest)
         scores.append(block.gather(1, torch.from_numpy(block_nearest.clip(0)).to(block.device)))
         block = measure.scaled(block)
-        same, junk_too = (loops.histogram(block[pairs.on(block.device)][None], *ends) for pairs in (positives, junk))
+        same, junk_too = (kernels.histogram(block[pairs.on(block.device)][None], *ends) for pairs in (positives, junk))
         genuine.append(same)
         impostor.append(inner.histogram(block, *ends, counted) - same - junk_too)
     most = max(block.shape[1] for block in ranks)
@@ -81,7 +81,7 @@ def cumulative_matches(first_ranks: np.ndarray, length: int) -> np.ndarray:
 def _roc(genuine: Tensor, impostor: Tensor, measure: Measure, ends: list[float]) -> Roc | None:
     if not (genuine.any() and impostor.any()):
         return None
-    edges = np.linspace(ends[0], ends[1], loops.BINS + 1) ** 2**measure.roots
+    edges = np.linspace(ends[0], ends[1], kernels.BINS + 1) ** 2**measure.roots
     rates = [np.concatenate([[0], counts.cpu().cumsum(0) / counts.sum().cpu()]) for counts in (impostor, genuine)]
     return Roc(measure.shown(edges), rates[0], rates[1], measure.name, measure.higher_is_nearer)
 

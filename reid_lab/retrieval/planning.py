@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reid_lab.retrieval.loops import BYTES_PER_DISTANCE, MEMORY
+from reid_lab.retrieval.kernels import BYTES_PER_DISTANCE, MEMORY
 
 GIB = 2**30
 

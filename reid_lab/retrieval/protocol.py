@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from reid_lab.data.records import JUNK, UNKNOWN_CAMERA, Record
-from reid_lab.errors import NoMatchError
+from reid_lab.runtime.errors import NoMatchError
 
 
 @dataclass(frozen=True)

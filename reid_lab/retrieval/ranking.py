@@ -12,18 +12,18 @@ from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import UNKNOWN_CAMERA
-from reid_lab.device import exact_float32, has_float64
-from reid_lab.errors import FeatureError
 from reid_lab.losses import full_precision
 from reid_lab.models.network import Network
-from reid_lab.retrieval import checks, distances, loops
+from reid_lab.retrieval import checks, distances, kernels
 from reid_lab.retrieval.features import extract
-from reid_lab.retrieval.loops import MEMORY, blocks
+from reid_lab.retrieval.kernels import MEMORY, blocks
 from reid_lab.retrieval.metrics import score
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.retrieval.reranking import reranked_blocks
 from reid_lab.retrieval.result import Result
 from reid_lab.retrieval.search import average_query_expansion
+from reid_lab.runtime.device import exact_float32, has_float64
+from reid_lab.runtime.errors import FeatureError
 
 
 def evaluate(
@@ -150,7 +150,7 @@ def rank_distances(
         raise FeatureError(
             f"{checks.rows_named(bad, 'query')} of the distances hold NaN or infinity: compute them anew."
         )
-    inner = loops.choose(loops.__name__, given.device, given.numel())
+    inner = kernels.choose(kernels.__name__, given.device, given.numel())
     rows = blocks(len(given), given.shape[1] * inner.BYTES_PER_DISTANCE, memory)
     return score(((part, given[part].contiguous()) for part in rows), protocol, distances.GIVEN, (low, high), top)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reid_lab.errors import NoMatchError
+from reid_lab.runtime.errors import NoMatchError
 
 JUNK, UNKNOWN_CAMERA = -1, -1
 

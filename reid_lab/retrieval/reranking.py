@@ -29,14 +29,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reid_lab.device import exact_float32
-from reid_lab.errors import FeatureError
 from reid_lab.losses import full_precision
-from reid_lab.retrieval import checks, loops
+from reid_lab.retrieval import checks, kernels
 from reid_lab.retrieval.distances import comparable, product_blocks, squared_distances, squares
-from reid_lab.retrieval.loops import MEMORY, blocks, choose
+from reid_lab.retrieval.kernels import MEMORY, blocks, choose
 from reid_lab.retrieval.sparse import Sparse, ragged
-from reid_lab.values import is_number
+from reid_lab.runtime.device import exact_float32
+from reid_lab.runtime.errors import FeatureError
+from reid_lab.runtime.validation import is_number
 
 FINAL_BYTES = 16  # per final distance: the three float32 blocks that it is mixed from, and one more
 
@@ -104,7 +104,7 @@ def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tenso
     for part, distances in product_blocks(features, features, memory, squared=True):
         distances += own[part, None]
         distances.diagonal(part.start).fill_(-torch.inf)  # itself comes first, whatever rounding says
-        places, largest = loops.nearest(distances, min(count, len(features)))
+        places, largest = kernels.nearest(distances, min(count, len(features)))
         neighbours.append(places)
         furthest.append(largest)
     return torch.cat(neighbours), divisors(torch.cat(furthest), own)

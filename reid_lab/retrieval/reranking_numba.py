@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from reid_lab.retrieval.distances import squares
-from reid_lab.retrieval.loops import blocks
-from reid_lab.retrieval.loops_numba import compiled, insert, use_torchs_threads
+from reid_lab.retrieval.kernels import blocks
+from reid_lab.retrieval.kernels_numba import compiled, insert, use_torchs_threads
 from reid_lab.retrieval.reranking import divisors
 from reid_lab.retrieval.sparse import Sparse
 

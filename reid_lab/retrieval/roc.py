@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from reid_lab.errors import FeatureError
+from reid_lab.runtime.errors import FeatureError
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from reid_lab.data.records import Record
-from reid_lab.device import exact_float32
-from reid_lab.errors import FeatureError
 from reid_lab.losses import full_precision
-from reid_lab.retrieval import checks, distances, loops
-from reid_lab.retrieval.loops import MEMORY
+from reid_lab.retrieval import checks, distances, kernels
+from reid_lab.retrieval.kernels import MEMORY
+from reid_lab.runtime.device import exact_float32
+from reid_lab.runtime.errors import FeatureError
 
 SAMPLE = 1000  # queries on which an approximate index is compared with exact search
 
@@ -137,7 +137,7 @@ def average_query_expansion(query: Tensor, gallery: Tensor, k: int, metric: str,
 
 def exact(query: Tensor, gallery: Tensor, k: int, metric: str, memory: int) -> tuple[Tensor, Tensor]:
     """Places (q, k) of the nearest of `comparable` features, and their distances (inside, see `Measure`)."""
-    inner = loops.choose(loops.__name__, query.device, len(query) * len(gallery))
+    inner = kernels.choose(kernels.__name__, query.device, len(query) * len(gallery))
     places, found = [], []
     for _, block in distances.distance_blocks(query, gallery, metric, memory):
         places.append(inner.nearest(block, k)[0])

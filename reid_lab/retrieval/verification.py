@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
-from reid_lab.errors import FeatureError
-from reid_lab.models.multitask import MultiTask
+from reid_lab.methods.multitask import MultiTask
 from reid_lab.models.network import evaluating
 from reid_lab.retrieval import checks
 from reid_lab.retrieval.features import extract
 from reid_lab.retrieval.protocol import Pairs, Protocol, no_match
 from reid_lab.retrieval.roc import Roc
+from reid_lab.runtime.errors import FeatureError
 
 HEAD = "verification head"
 COSINE = "cosine similarity"

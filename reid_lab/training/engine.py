@@ -10,15 +10,15 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from reid_lab import data, precision
-from reid_lab.device import fast_precision, out_of_memory, synchronize
-from reid_lab.errors import DeviceError
+from reid_lab import data
 from reid_lab.losses import Losses
-from reid_lab.training import machine
+from reid_lab.runtime import environment, precision
+from reid_lab.runtime.device import fast_precision, out_of_memory, synchronize
+from reid_lab.runtime.distributed import Team
+from reid_lab.runtime.errors import DeviceError
 from reid_lab.training.recipes import Recipe
 from reid_lab.training.schedule import learning_rate
 from reid_lab.training.step import make_augmentation, make_optimiser
-from reid_lab.training.team import Team
 
 
 class Engine:
@@ -130,4 +130,4 @@ class Engine:
         """The faster number of CPU threads for a step on these prepared images, tried on a copy of the network."""
         trial = copy.copy(self)
         trial.network = trial.model = copy.deepcopy(self.model)
-        return machine.fastest_threads(lambda: trial.losses(images, pids).total.backward())
+        return environment.fastest_threads(lambda: trial.losses(images, pids).total.backward())

@@ -21,11 +21,11 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from reid_lab import models
-from reid_lab.errors import RecipeError
+from reid_lab import methods, models
+from reid_lab.runtime.errors import RecipeError
+from reid_lab.runtime.validation import is_number, is_size, is_whole
 from reid_lab.training import sizes
 from reid_lab.training.sizes import SIZES
-from reid_lab.values import is_number, is_size, is_whole
 
 FULL_MEMORY = 10 * 2**30  # bytes of a GPU in which "full" is thought to fit; nobody has measured it
 
@@ -136,7 +136,7 @@ class Recipe:
 
     groups: ClassVar[int] = 1
 
-    def build(self, identities: int) -> models.MultiTask | models.ResidualPooling:
+    def build(self, identities: int) -> methods.MultiTask | methods.ResidualPooling:
         """The network for ``identities`` training identities, its weights drawn from torch's generator."""
         raise RecipeError(_BARE)
 
@@ -181,9 +181,9 @@ class MultiTaskRecipe(Recipe):
         """Images in a batch: the anchors, then their partners."""
         return 2 * self.pairs
 
-    def build(self, identities: int) -> models.MultiTask:
-        """Paper A's network (see :class:`reid_lab.models.MultiTask`)."""
-        return models.MultiTask(identities, input_size=self.crop, **_shared(self, models.MultiTask))
+    def build(self, identities: int) -> methods.MultiTask:
+        """Paper A's network (see :class:`reid_lab.methods.MultiTask`)."""
+        return methods.MultiTask(identities, input_size=self.crop, **_shared(self, methods.MultiTask))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +211,7 @@ class ResidualPoolingRecipe(Recipe):
         self._require("images", is_whole(self.images, 2), "a whole number from 2: a triplet needs a positive")
         self._require("dim", is_whole(self.dim, 1), "a whole number from 1")
         self._require("margin", is_number(self.margin, 0), "a number from 0")
-        self._choice("pooling", tuple(models.POOLINGS))
+        self._choice("pooling", tuple(methods.POOLINGS))
         self._choice("sign", ("avg-max", "max-avg"))
         self._choice("third", ("map", "flatten"))
         self._require("classifiers", is_whole(self.classifiers, 1), "1 or 3")
@@ -227,9 +227,9 @@ class ResidualPoolingRecipe(Recipe):
         """Images in a batch: P identities x K images."""
         return self.identities * self.images
 
-    def build(self, identities: int) -> models.ResidualPooling:
-        """Paper B's network (see :class:`reid_lab.models.ResidualPooling`)."""
-        return models.ResidualPooling(identities, input_size=self.crop, **_shared(self, models.ResidualPooling))
+    def build(self, identities: int) -> methods.ResidualPooling:
+        """Paper B's network (see :class:`reid_lab.methods.ResidualPooling`)."""
+        return methods.ResidualPooling(identities, input_size=self.crop, **_shared(self, methods.ResidualPooling))
 
 
 def default_size(device: str | torch.device | None = None) -> str:
@@ -239,7 +239,7 @@ def default_size(device: str | torch.device | None = None) -> str:
     and gets "classroom". Raises RecipeError for an unknown size,
     DeviceError for a device that is not there.
     """
-    from reid_lab.device import find_device, memory
+    from reid_lab.runtime.device import find_device, memory
 
     size = os.environ.get("REID_LAB_SIZE")
     if size and size not in SIZES:

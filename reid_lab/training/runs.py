@@ -18,11 +18,11 @@ from typing import Any
 import pandas as pd
 import torch
 
-from reid_lab import models
+from reid_lab import methods, models
 from reid_lab.data import Benchmark
-from reid_lab.errors import CheckpointError, DeviceError, RecipeError
-from reid_lab.home import runs_folder
-from reid_lab.training import checkpoint
+from reid_lab.runtime import checkpoint
+from reid_lab.runtime.errors import CheckpointError, DeviceError, RecipeError
+from reid_lab.runtime.files import runs_folder
 from reid_lab.training.recipes import Recipe, from_json
 
 METRICS = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP")
@@ -44,7 +44,7 @@ class Run:
 
     folder: Path
     recipe: Recipe
-    model: models.MultiTask | models.ResidualPooling
+    model: methods.MultiTask | methods.ResidualPooling
     history: pd.DataFrame
     result: dict[str, Any]
     environment: dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from reid_lab.errors import RecipeError
+from reid_lab.runtime.errors import RecipeError
 from reid_lab.training.recipes import Recipe
 
 

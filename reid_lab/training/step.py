@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from reid_lab import data, models
-from reid_lab.precision import autocast
+from reid_lab.runtime.precision import autocast
 from reid_lab.training.recipes import MultiTaskRecipe, Recipe, ResidualPoolingRecipe
 from reid_lab.training.schedule import learning_rate
 

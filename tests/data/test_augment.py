@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as tv
 
 from reid_lab.data import Augment, RandomErasing, normalise
 from reid_lab.data.augment import generator, to_unit
-from reid_lab.errors import DataError, RecipeError
+from reid_lab.runtime.errors import DataError, RecipeError
 
 SIZE = (128, 64)
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from reid_lab import data
 from reid_lab.data import Benchmark, Finding, Record
-from reid_lab.errors import DataError, NoMatchError
+from reid_lab.runtime.errors import DataError, NoMatchError
 
 
 @pytest.fixture

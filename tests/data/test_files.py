@@ -3,8 +3,8 @@ import os
 import pytest
 
 from reid_lab.data.files import SUFFIXES, image_files, look
-from reid_lab.errors import DataError
 from reid_lab.export import crops
+from reid_lab.runtime.errors import DataError
 
 
 def names(folder):

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from reid_lab.data import ImageStore, Record, image_store
 from reid_lab.data import images as module
-from reid_lab.errors import DataError, DeviceError
+from reid_lab.runtime.errors import DataError, DeviceError
 
 
 @pytest.fixture

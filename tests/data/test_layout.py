@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_lab.data import layout
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 
 def spelt(form: str) -> list[str]:

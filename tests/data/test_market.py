@@ -9,7 +9,7 @@ from reid_lab import data
 from reid_lab.data import market as module
 from reid_lab.data import published
 from reid_lab.data.records import Record
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 
 def names(records):

@@ -1,7 +1,7 @@
 import pytest
 
 from reid_lab import data
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 TRAIN = "0000/0000_000_01_0303morning_0008_0.jpg"
 VAL = "0001/0001_000_15_0303noon_0008_0.jpg"

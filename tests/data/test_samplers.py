@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_lab.data import PairSampler, PKSampler
-from reid_lab.errors import DataError, RecipeError
+from reid_lab.runtime.errors import DataError, RecipeError
 
 # P x K
 

@@ -5,7 +5,7 @@ import pytest
 
 from reid_lab import data
 from reid_lab.data.records import Record
-from reid_lab.errors import DataError
+from reid_lab.runtime.errors import DataError
 
 NOT_WINDOWS = pytest.mark.skipif(os.name == "nt", reason="paths of Windows are this machine's")
 

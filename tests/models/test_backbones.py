@@ -7,8 +7,8 @@ import torchvision
 from torch.utils.flop_counter import FlopCounterMode
 
 from reid_lab import models
-from reid_lab.errors import RecipeError
 from reid_lab.models.res2net import Res2NetBlock
+from reid_lab.runtime.errors import RecipeError
 
 ORACLES = {
     "resnet50": lambda: torchvision.models.resnet50(),

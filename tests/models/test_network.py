@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from reid_lab import models
-from reid_lab.errors import DataError, RecipeError
+from reid_lab import methods
+from reid_lab.runtime.errors import DataError, RecipeError
 
 PIDS = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
 NETWORKS = {
-    "multitask": lambda **fields: models.MultiTask(5, "res2net_slim", embed_dim=16, **fields),
-    "residual pooling": lambda **fields: models.ResidualPooling(5, "resnet_slim", dim=16, **fields),
-    "baseline": lambda **fields: models.ResidualPooling(5, "resnet_slim", "baseline", **fields),
+    "multitask": lambda **fields: methods.MultiTask(5, "res2net_slim", embed_dim=16, **fields),
+    "residual pooling": lambda **fields: methods.ResidualPooling(5, "resnet_slim", dim=16, **fields),
+    "baseline": lambda **fields: methods.ResidualPooling(5, "resnet_slim", "baseline", **fields),
 }
 
 
@@ -127,7 +127,7 @@ def test_images_that_cannot_be_normalised_ones_are_refused(make, images, kind):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("network", [models.MultiTask, models.ResidualPooling])
+@pytest.mark.parametrize("network", [methods.MultiTask, methods.ResidualPooling])
 def test_an_argument_out_of_its_range_is_refused_by_its_name(network, field):
     with pytest.raises(RecipeError, match=f"{next(iter(field))}.* is .*, but it must be"):
         network(**{"num_pids": 5, "backbone": "resnet_slim"} | field)

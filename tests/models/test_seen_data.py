@@ -9,7 +9,7 @@ from seen import normed, seen
 from torch import nn
 from torch.nn import functional as F
 
-from reid_lab import models
+from reid_lab import methods
 
 PIDS = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
 
@@ -34,12 +34,12 @@ def trained(model):
 
 def residual(pooling="residual", **fields):
     torch.manual_seed(0)
-    return trained(models.ResidualPooling(5, "resnet_slim", pooling, dim=16, **fields))
+    return trained(methods.ResidualPooling(5, "resnet_slim", pooling, dim=16, **fields))
 
 
 def multitask(**fields):
     torch.manual_seed(0)
-    return trained(models.MultiTask(5, "res2net_slim", **fields))
+    return trained(methods.MultiTask(5, "res2net_slim", **fields))
 
 
 def delta(x, module):
@@ -183,7 +183,7 @@ def test_paper_bs_report_is_of_all_branches_and_of_the_last_pooled_feature(image
     found = model.loss(outputs, PIDS)
     entropies = [F.cross_entropy(logits, PIDS, label_smoothing=0.3) for logits in outputs.logits]
     triplets = []
-    for name in models.POOLINGS[model.pooling]:
+    for name in methods.POOLINGS[model.pooling]:
         rows = outputs.pooled[name].flatten(1)
         far, same = torch.cdist(rows, rows), PIDS[:, None] == PIDS
         hardest = far.masked_fill(~same, -1).amax(1) - far.masked_fill(same, torch.inf).amin(1)
@@ -197,7 +197,7 @@ def test_paper_bs_report_is_of_all_branches_and_of_the_last_pooled_feature(image
     guessed = sum(outputs.logits).argmax(1)
     assert model.loss(outputs, guessed).accuracy == 1
     assert len(outputs.logits) == 1 or all((logits.argmax(1) != guessed).any() for logits in outputs.logits)
-    expected = far_apart(outputs.pooled[models.POOLINGS[model.pooling][-1]].detach())
+    expected = far_apart(outputs.pooled[methods.POOLINGS[model.pooling][-1]].detach())
     assert (found.spread.item(), found.length.item()) == pytest.approx([value.item() for value in expected], rel=1e-3)
 
 

@@ -5,9 +5,9 @@ import torch
 import torchvision
 from torch import nn
 
-from reid_lab import models
-from reid_lab.errors import RecipeError, WeightsError
+from reid_lab import methods, models
 from reid_lab.models import weights
+from reid_lab.runtime.errors import RecipeError, WeightsError
 
 DOWNLOAD = "torchvision.models._api.load_state_dict_from_url"
 
@@ -35,8 +35,8 @@ def test_weights_of_another_architecture_are_refused_in_one_sentence_and_nothing
 
 
 def test_the_weights_of_another_number_of_identities_name_the_classifier():
-    a = models.ResidualPooling(10, "resnet_slim", dim=8)
-    b = models.ResidualPooling(12, "resnet_slim", dim=8)
+    a = methods.ResidualPooling(10, "resnet_slim", dim=8)
+    b = methods.ResidualPooling(12, "resnet_slim", dim=8)
     with pytest.raises(WeightsError) as caught:
         models.load_weights(b, a.state_dict())
     assert "1 of another shape (classifiers.0.weight (10, 8) for (12, 8))" in str(caught.value)

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from reid_lab import passersby
-from reid_lab.errors import DataError
-from reid_lab.passersby.plan import GALLERY, QUERY, TRAIN
+from reid_lab.passersby.splits import GALLERY, QUERY, TRAIN
+from reid_lab.runtime.errors import DataError
 
 GENERATE = sys.modules["reid_lab.passersby.generate"]
 TINY = {"train_ids": 3, "train_tracklets": 9, "train_images": 18, "test_ids": 2, "queries": 6, "gallery": 6, "junk": 2}
@@ -208,7 +208,7 @@ def test_pixels_on_the_disk_are_those_that_the_digest_is_of(folder):
 def test_a_worker_that_may_not_write_says_why_without_a_traceback(tmp_path):
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        "from reid_lab import errors, passersby\n"
+        "from reid_lab import passersby\nfrom reid_lab.runtime import errors\n"
         "try: passersby.generate('smoke', home=sys.argv[1], workers=2)\n"
         "except errors.DataError as error: print(error)"
     )

@@ -13,8 +13,8 @@ import pytest
 
 import reid_lab.passersby
 from reid_lab.passersby import SIZES
-from reid_lab.passersby.plan import plan
 from reid_lab.passersby.render import render
+from reid_lab.passersby.splits import plan
 
 DIGEST = "6ee1787602947320fec17e59ab25516853ba0662e941692ccde742e3ae450775"
 PIXEL_PATH = ("chance", "people", "bodies", "outfits", "patterns", "details", "tubes", "places", "scenery", "things",

@@ -26,7 +26,7 @@ HIDDEN = "a trained run that is loaded was trained without the bug"
 METRICS, PROTOCOL = "retrieval/metrics.py", "retrieval/protocol.py"
 LOSSES, HEADS, RERANKING = "losses.py", "models/heads.py", "retrieval/reranking.py"
 TEST_METRICS, TEST_LOSSES, TEST_HEADS = "retrieval/test_metrics.py", "test_losses.py", "models/test_heads.py"
-TABLES, TEST_TABLES = "experiments/tables.py", "experiments/test_tables.py"
+TABLES, TEST_TABLES = "ablations/tables.py", "ablations/test_tables.py"
 TEST_RERANKING, TEST_SCHEDULE = "retrieval/test_reranking.py", "training/test_schedule.py"
 
 BUGS = (
@@ -61,7 +61,7 @@ BUGS = (
         *(("02",), TEST_METRICS),
     ),
     Bug(
-        *("of equally near images the later one ranks first", "retrieval/loops.py"),
+        *("of equally near images the later one ranks first", "retrieval/kernels.py"),
         *("torch.arange(distances.shape[1], device=", "torch.arange(distances.shape[1] - 1, -1, -1, device="),
         *(("02",), TEST_METRICS),
     ),
@@ -82,9 +82,9 @@ BUGS = (
         note="the loss and the weights are right; only descriptors are not",
     ),
     Bug(
-        *("the subtraction of eq. 1 is reversed", "models/residual_pooling.py"),
+        *("the subtraction of eq. 1 is reversed", "methods/residual_pooling.py"),
         *("self.sign * (p_avg - p_max)", "self.sign * (p_max - p_avg)"),
-        *(("04",), "models/test_residual_pooling.py"),
+        *(("04",), "methods/test_residual_pooling.py"),
         note="training would hide it anyway: separate convolutions learn either sign",
     ),
     Bug(
@@ -100,9 +100,9 @@ BUGS = (
         note=HIDDEN,
     ),
     Bug(
-        *("the BNNeck is bypassed", "models/residual_pooling.py"),
+        *("the BNNeck is bypassed", "methods/residual_pooling.py"),
         *("[neck(vector) for neck, vector in zip(self.necks, contrast.values(), strict=True)]", "[*contrast.values()]"),
-        *(("04", "10"), "models/test_residual_pooling.py"),
+        *(("04", "10"), "methods/test_residual_pooling.py"),
         note=HIDDEN,
     ),
     Bug(
@@ -130,9 +130,9 @@ BUGS = (
         note=HIDDEN,
     ),
     Bug(
-        *("eq. 2 sums the triplet losses instead of averaging", "models/residual_pooling.py"),
+        *("eq. 2 sums the triplet losses instead of averaging", "methods/residual_pooling.py"),
         *(").mean()  # eq. 2: 1/6 sum_i L_Triplet^i", ").sum()"),
-        *(("04",), "models/test_residual_pooling.py"),
+        *(("04",), "methods/test_residual_pooling.py"),
         note=HIDDEN,
     ),
     Bug(
@@ -148,9 +148,9 @@ BUGS = (
         note=HIDDEN,
     ),
     Bug(
-        *("paper A's sum leaves verification out", "models/multitask.py"),
+        *("paper A's sum leaves verification out", "methods/multitask.py"),
         *(" + self.verification * verify\n", "\n"),
-        *(("03",), "models/test_multitask.py"),
+        *(("03",), "methods/test_multitask.py"),
         note=HIDDEN,
     ),
     Bug(
@@ -208,14 +208,14 @@ BUGS = (
         *(("10",), TEST_RERANKING),
     ),
     Bug(
-        *("the heat map is always layer4's", "explain.py"),
+        *("the heat map is always layer4's", "analysis/gradcam.py"),
         *("getattr(model.backbone, layer)", 'getattr(model.backbone, "layer4")'),
-        *(("08",), "test_explain.py"),
+        *(("08",), "analysis/test_gradcam.py"),
     ),
     Bug(
-        *("heat beside the person is counted", "explain.py"),
+        *("heat beside the person is counted", "analysis/gradcam.py"),
         *("(heats * fitted).sum(axis=(1, 2))", "(heats * ~fitted).sum(axis=(1, 2))"),
-        *(("08",), "test_explain.py"),
+        *(("08",), "analysis/test_gradcam.py"),
     ),
     Bug(
         *("people in both train and test go unnoticed", "data/protocol.py"),
@@ -238,13 +238,13 @@ BUGS = (
         *(("06",), TEST_TABLES),
     ),
     Bug(
-        *("what is not separated counts against the paper", "experiments/claims.py"),
+        *("what is not separated counts against the paper", "ablations/claims.py"),
         *("        return OPEN\n", "        return FAILS\n"),
-        *(("11",), "experiments/test_claims.py"),
+        *(("11",), "ablations/test_claims.py"),
     ),
     Bug(
-        *("the person's mask is that of everything else", "passersby/truth.py"),
+        *("the person's mask is that of everything else", "passersby/annotations.py"),
         *("return render.person_mask(*_seed_and_key(image))", "return ~render.person_mask(*_seed_and_key(image))"),
-        *(("00",), "passersby/test_truth.py"),
+        *(("00",), "passersby/test_annotations.py"),
     ),
 )

@@ -2,8 +2,8 @@
 
 from bugs import Bug
 
-PRETENDED, DEVICE = "test_pretended_gpu.py", "test_device.py"
-AUGMENT, LOOPS, EXPLAIN = "data/augment.py", "retrieval/loops.py", "explain.py"
+PRETENDED, DEVICE = "test_pretended_gpu.py", "runtime/test_device.py"
+AUGMENT, LOOPS, EXPLAIN = "data/augment.py", "retrieval/kernels.py", "analysis/gradcam.py"
 
 
 def fault(name: str, file: str, was: str, becomes: str, tests: str = PRETENDED) -> Bug:
@@ -56,13 +56,13 @@ DEVICE_BUGS = (
     ),
     fault(
         "the losses of an epoch are summed on the CPU",
-        "training/loop.py",
+        "training/trainer.py",
         "self.sums[name] + value if name in self.sums else value",
         "self.sums[name] + value.cpu() if name in self.sums else value.cpu()",
     ),
     fault(
         "the labels of a training stay on the CPU",
-        "training/loop.py",
+        "training/trainer.py",
         "torch.from_numpy(labels).to(self.device)",
         "torch.from_numpy(labels)",
     ),
@@ -142,27 +142,27 @@ DEVICE_BUGS = (
     ),
     fault(
         "a GPU is not waited for when it is timed",
-        "cost.py",
+        "analysis/cost.py",
         "    synchronize(image.device)",
         "    image.device",
         "test_pretended_gpu.py",
     ),
     fault(
         "a recorded graph describes the first image for ever",
-        "cost.py",
+        "analysis/cost.py",
         "        fixed.copy_(image)\n",
         "",
-        "test_cost.py",
+        "analysis/test_cost.py",
     ),
     fault(
         "the dimension is measured with an image on the CPU",
-        "experiments/measures.py",
+        "ablations/measures.py",
         "torch.zeros(1, 3, *run.model.input_size, device=device)",
         "torch.zeros(1, 3, *run.model.input_size)",
     ),
     fault(
         "images without their person stay on the CPU",
-        "experiments/backgrounds.py",
+        "analysis/backgrounds.py",
         "normalise(batch.to(device))",
         "normalise(batch)",
     ),
@@ -181,33 +181,33 @@ DEVICE_BUGS = (
     ),
     fault(
         "the CPU's memory is dirtied where a GPU's precision is checked",
-        "precision.py",
+        "runtime/precision.py",
         "torch.full((2**power,), value, device=device)",
         "torch.full((2**power,), value)",
     ),
     fault(
         "the check's gradients are drawn on the CPU",
-        "precision.py",
+        "runtime/precision.py",
         "torch.randn(output.shape, generator=random, device=where)",
         "torch.randn(output.shape)",
     ),
     fault(
         "a GPU that computes wrongly is taken",
-        "device.py",
+        "runtime/device.py",
         "return None if right else",
         "return None if True else",
         DEVICE,
     ),
     fault(
         "a GPU that cannot be used is taken",
-        "device.py",
+        "runtime/device.py",
         "    if (why := trouble(device)) is None:\n",
         "    if (why := None) is None:\n",
         DEVICE,
     ),
     fault(
         "what PyTorch keeps counts as taken",
-        "device.py",
+        "runtime/device.py",
         "free + module.memory_reserved(device) - module.memory_allocated(device)",
         "free",
         DEVICE,

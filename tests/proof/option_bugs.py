@@ -5,10 +5,10 @@ They belong to ``quiet_bugs.py``: no notebook is asked about them.
 
 from bugs import Bug
 
-LOOP, ENGINE, HEALTH = "training/loop.py", "training/engine.py", "training/health.py"
+LOOP, ENGINE, HEALTH = "training/trainer.py", "training/engine.py", "training/guards.py"
 STEPS = "training/test_what_a_step_gets.py"
-TABLES, CLAIMS = "experiments/tables.py", "experiments/claims.py"
-CONDITIONS, BACKGROUNDS = "experiments/conditions.py", "experiments/backgrounds.py"
+TABLES, CLAIMS = "ablations/tables.py", "ablations/claims.py"
+CONDITIONS, BACKGROUNDS = "analysis/conditions.py", "analysis/backgrounds.py"
 VERIFICATION, TEST_VERIFICATION = "retrieval/verification.py", "retrieval/test_verification.py"
 WAIT = "    synchronize(image.device)  # a GPU's calls return before the work is done\n"
 READ = "    return 1000 * (time.perf_counter() - began)"
@@ -54,49 +54,49 @@ OPTION_BUGS = (
         HEALTH,
         ' if getattr(recipe, "triplet_scales", 0) else 0.0',
         "",
-        "training/test_health.py",
+        "training/test_guards.py",
     ),
     quiet(
         "every score is compared as mAP",
         TABLES,
         "difference(rows, size, one, reference, metric) for",
         "difference(rows, size, one, reference) for",
-        "experiments/test_tables.py",
+        "ablations/test_tables.py",
     ),
     quiet(
         "the last of two names is judged",
         CLAIMS,
         FIRST,
         FIRST.replace("in labels if", "in labels[::-1] if"),
-        "experiments/test_claims.py",
+        "ablations/test_claims.py",
     ),
     quiet(
         "an interval resamples queries, not people",
         CONDITIONS,
         'part["pid"].to_numpy())\n            line',
         "part.index.to_numpy())\n            line",
-        "experiments/test_conditions.py",
+        "analysis/test_conditions.py",
     ),
     quiet(
         "bins of occlusion are always the same",
         CONDITIONS,
         '"occluded", upper)',
         '"occluded", HIDDEN)',
-        "experiments/test_conditions.py",
+        "analysis/test_conditions.py",
     ),
     quiet(
         "the donors of backgrounds keep their people",
         BACKGROUNDS,
         "_without(_pixels(given), _masks(given))",
         "_pixels(given)",
-        "experiments/test_backgrounds.py",
+        "analysis/test_backgrounds.py",
     ),
     quiet(
         "histograms of the person have six stripes",
         BACKGROUNDS,
         "histogram_features(records, stripes, _masks",
         "histogram_features(records, 6, _masks",
-        "experiments/test_backgrounds.py",
+        "analysis/test_backgrounds.py",
     ),
     quiet(
         "verification describes images by default",
@@ -114,10 +114,10 @@ OPTION_BUGS = (
     ),
     quiet(
         "a GPU is waited for when the clock has stopped",
-        "cost.py",
+        "analysis/cost.py",
         WAIT + READ,
         READ.replace("return", "took =") + "\n" + WAIT + "    return took",
-        "test_cost.py",
+        "analysis/test_cost.py",
     ),
     quiet(
         "the only query of somebody is of the first camera",
@@ -128,9 +128,9 @@ OPTION_BUGS = (
     ),
     quiet(
         "train forgets --deterministic",
-        "commands/training.py",
+        "cli/training.py",
         "deterministic=chosen.deterministic",
         "deterministic=False",
-        "test_command_options.py",
+        "cli/test_options.py",
     ),
 )

@@ -21,8 +21,8 @@ import pandas as pd
 from bugs import BUGS, Bug
 from quiet_bugs import QUIET_BUGS
 
-from reid_lab.errors import ReidLabError
-from reid_lab.home import runs_folder, write_text
+from reid_lab.runtime.errors import ReidLabError
+from reid_lab.runtime.files import runs_folder, write_text
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

@@ -19,10 +19,10 @@ from bugs import Bug
 from device_bugs import DEVICE_BUGS
 from plant import HERE, NOBODY, Copy
 
-from reid_lab.home import write_text
+from reid_lab.runtime.files import write_text
 
 RESULTS = HERE / "device_results.csv"
-SLOW = ("torch._dynamo", "torchvision", "pytorch_grad_cam", "reid_lab.experiments.backgrounds", "reid_lab.export")
+SLOW = ("torch._dynamo", "torchvision", "pytorch_grad_cam", "reid_lab.analysis.backgrounds", "reid_lab.export")
 
 
 class First:

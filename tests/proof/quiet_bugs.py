@@ -6,24 +6,24 @@ No notebook is asked about them: most change a training, of which the notebooks 
 from bugs import Bug
 from option_bugs import OPTION_BUGS
 
-ENGINE, LOOP, SCHEDULE = "training/engine.py", "training/loop.py", "training/schedule.py"
+ENGINE, LOOP, SCHEDULE = "training/engine.py", "training/trainer.py", "training/schedule.py"
 PLAIN = "training/step.py"
 VALUES, STEPS = "training/test_optimizer_values.py", "training/test_what_a_step_gets.py"
-B, A, SEEN = "models/residual_pooling.py", "models/multitask.py", "models/test_seen_data.py"
+B, A, SEEN = "methods/residual_pooling.py", "methods/multitask.py", "models/test_seen_data.py"
 FEATURES, FILES = "retrieval/features.py", "retrieval/test_descriptors_of_files.py"
 ROC, TEST_ROC = "retrieval/metrics.py", "retrieval/test_roc.py"
 SAMPLERS, FOLDERS = "data/samplers.py", "data/folders.py"
-CLAIMS, TEST_CLAIMS = "experiments/claims.py", "experiments/test_claims.py"
-MEASURES, TEST_MEASURES = "experiments/measures.py", "experiments/test_measures.py"
-TABLES, TEST_TABLES = "experiments/tables.py", "experiments/test_tables.py"
-TRUTH = "passersby/test_truth.py"
+CLAIMS, TEST_CLAIMS = "ablations/claims.py", "ablations/test_claims.py"
+MEASURES, TEST_MEASURES = "ablations/measures.py", "ablations/test_measures.py"
+TABLES, TEST_TABLES = "ablations/tables.py", "ablations/test_tables.py"
+TRUTH = "passersby/test_annotations.py"
 SGD = "momentum=recipe.momentum, weight_decay=recipe.weight_decay"
 STEP = "        self.scaler.scale(losses.total).backward()\n"
 DECAYED = "losses.total + sum(self.recipe.weight_decay / 2 * p.square().sum() for p in self.model.head_parameters())"
 BACKBONE = '"factor": recipe.backbone_lr}'
 NECKS = "        necks = self(images).necks\n"
 READ = "store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)"
-EDGES = "np.linspace(ends[0], ends[1], loops.BINS + 1)"
+EDGES = "np.linspace(ends[0], ends[1], kernels.BINS + 1)"
 INITIALISED = "        _initialise(self)\n\n    def forward(self, images"
 DILATED = """        for module in self.layer4.modules() if last_stride == 1 else ():
             if getattr(module, "padding", 0) == (1, 1):
@@ -141,10 +141,10 @@ SEEN_DATA = (
     ),
     quiet(
         "heat is of the features before the BNNeck",
-        "explain.py",
+        "analysis/gradcam.py",
         "        necks = model(images).necks\n",
         "        necks = [*model(images).contrast.values()]\n",
-        "test_explain.py",
+        "analysis/test_gradcam.py",
     ),
     quiet(
         "the branches stand side by side in another order",
@@ -185,12 +185,12 @@ SETTINGS = (
         FILES,
     ),
     quiet("every evaluation is in bfloat16", FEATURES, 'if autocast else "float32"', 'if True else "float32"', FILES),
-    quiet("thresholds of a curve are one step too strict", ROC, EDGES, f"{EDGES}[[0, *range(loops.BINS)]]", TEST_ROC),
+    quiet("thresholds of a curve are one step too strict", ROC, EDGES, f"{EDGES}[[0, *range(kernels.BINS)]]", TEST_ROC),
     quiet(
         "thresholds of a curve are one step too loose",
         ROC,
         EDGES,
-        f"{EDGES}[[*range(1, loops.BINS + 1), loops.BINS]]",
+        f"{EDGES}[[*range(1, kernels.BINS + 1), kernels.BINS]]",
         TEST_ROC,
     ),
     quiet(
@@ -257,7 +257,7 @@ STATISTICS = (
     ),
     quiet(
         "a mask is drawn with seed 0",
-        "passersby/truth.py",
+        "passersby/annotations.py",
         'made["generator"], made["seed"]',
         'made["generator"], 0 * made["seed"]',
         TRUTH,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from reid_lab.retrieval import loops
+from reid_lab.retrieval import kernels
 
 
 @pytest.fixture(autouse=True)
@@ -17,5 +17,5 @@ def inner(request):
     if request.param == "numba":
         pytest.importorskip("numba")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loops, "LARGE", 0 if request.param == "numba" else 2**62)
+        patch.setattr(kernels, "LARGE", 0 if request.param == "numba" else 2**62)
         yield request.param

@@ -8,13 +8,13 @@ from seen import seen
 from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as tv
 
-from reid_lab import models, retrieval
+from reid_lab import methods, retrieval
 from reid_lab.data import Benchmark, Record
 
 SIZE = (96, 64)
 NETWORKS = {
-    "multitask": lambda: models.MultiTask(5, "res2net_slim", embed_dim=12, embed_norm=True, input_size=SIZE),
-    "residual pooling": lambda: models.ResidualPooling(5, "resnet_slim", dim=8, input_size=SIZE),
+    "multitask": lambda: methods.MultiTask(5, "res2net_slim", embed_dim=12, embed_norm=True, input_size=SIZE),
+    "residual pooling": lambda: methods.ResidualPooling(5, "resnet_slim", dim=8, input_size=SIZE),
 }
 
 

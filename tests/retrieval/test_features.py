@@ -6,8 +6,8 @@ from PIL import Image
 from reid_lab import retrieval
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import Record
-from reid_lab.errors import DataError, DeviceError, FeatureError
-from reid_lab.models.residual_pooling import ResidualPooling
+from reid_lab.methods.residual_pooling import ResidualPooling
+from reid_lab.runtime.errors import DataError, DeviceError, FeatureError
 
 
 class Colours(torch.nn.Module):

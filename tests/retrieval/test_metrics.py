@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from reid_lab import retrieval
-from reid_lab.errors import DataError, FeatureError, NoMatchError
 from reid_lab.retrieval import reference
 from reid_lab.retrieval.metrics import precisions
+from reid_lab.runtime.errors import DataError, FeatureError, NoMatchError
 
 pytestmark = pytest.mark.usefixtures("inner")
 

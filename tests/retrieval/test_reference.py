@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from reid_lab.errors import NoMatchError
 from reid_lab.retrieval import reference
+from reid_lab.runtime.errors import NoMatchError
 
 
 def test_a_ranking_by_hand():

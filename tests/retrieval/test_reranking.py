@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_lab import retrieval
-from reid_lab.errors import FeatureError
 from reid_lab.retrieval import reference
 from reid_lab.retrieval.reranking import expanded_sets
+from reid_lab.runtime.errors import FeatureError
 
 pytestmark = pytest.mark.usefixtures("inner")
 

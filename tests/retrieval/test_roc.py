@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from reid_lab import retrieval
-from reid_lab.errors import FeatureError
 from reid_lab.retrieval import Roc
+from reid_lab.runtime.errors import FeatureError
 
 
 def scores(seed, genuine=200, impostor=3000):

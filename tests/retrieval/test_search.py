@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reid_lab import retrieval
-from reid_lab.errors import FeatureError
+from reid_lab.runtime.errors import FeatureError
 
 
 def features(count, seed=0):

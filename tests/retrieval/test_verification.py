@@ -6,9 +6,9 @@ from PIL import Image
 from reid_lab import retrieval
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import Record
-from reid_lab.errors import DataError, FeatureError, NoMatchError
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.retrieval.verification import genuine_pairs, impostor_pairs
+from reid_lab.runtime.errors import DataError, FeatureError, NoMatchError
 
 
 class Brightness(torch.nn.Module):

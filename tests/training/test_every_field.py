@@ -12,9 +12,9 @@ import torch
 
 from reid_lab import models
 from reid_lab.models import backbones
+from reid_lab.runtime.distributed import Team
 from reid_lab.training import learning_rate, recipes, step
 from reid_lab.training.engine import Engine
-from reid_lab.training.team import Team
 
 LABELS = np.arange(48) // 4
 CAMIDS = 1 + np.arange(48) % 4 // 2

@@ -9,8 +9,9 @@ import safetensors.torch
 import torch
 
 from reid_lab import data, training
-from reid_lab.errors import CheckpointError, DataError, DeviceError, RecipeError, ReidLabError
-from reid_lab.training import checkpoint, loop, machine, recipes, runs, shelf
+from reid_lab.runtime import checkpoint, environment
+from reid_lab.runtime.errors import CheckpointError, DataError, DeviceError, RecipeError, ReidLabError
+from reid_lab.training import inventory, recipes, runs, trainer
 
 QUICK = dict(epochs=1, evaluate_every=0, precision="float32")
 METHODS = [recipes.multitask, recipes.residual_pooling]
@@ -38,14 +39,14 @@ def test_training_lowers_the_loss(few, method, tmp_path):
 
 def test_only_the_last_evaluation_is_in_float32_whatever_the_precision_of_training(smoke, tmp_path, monkeypatch):
     """On the way half the bits, and half the minutes, are enough; what a run is worth is not rounded."""
-    evaluate, seen = loop.retrieval.evaluate, []
+    evaluate, seen = trainer.retrieval.evaluate, []
 
     def watched(model, bench, **options):
         exact = evaluate(model, bench, **options | {"autocast": False}).mAP
         seen.append((options["autocast"], evaluate(model, bench, **options).mAP, exact))
         return evaluate(model, bench, **options)
 
-    monkeypatch.setattr(loop.retrieval, "evaluate", watched)
+    monkeypatch.setattr(trainer.retrieval, "evaluate", watched)
     recipe = recipes.residual_pooling("smoke", precision="bf16", epochs=2, evaluate_every=1)
     run = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
     assert [autocast for autocast, *_ in seen] == [True, False]
@@ -56,7 +57,7 @@ def test_only_the_last_evaluation_is_in_float32_whatever_the_precision_of_traini
 
 
 def test_a_trained_run_is_loaded_not_trained_again(smoke, smoke_run, monkeypatch):
-    monkeypatch.setattr(loop, "_Training", None)  # would raise if training began
+    monkeypatch.setattr(trainer, "_Training", None)  # would raise if training began
     again = training.fit(smoke_run.recipe, smoke, seed=0, device="cpu")
     assert same_weights(smoke_run, again)
     pd.testing.assert_frame_equal(smoke_run.history, again.history)
@@ -143,7 +144,7 @@ def test_a_tilde_is_the_home_folder(smoke, smoke_run, tmp_path, monkeypatch):
     assert runs.run_folder(smoke_run.recipe, smoke, 0, "~/runs").parent == tmp_path / "runs"
     folder = copy_of(smoke_run, tmp_path)
     assert training.load(f"~/{folder.name}").folder == folder
-    assert list(shelf.shelf("~").index) == [folder.name] and shelf.find(folder.name, "~") == folder
+    assert list(inventory.shelf("~").index) == [folder.name] and inventory.find(folder.name, "~") == folder
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
@@ -251,8 +252,8 @@ def test_a_kind_of_device_that_training_does_not_use_is_refused(device):
 
 def test_the_faster_number_of_threads_is_taken_and_large_work_is_left_alone(monkeypatch):
     def takes(seconds):  # by number of threads
-        monkeypatch.setattr(machine, "_seconds", lambda work: seconds[torch.get_num_threads()])
-        return machine.fastest_threads(lambda: None)
+        monkeypatch.setattr(environment, "_seconds", lambda work: seconds[torch.get_num_threads()])
+        return environment.fastest_threads(lambda: None)
 
     before = torch.get_num_threads()
     try:
@@ -270,7 +271,7 @@ def test_where_the_same_bits_are_wanted_no_race_decides_the_number_of_threads(
     few, tmp_path, monkeypatch, deterministic
 ):
     races = []
-    monkeypatch.setattr(machine, "fastest_threads", lambda work: races.append(work) or 1)
+    monkeypatch.setattr(environment, "fastest_threads", lambda work: races.append(work) or 1)
     recipe = recipes.multitask("smoke", **QUICK)
     training.fit(recipe, few, device="cpu", runs=tmp_path, deterministic=deterministic)
     assert len(races) == (0 if deterministic else 1)
@@ -280,7 +281,7 @@ def test_where_the_same_bits_are_wanted_no_race_decides_the_number_of_threads(
 def test_the_callers_own_determinism_comes_back_warnings_included(deterministic):
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        with machine.reproducible(0, torch.device("cpu"), deterministic):
+        with environment.reproducible(0, torch.device("cpu"), deterministic):
             assert torch.are_deterministic_algorithms_enabled()
             assert torch.is_deterministic_algorithms_warn_only_enabled() != deterministic
         assert torch.are_deterministic_algorithms_enabled()

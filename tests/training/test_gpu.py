@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from reid_lab import data, training
-from reid_lab.device import exact_float32
+from reid_lab.runtime.device import exact_float32
+from reid_lab.runtime.distributed import Team
 from reid_lab.training import recipes, runs
 from reid_lab.training.engine import Engine
-from reid_lab.training.team import Team
 
 pytestmark = pytest.mark.usefixtures("a_gpu")
 REAL = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a real GPU; test_pretended_gpu.py trains on one")

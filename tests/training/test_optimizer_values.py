@@ -6,12 +6,13 @@ import functools
 import pytest
 import torch
 
-from reid_lab import data, models
+from reid_lab import data, methods
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import BACKBONES, res2net_slim, resnet_slim
-from reid_lab.training import machine, recipes
+from reid_lab.runtime import environment
+from reid_lab.runtime.distributed import Team
+from reid_lab.training import recipes
 from reid_lab.training.engine import Engine
-from reid_lab.training.team import Team
 
 METHODS = [recipes.multitask, recipes.residual_pooling]
 COMMON = dict(precision="float32", resize=(40, 24), crop=(32, 16), pad=2, lr=0.02, weight_decay=0.3, backbone_lr=0.4)
@@ -148,13 +149,13 @@ def test_backbone_and_head_are_two_groups_and_nothing_is_left_out():
     backbone, head = ({id(p) for p in group["params"]} for group in engine.optimiser.param_groups)
     assert backbone == {id(p) for p in engine.model.backbone.parameters()}
     assert head == {id(p) for p in engine.model.parameters()} - backbone
-    assert isinstance(engine.model, models.MultiTask)
+    assert isinstance(engine.model, methods.MultiTask)
 
 
 def test_choosing_the_threads_of_a_step_moves_neither_weights_nor_statistics_nor_gradients(monkeypatch):
     engine, tried = engine_of(recipes.residual_pooling, "sgd"), []
     images, pids = batch_of(engine.recipe)
-    monkeypatch.setattr(machine, "fastest_threads", lambda step: (step(), step(), tried.append(1), 2)[-1])
+    monkeypatch.setattr(environment, "fastest_threads", lambda step: (step(), step(), tried.append(1), 2)[-1])
     before = copy.deepcopy(engine.model.train().state_dict())
     assert engine.fastest_threads(engine.prepare(images, 1), pids) == 2 and tried
     assert all(torch.equal(before[name], value) for name, value in engine.model.state_dict().items())

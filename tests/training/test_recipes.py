@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reid_lab.errors import RecipeError
+from reid_lab.runtime.errors import RecipeError
 from reid_lab.training import recipes
 
 BOTH = [recipes.multitask, recipes.residual_pooling]

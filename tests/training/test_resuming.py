@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from reid_lab import training
-from reid_lab.errors import CheckpointError
-from reid_lab.training import checkpoint, loop, recipes, runs
+from reid_lab.runtime import checkpoint
+from reid_lab.runtime.errors import CheckpointError
+from reid_lab.training import recipes, runs, trainer
 from reid_lab.training.engine import Engine
 
 ALWAYS = dict(device="cpu", checkpoint_seconds=0)  # a checkpoint after every step
@@ -187,7 +188,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(few, tmp_path, monke
 def unfinished(recipe, few, runs_folder, monkeypatch):
     """The folder of a run that stopped after its last epoch, before its end."""
     with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(loop._Training, "_finish", lambda self: (_ for _ in ()).throw(StopError))
+        patch.setattr(trainer._Training, "_finish", lambda self: (_ for _ in ()).throw(StopError))
         training.fit(recipe, few, runs=runs_folder, deterministic=True, **ALWAYS)
     return runs.run_folder(recipe, few, 0, runs_folder)
 

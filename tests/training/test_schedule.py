@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from reid_lab.errors import RecipeError
+from reid_lab.runtime.errors import RecipeError
 from reid_lab.training import learning_rate, recipes
 
 

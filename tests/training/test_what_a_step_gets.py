@@ -12,9 +12,9 @@ from PIL import Image
 
 from reid_lab import data, retrieval, training
 from reid_lab.data.records import Record
-from reid_lab.errors import TrainingError
 from reid_lab.losses import Losses
-from reid_lab.training import loop, recipes
+from reid_lab.runtime.errors import TrainingError
+from reid_lab.training import recipes, trainer
 from reid_lab.training.engine import Engine
 
 PIDS = [1501, 7, 42, 300, 7, 1501, 300, 42] * 3  # neither ascending nor without gaps
@@ -141,7 +141,7 @@ def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimisers_buffers_of_
         recipe = RECIPES["residual_pooling"].but(optimiser=optimiser, lr=0.01)
         folder, team = tmp_path / optimiser, training.team.assemble("cpu")
         folder.mkdir()
-        first = loop._Training(recipe, bench, 0, team, folder)
+        first = trainer._Training(recipe, bench, 0, team, folder)
         store = data.image_store(bench.train, recipe.resize)
         first.engine.model.train()
         batches = first.sampler.epoch(0)
@@ -151,7 +151,7 @@ def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimisers_buffers_of_
 
         step(first, 0), step(first, 1)
         first._save()
-        second = loop._Training(recipe, bench, 0, team, folder)
+        second = trainer._Training(recipe, bench, 0, team, folder)
         assert second.step == 2
         assert {name: value.item() for name, value in second.sums.items()} == {
             name: value.item() for name, value in first.sums.items()
@@ -180,7 +180,7 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint_with_its_minutes_an
         return Losses(torch.ones(()), {}, torch.ones(()), torch.ones(()), torch.ones(()))
 
     clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0])
-    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(trainer, "time", clock)
     monkeypatch.setattr(Engine, "step", step)
     monkeypatch.setattr(Engine, "fastest_threads", lambda *batch: asked.append(1) or torch.get_num_threads())
     options = dict(seed=3, device="cpu", runs=tmp_path, checkpoint_seconds=130)

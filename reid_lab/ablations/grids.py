@@ -1,0 +1,299 @@
+"""What is compared with what: the papers' tables as grids of recipes.
+
+Every grid names what its variants have in common and what not. At `classroom` size the networks are the slim members
+of the papers' families, at `full` size the papers' own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from reid_lab.runtime.errors import RecipeError
+from reid_lab.training.recipes import Recipe, multitask, residual_pooling
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One experiment.
+
+    ``variants(size)`` gives a recipe for each label, in the order of the table; ``reranked`` are the labels of which a
+    re-ranked result is wanted, too; ``reference`` is the label that the others are compared with, "" being the first;
+    ``equal`` says what the comparison holds equal, and what it does not. ``measure`` is asked of each run (see
+    :mod:`.measures`); where it gives several rows, the columns ``several`` tell them apart.
+    """
+
+    name: str
+    title: str
+    source: str
+    variants: Callable[[str], dict[str, Recipe]]
+    reference: str
+    equal: str
+    reranked: tuple[str, ...] = field(default=())
+    measure: str = "scores"
+    several: tuple[str, ...] = field(default=())
+
+    def compared_with(self, size: str) -> str:
+        """The label of the reference at ``size``."""
+        return self.reference or next(iter(self.variants(size)))
+
+
+def _pooling(size: str) -> dict[str, Recipe]:
+    base = residual_pooling(size)
+    names = {
+        "baseline": "baseline",
+        "average": "avg",
+        "max": "max",
+        "residual": "residual",
+        "average + average": "avg+avg",
+        "max + max": "max+max",
+        "max + average": "max+avg",
+        "raw average": "raw avg",
+        "raw max": "raw max",
+    }
+    return {label: base.but(pooling=pooling) for label, pooling in names.items()}
+
+
+def _rivals(size: str) -> dict[str, Recipe]:
+    # within six points of mAP in the first three seeds of "pooling"
+    names = ("average", "max", "residual", "max + max", "max + average")
+    return {label: recipe for label, recipe in _pooling(size).items() if label in names}
+
+
+def _erasing(size: str) -> dict[str, Recipe]:
+    base = multitask(size, backbone=_plain_backbone(size))
+    rates = [0.0, 0.5, 1.0, 0.2, 0.4, 0.7, 0.1, 0.3, 0.6, 0.8, 0.9]  # in order of worth
+    return {f"{rate:.1f}": base.but(erasing=rate) for rate in rates}
+
+
+def _patience(size: str) -> dict[str, Recipe]:
+    base = multitask(size, backbone=_plain_backbone(size))
+    longer = base.but(epochs=3 * base.epochs, milestones=tuple(3 * epoch for epoch in base.milestones))
+    return {
+        "erasing 0.0": base.but(erasing=0.0),
+        "erasing 0.5": base.but(erasing=0.5),
+        "erasing 0.5, mean colour": base.but(erasing=0.5, erasing_fill="mean"),
+        "erasing 0.0, 3 x epochs": longer.but(erasing=0.0),
+        "erasing 0.5, 3 x epochs": longer.but(erasing=0.5),
+    }
+
+
+def _backbone(size: str) -> dict[str, Recipe]:
+    base = multitask(size)
+    names = {"ResNet-50": "resnet50", "Res2Net-50": "res2net50", "ResNet-101": "resnet101", "Res2Net-101": "res2net101"}
+    if size in ("smoke", "classroom"):
+        names = {"slim ResNet": "resnet_slim", "slim Res2Net": "res2net_slim"}
+    return {label: base.but(backbone=backbone) for label, backbone in names.items()}
+
+
+def _heads(size: str) -> dict[str, Recipe]:
+    base = multitask(size)
+    other = 0.2 if base.positive == 0.5 else 0.5
+    return {
+        "both": base,
+        "identification": base.but(verification=0.0),
+        "verification": base.but(identification=0.0),
+        f"both, {100 * other:.0f} % of the pairs positive": base.but(positive=other),
+    }
+
+
+def _losses(size: str) -> dict[str, Recipe]:
+    base = residual_pooling(size)
+    return {
+        "cross-entropy and triplets at three scales": base,
+        "cross-entropy and triplets at one scale": base.but(triplet_scales=1),
+        "cross-entropy alone": base.but(triplet_scales=0),
+        "cross-entropy alone, a quarter of the rate": base.but(triplet_scales=0, lr=base.lr / 4),
+    }
+
+
+def _readings(size: str) -> dict[str, Recipe]:
+    base = residual_pooling(size)
+    other_stride = 1 if base.last_stride == 2 else 2
+    return {
+        "our reading": base,
+        "one shared convolution": base.but(shared_convolutions=True),
+        "linear convolutions": base.but(nonlinear=False),
+        "one shared linear convolution": base.but(shared_convolutions=True, nonlinear=False),
+        "Pmax - Pavg": base.but(sign="max-avg"),
+        "2x2 map flattened": base.but(third="flatten"),
+        "three classifiers": base.but(classifiers=3),
+        "sum of the branches": base.but(fusion="sum"),
+        "twice the dimension": base.but(dim=2 * base.dim),
+        "half the dimension": base.but(dim=base.dim // 2),
+        f"last stride {other_stride}": base.but(last_stride=other_stride),
+    }
+
+
+def _descriptor(size: str) -> dict[str, Recipe]:
+    base = multitask(size)
+    names = {"projection": base, "no projection": base.but(embed_dim=0)}
+    names |= {f"projection to {base.embed_dim // 2}": base.but(embed_dim=base.embed_dim // 2)}
+    return names | {"projection without norm" if base.embed_norm else "projection with norm": _other_norm(base)}
+
+
+def _conditions(size: str) -> dict[str, Recipe]:
+    return {"A": multitask(size)} | {f"B, {label}": recipe for label, recipe in _three_poolings(size).items()}
+
+
+def _heat(size: str) -> dict[str, Recipe]:
+    base = residual_pooling(size)
+    names = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
+    return {label: base.but(pooling=pooling) for label, pooling in names.items()}
+
+
+def _three_poolings(size: str) -> dict[str, Recipe]:
+    return {label: recipe for label, recipe in _heat(size).items() if label != "baseline"}
+
+
+def _other_norm(base: Recipe) -> Recipe:
+    return base.but(embed_norm=not getattr(base, "embed_norm", False))
+
+
+def _plain_backbone(size: str) -> str:
+    """Paper A's Table 2 equals the ResNet-50 row of its Table 3: that is what it was measured with."""
+    return "resnet_slim" if size in ("smoke", "classroom") else "resnet50"
+
+
+GRIDS = {
+    grid.name: grid
+    for grid in (
+        Grid(
+            "pooling",
+            "Pooling: average, max, residual, and controls of equal size",
+            "paper B, Table 2",
+            _pooling,
+            "residual",
+            "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "
+            "average + average, max + max and max + average; average and max have half of residual's convolutions; raw "
+            "average, raw max and the baseline have none, and descriptors of other sizes.",
+            ("residual",),
+        ),
+        Grid(
+            "rivals",
+            "The closest of the poolings, to be asked with more seeds",
+            "paper B, Table 2",
+            _rivals,
+            "residual",
+            "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "
+            "max + max and max + average; average and max have half of their convolutions.",
+            ("residual",),
+        ),
+        Grid(
+            "heads",
+            "Identification, verification, both",
+            "paper A's claim that the two tasks help one another",
+            _heads,
+            "identification",
+            "Equal: network, data, schedule, batches, seeds; the weights of the losses differ.",
+        ),
+        Grid(
+            "backbone",
+            "Backbones under paper A's heads",
+            "paper A, Table 3",
+            _backbone,
+            "",
+            "Equal: heads, data, schedule, batches, seeds. Depths are equal within a pair, and so are the parameters, "
+            "nearly; the time of a step is not.",
+        ),
+        Grid(
+            "erasing",
+            "Random erasing, from never to always",
+            "paper A, Table 2",
+            _erasing,
+            "0.0",
+            "Equal: everything but the probability of erasing.",
+        ),
+        Grid(
+            "patience",
+            "Random erasing: another fill, and three times the epochs",
+            "paper A, Table 2: what does erasing need to pay?",
+            _patience,
+            "",
+            "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
+        ),
+        Grid(
+            "losses",
+            "The terms of eq. 2",
+            "paper B, eq. 2",
+            _losses,
+            "cross-entropy alone",
+            "Equal: network, data, schedule, batches, seeds. The learning rate is one that suits all nine losses; "
+            "whether cross-entropy alone would rather have another is asked, too.",
+        ),
+        Grid(
+            "readings",
+            "Which of our readings of paper B matter",
+            "paper B, sections 3 and 4, where it is silent or contradicts itself",
+            _readings,
+            "our reading",
+            "Equal: data, schedule, batches, seeds; descriptors and numbers of parameters differ as the names say. The "
+            "schedule was chosen with our reading, which is an advantage for it.",
+        ),
+        Grid(
+            "descriptor",
+            "Which of our readings of paper A matter",
+            "paper A, section II, where it is silent",
+            _descriptor,
+            "projection",
+            "Equal: backbone, data, schedule, batches, seeds; the size of the descriptor differs as the names say.",
+        ),
+        Grid(
+            "conditions",
+            "Accuracy by occlusion, view angle and number of cameras",
+            "Passersby's truth",
+            _conditions,
+            "",
+            "Equal: data and seeds; within B also network and schedule.",
+            measure="conditions",
+            several=("condition", "value"),
+        ),
+        Grid(
+            "occlusion",
+            "The same with and without random erasing",
+            "paper A, section III: erasing is there against occlusion",
+            _patience,
+            "",
+            "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
+            measure="conditions",
+            several=("condition", "value"),
+        ),
+        Grid(
+            "curves",
+            "Loss and training accuracy of three poolings",
+            "paper B, Fig. 5",
+            _three_poolings,
+            "",
+            "Equal: backbone, data, schedule, batches, seeds; residual has twice the convolutions of the others.",
+            measure="curves",
+            several=("epoch",),
+        ),
+        Grid(
+            "fitting",
+            "Loss and training accuracy with and without random erasing",
+            "paper A, Table 2: what erasing does to the fit",
+            _patience,
+            "",
+            "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
+            measure="curves",
+            several=("epoch",),
+        ),
+        Grid(
+            "heat",
+            "Grad-CAM's heat on the person",
+            "paper B, Fig. 6, and Passersby's truth",
+            _heat,
+            "",
+            "Equal: backbone, data, schedule, batches, seeds, the images that are looked at.",
+            measure="heat",
+            several=("network", "layer", "target"),
+        ),
+    )
+}
+
+
+def grid(name: str) -> Grid:
+    """The grid of that name. Raises RecipeError for a name that is not in ``GRIDS``."""
+    if name not in GRIDS:
+        raise RecipeError(f"There is no experiment {name!r}; choose one of {', '.join(GRIDS)}.")
+    return GRIDS[name]

@@ -1,0 +1,105 @@
+"""What is asked of a trained run: its scores, its curves, under which conditions it fails, where it looks.
+
+Each measure gives the rows that its grid's table gets for one run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import torch
+
+from reid_lab import retrieval
+from reid_lab.analysis import conditions, cost, gradcam
+from reid_lab.data import Benchmark
+from reid_lab.retrieval import Result
+from reid_lab.training import Run
+
+RANKS = (1, 5, 10, 20, 50)
+LOOKED_AT = 120  # query images for heat maps, at most
+FOUND = "found in 10"
+HIDDEN, TURNED, CAMERAS = "hidden share of the query", "turn from query to match", "cameras in the gallery"
+
+Rows = list[dict[str, Any]]
+
+
+def scores(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
+    """CMC at several ranks, mAP, mINP, in percent, and what the network costs; with ``rerank`` a second row."""
+    rows = []
+    for reranked in (False, True) if rerank else (False,):
+        result = retrieval.evaluate(run.model, bench, device=device, rerank=reranked)
+        about = {"epochs": run.recipe.epochs, "descriptor": _dimension(run, device)}
+        about["parameters"] = cost.parameters(run.model)
+        rows.append(about | {"reranked": reranked} | _percent(result))
+    return rows
+
+
+def by_condition(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
+    """Accuracy by the hidden share of the query, the turn between query and match, the cameras that are left."""
+    result = retrieval.evaluate(run.model, bench, device=device, top=len(bench.gallery))
+    tables = {
+        HIDDEN: conditions.by_occlusion(result, bench),
+        TURNED: conditions.by_angle(result, bench, k=10),
+        CAMERAS: conditions.by_gallery_cameras(result),
+    }
+    return [_condition(name, str(value), row) for name, table in tables.items() for value, row in table.iterrows()]
+
+
+def heat(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
+    """How much of Grad-CAM's heat lies on the person, of this network and of one with the same recipe, untrained.
+
+    Of n queries it looks at every (n // LOOKED_AT)-th from the first, LOOKED_AT at most: of 800 at 0, 6, ... 714.
+    """
+    records = bench.query[:: max(1, len(bench.query) // LOOKED_AT)][:LOOKED_AT]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.environment["seed"])
+        untrained = run.recipe.but(weights=None).build(run.model.num_pids).to(device)
+    return [
+        {"network": name, "layer": layer, "target": target} | _mean_heat(model, records, layer, target)
+        for name, model in {"trained": run.model, "untrained": untrained}.items()
+        for layer in ("layer2", "layer3", "layer4")
+        for target in gradcam.TARGETS
+    ]
+
+
+def curves(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
+    """Loss and training accuracy, epoch by epoch."""
+    kept = run.history[["epoch", "loss", "accuracy"]].assign(accuracy=100 * run.history["accuracy"])
+    return [{"epoch": int(row.pop("epoch"))} | row for row in kept.round(4).to_dict("records")]
+
+
+MEASURES: dict[str, Callable[[Run, Benchmark, torch.device, bool], Rows]] = {
+    "scores": scores,
+    "conditions": by_condition,
+    "heat": heat,
+    "curves": curves,
+}
+
+
+def _percent(result: Result) -> dict[str, float]:
+    metrics = {f"rank-{k}": result.rank(k) for k in RANKS}
+    metrics |= {"mAP": result.mAP, "mAP_trapezoid": result.mAP_trapezoid, "mINP": result.mINP}
+    return {name: round(100 * value, 3) for name, value in metrics.items()}
+
+
+def _dimension(run: Run, device: torch.device) -> int:
+    with torch.inference_mode():
+        return int(run.model.describe(torch.zeros(1, 3, *run.model.input_size, device=device)).shape[1])
+
+
+def _condition(name: str, value: str, row: pd.Series) -> dict[str, Any]:
+    kept = {column: round(float(row[column]), 3) for column in ("mAP", "rank-1", FOUND) if column in row}
+    count = float(row["pairs"] if "pairs" in row else row["queries"])
+    return {"condition": name, "value": value, "count": round(count, 1), **kept}
+
+
+def _mean_heat(model: Any, records: Any, layer: str, target: str) -> dict[str, float]:
+    table = gradcam.on_the_person(model, records, layer=layer, target=target)
+    seen = table.dropna()
+    return {
+        "images": len(seen),
+        "heat": round(100 * float(seen["heat"].mean()), 3),
+        "area": round(100 * float(seen["area"].mean()), 3),
+    }

@@ -1,0 +1,1 @@
+"""What a trained network does: where it looks, what it costs, when it fails."""

@@ -1,0 +1,1 @@
+"""What every long computation needs, and nothing about re-identification: errors, checks, devices, processes, files."""

@@ -1,0 +1,112 @@
+"""Where the package keeps its files, and how it writes them: whole or not at all, one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from reid_lab.runtime.errors import CheckpointError
+from reid_lab.runtime.progress import silenced
+
+
+def home() -> Path:
+    """The cache folder: ``REID_LAB_HOME``, or ``reid_lab`` in the platform's cache folder. Safe to delete."""
+    if os.environ.get("REID_LAB_HOME"):
+        return Path(os.environ["REID_LAB_HOME"]).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "reid_lab"
+
+
+def runs_folder() -> Path:
+    """Where trained runs go: ``REID_LAB_RUNS``, else ``runs`` in the checkout, else ``runs`` where one stands.
+
+    Notebooks and shell share it, so that what one has trained the other loads.
+    """
+    if os.environ.get("REID_LAB_RUNS"):
+        return Path(os.environ["REID_LAB_RUNS"]).expanduser()
+    checkout = Path(__file__).resolve().parent.parent
+    return (checkout if (checkout / "notebooks").is_dir() else Path.cwd()) / "runs"
+
+
+def write_whole(path: Path | str, writer: Callable[[Path], object]) -> None:
+    """Write a file so that it is either the old one or the new one, never a part.
+
+    ``writer(temporary)`` writes to a temporary name in the same folder, which is then flushed to the disk and renamed.
+
+    Raises:
+        CheckpointError: the folder cannot be written to or the disk is full; the old file is still there. Or ``path``
+            is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise CheckpointError(f"Could not write {path}: it is a folder. Give the name of a file.")
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.part"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writer(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CheckpointError(
+            f"Could not write {path}: {error.strerror or error}. What was there before is untouched; "
+            "free some space or choose a folder that you may write to, then start again."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write ``text`` whole, as UTF-8 (see :func:`write_whole`)."""
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def lock(folder: Path | str, seconds: float = -1, waiting: str = "") -> Iterator[None]:
+    """Hold ``folder`` for this process; a second process waits (``seconds`` at most, forever by default).
+
+    ``waiting`` says what the other process does, and a second one logs (unless progress is silenced) that it waits for
+    that. The lock is a file beside the folder, released by the system when its holder dies.
+
+    Raises:
+        CheckpointError: another process still holds the folder after ``seconds``, or it cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(folder.parent / f".{folder.name}.lock", timeout=seconds)
+        _acquire(held, waiting)
+    except Timeout as error:
+        raise CheckpointError(
+            f"Another process is working on {folder}. Wait until it has finished, or stop it, then start again."
+        ) from error
+    except OSError as error:
+        raise CheckpointError(
+            f"Could not use {folder}: {error.strerror or error}. Choose a folder that you may write to."
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _acquire(held: FileLock, waiting: str) -> None:
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        if waiting and held.timeout and not silenced():
+            logging.getLogger("reid_lab").warning("Another process is %s: waiting until it has finished.", waiting)
+        held.acquire()

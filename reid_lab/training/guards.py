@@ -1,0 +1,71 @@
+"""Is a training still alive? Losses that are no longer numbers, descriptors that have all become one."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from reid_lab.runtime.device import out_of_memory
+from reid_lab.runtime.errors import TrainingError
+from reid_lab.training.recipes import Recipe
+
+ALIKE = 1e-3  # of the features' length: what is left of the distances after bfloat16 rounded them
+SMALL = 1e-2  # of the triplet's margin
+NO_TERMS = {"loss": "loss", "spread": "features' spread", "length": "features' length"}  # the others are its terms
+
+
+def check_finite(means: Mapping[str, float], epoch: int, where: object, precision: str = "float32") -> None:
+    """Raise TrainingError if one of an epoch's means is NaN or infinite; ``epoch`` counts from 1.
+
+    ``where`` is the run's folder, ``precision`` what was trained in.
+    """
+    bad = [name for name, value in means.items() if not math.isfinite(value)]
+    bad = [name for name in bad if name != "loss"] or bad  # the term, rather than the sum it has spoilt
+    if bad:
+        first = f"precision='float32' instead of {precision}, " if precision != "float32" else ""
+        raise TrainingError(
+            f"The {NO_TERMS.get(bad[0], f'{bad[0]} loss')} became {means[bad[0]]} in epoch {epoch} of {where}. Usual "
+            f"cures: {first}a lower lr, a longer warm-up. {_what_is_left(where)}"
+        )
+
+
+def check_spread(means: Mapping[str, float], recipe: Recipe, epoch: int, where: object) -> None:
+    """Raise TrainingError if the embedding has collapsed: all distances of an epoch alike.
+
+    ``spread`` and ``length`` are root mean squares, of the distance between two features of a batch and of their
+    length (see :class:`reid_lab.losses.Losses` for which features). A triplet loss of collapsed ones stands still at
+    its margin. ``where`` is the run's folder.
+    """
+    margin = getattr(recipe, "margin", 0.0) if getattr(recipe, "triplet_scales", 0) else 0.0
+    if means["spread"] >= max(ALIKE * means["length"], SMALL * margin):
+        return
+    stuck = f"; the triplet loss stands at {means['triplet']:.3f}, its margin {margin}" if "triplet" in means else ""
+    raise TrainingError(
+        f"The embedding collapsed in epoch {epoch} of {where}: two features of a batch lie {means['spread']:.1g} "
+        f"apart (root mean square), at a length of {means['length']:.1g}{stuck}. Usual cures: a lower lr, a longer "
+        f"warm-up, more identities in a batch, less weight decay. {_what_is_left(where)}"
+    )
+
+
+def _what_is_left(where: object) -> str:
+    """What becomes of the steps that were trained before."""
+    kept = Path(f"{where}", "checkpoint.safetensors").is_file()
+    told = "; this one's last checkpoint is kept" if kept else ""
+    return f"A changed recipe is another run, which starts afresh{told}."
+
+
+@contextlib.contextmanager
+def memory_told(recipe: Recipe, folder: Path) -> Iterator[None]:
+    """Within, a GPU's memory that is too small becomes a TrainingError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise TrainingError(
+            f"The GPU's memory is too small for {folder.name}: batches of {recipe.batch} images of "
+            f"{recipe.crop[0]} x {recipe.crop[1]} through {recipe.backbone}. Stop other programs on the GPU, take a "
+            f"smaller batch in the recipe, or share it among several GPUs. {_what_is_left(folder)}"
+        ) from error

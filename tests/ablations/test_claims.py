@@ -1,0 +1,196 @@
+"""Verdicts: what the papers say against what was recorded."""
+
+import pandas as pd
+import pytest
+from scipy import stats
+
+from reid_lab.ablations import claims, grids, tables
+from reid_lab.ablations.claims import CLAIMS, FAILS, HOLDS, MISSING, NOT_ASKED, OPEN
+
+
+def record(folder, grid, values):
+    """A table of a grid from {variant: [score of each seed]}."""
+    rows = [
+        {"variant": label, "size": "classroom", "seed": seed, **dict.fromkeys([*tables.METRICS, "heat"], value)}
+        for label, of_one in values.items()
+        for seed, value in enumerate(of_one)
+    ]
+    pd.DataFrame(rows).to_csv(folder / f"{grid}.csv", index=False)
+
+
+def claim(says):
+    return next(one for one in CLAIMS if one.says == says)
+
+
+@pytest.mark.parametrize(
+    ("residual", "verdict"),
+    [([50.0, 51.0, 49.5], HOLDS), ([30.0, 31.2, 29.5], FAILS), ([41.0, 39.5, 40.5], OPEN), ([50.0], MISSING)],
+)
+def test_a_claim_holds_fails_or_is_open_as_the_seeds_say(tmp_path, residual, verdict):
+    record(tmp_path, "pooling", {"average": [40.0, 40.5, 40.2], "residual": residual, "max": [40.1, 40.0, 40.9]})
+    found, evidence, _ = claim("residual beats average pooling").verdict("classroom", tmp_path)
+    assert found == verdict
+    assert ("3 seeds" in evidence) == (verdict != MISSING)
+
+
+def test_what_is_not_recorded_is_said_to_be_so(tmp_path):
+    found = claims.verdicts("classroom", tmp_path)
+    assert len(found) == len(CLAIMS)
+    assert found.loc[found["verdict"] == NOT_ASKED, "claim"].tolist() == ["the deeper Res2Net beats the shallower"]
+    assert set(found.loc[found["verdict"] != NOT_ASKED, "verdict"]) == {MISSING}
+    assert set(claims.verdicts("full", tmp_path)["verdict"]) == {MISSING}
+    assert claims.write("classroom", tmp_path).name == "claims-classroom.csv"
+
+
+def test_what_was_asked_again_is_judged_by_the_new_seeds_alone(tmp_path):
+    """The first two seeds made one ask: they lean towards the answer that made one ask."""
+    record(tmp_path, "pooling", {"average": [40.0, 41.0], "residual": [54.0, 55.1], "max": [40.0, 41.2]})
+    four = {"average": [40.0, 41.0, 42.0, 43.0], "residual": [54.0, 55.1, 47.0, 48.0]}
+    record(tmp_path, "rivals", four | {"max": [40.0, 41.2, 43.0]})
+    evidence = claim("residual beats average pooling").verdict("classroom", tmp_path)[1]
+    assert evidence.startswith("+5.0 ± ") and evidence.endswith(", 2 new seeds")
+    assert claim("residual beats max pooling").verdict("classroom", tmp_path)[1].endswith(", 2 seeds"), "one is too few"
+
+
+def test_a_verdict_says_what_its_two_variants_alone_would_tell(tmp_path):
+    """The other variants are quieter than these two: the deviation of all makes their interval too narrow."""
+    quiet = {name: [40.0, 40.1, 40.0] for name in ("max", "max + max", "max + average", "baseline")}
+    two = {"average": [30.0, 40.0, 33.0], "residual": [45.0, 41.0, 47.0]}
+    record(tmp_path, "pooling", quiet | two)
+    verdict, _, alone = claim("residual beats average pooling").verdict("classroom", tmp_path)
+    interval = stats.ttest_rel(two["residual"], two["average"]).confidence_interval()
+    assert interval.low < 0, "a paired t-test could not tell"
+    assert (verdict, alone) == (HOLDS, f"± {(interval.high - interval.low) / 2:.1f}, {OPEN}")
+
+
+def test_re_ranking_is_compared_with_the_same_runs_not_re_ranked(tmp_path):
+    """The runs lie ten points apart; re-ranking adds two to each."""
+    plain, reranked = [40.0, 50.0, 60.0], [42.0, 52.1, 61.9]
+    record(tmp_path, "pooling", {"average": [45.0, 44.0, 46.0], "residual": plain, "residual, re-ranked": reranked})
+    verdict, evidence, _ = claim("re-ranking raises mAP").verdict("classroom", tmp_path)
+    interval = stats.ttest_rel(reranked, plain).confidence_interval()
+    assert verdict == HOLDS and evidence.startswith(f"+2.0 ± {(interval.high - interval.low) / 2:.1f} points of mAP")
+
+
+def test_the_papers_numbers_are_those_of_its_tables():
+    assert claim("residual beats average pooling").printed() == "mAP 87.68 against 65.97"
+    assert claim("erasing half of the images helps").printed() == "mAP 76.39 against 71.14"
+    assert claim("re-ranking lowers rank-10").printed() == "rank-10 99.17 against 98.90"
+    assert all(one.printed() or one.numbers is None for one in CLAIMS)
+
+
+PRINTED = [one for one in CLAIMS if one.numbers is not None]
+
+
+@pytest.mark.parametrize("one", PRINTED, ids=lambda one: one.says)
+def test_in_the_papers_own_table_the_better_one_is_better(one):
+    better, worse = map(float, one.printed().removeprefix(f"{one.metric} ").split(" against "))
+    assert better > worse
+
+
+WORDS = {  # what a claim says, and who is to beat whom in which score
+    "erasing half of the images helps": ("0.5", "0.0", "mAP"),
+    "erasing half of the images helps, given three times the epochs (our question)": (
+        *("erasing 0.5, 3 x epochs", "erasing 0.0, 3 x epochs", "mAP"),
+    ),
+    "erasing half is better than erasing all": ("0.5", "1.0", "mAP"),
+    "Res2Net beats ResNet": ("Res2Net-50", "ResNet-50", "mAP"),
+    "the deeper Res2Net beats the shallower": ("Res2Net-101", "Res2Net-50", "mAP"),
+    "verification helps identification": ("both", "identification", "mAP"),
+    "max pooling beats average pooling": ("max", "average", "mAP"),
+    "residual beats average pooling": ("residual", "average", "mAP"),
+    "residual beats max pooling": ("residual", "max", "mAP"),
+    "residual beats the baseline": ("residual", "baseline", "mAP"),
+    "the subtraction matters: residual beats max + average": ("residual", "max + average", "mAP"),
+    "residual beats average + average of equal size": ("residual", "average + average", "mAP"),
+    "residual beats max + max of equal size": ("residual", "max + max", "mAP"),
+    "re-ranking raises mAP": ("residual, re-ranked", "residual", "mAP"),
+    "re-ranking lowers rank-10": ("residual", "residual, re-ranked", "rank-10"),
+    "triplet losses help cross-entropy": (
+        *("cross-entropy and triplets at three scales", "cross-entropy alone, a quarter of the rate", "mAP"),
+    ),
+    "triplets at three scales beat one": (
+        *("cross-entropy and triplets at three scales", "cross-entropy and triplets at one scale", "mAP"),
+    ),
+}
+
+
+def test_every_claim_compares_what_its_words_say():
+    told = {one.says: (one.better[0], one.worse[0], one.metric) for one in CLAIMS if one.grid != "heat"}
+    assert told == WORDS
+    heat = [one for one in CLAIMS if one.grid == "heat"]
+    assert len(heat) == 6 and all((one.better, one.metric) == (("residual",), "heat") for one in heat)
+    assert all(f"at {one.only['layer']} lies more on the person than {one.worse[0]}'s" in one.says for one in heat)
+
+
+def test_of_a_heat_table_only_the_trained_network_the_layer_and_the_identity_count(tmp_path):
+    """All other rows say the opposite."""
+    rows = [
+        {
+            "variant": variant,
+            "size": "classroom",
+            "seed": seed,
+            "heat": heat + seed / 10 + (variant == "max") * seed / 99,
+        }
+        | {"network": network, "layer": layer, "target": target}
+        for network in ("trained", "untrained")
+        for layer in ("layer2", "layer3", "layer4")
+        for target in ("identity", "similarity")
+        for seed in range(3)
+        for variant, better in (("residual", True), ("average", False), ("max", False))
+        for asked in [(network, layer, target) == ("trained", "layer3", "identity")]
+        for heat in [60 if better == asked else 40]
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "heat.csv", index=False)
+    found = claims.verdicts("classroom", tmp_path).set_index("claim")["verdict"]
+    for layer in ("layer2", "layer3", "layer4"):
+        for than in ("average's", "max's (our question)"):
+            says = f"residual's heat at {layer} lies more on the person than {than}"
+            assert found[says] == (HOLDS if layer == "layer3" else FAILS)
+
+
+def test_seeds_are_new_if_this_size_has_not_seen_them(tmp_path):
+    """What was recorded at another size made nobody ask again at this one."""
+    record(tmp_path, "pooling", {"average": [40.0, 41.0], "residual": [54.0, 55.1], "max": [40.0, 41.2]})
+    rows = pd.read_csv(tmp_path / "pooling.csv")
+    other = rows.assign(size="full", seed=rows["seed"] + 2)
+    pd.concat([rows, other]).to_csv(tmp_path / "pooling.csv", index=False)
+    record(tmp_path, "rivals", {"average": [40.0, 41.0, 42.0, 43.0], "residual": [54.0, 55.1, 47.0, 48.0]})
+    evidence = claim("residual beats average pooling").verdict("classroom", tmp_path)[1]
+    assert evidence.startswith("+5.0 ± ") and evidence.endswith(", 2 new seeds")
+
+
+@pytest.mark.parametrize("one", CLAIMS, ids=lambda one: one.says)
+def test_every_claim_is_about_variants_that_are_run(one):
+    labels = {
+        label + suffix
+        for size in ("classroom", "full")
+        for label in grids.grid(one.grid).variants(size)
+        for suffix in ("", claims.RERANKED if label in grids.grid(one.grid).reranked else "")
+    }
+    assert set(one.better) | set(one.worse) <= labels
+    assert set(one.only) <= set(grids.grid(one.grid).several)
+
+
+@pytest.mark.parametrize("first", claims.AGAIN)
+def test_what_is_asked_again_are_the_same_recipes_under_the_same_names(first):
+    for size in ("classroom", "full"):
+        again = grids.grid(claims.AGAIN[first]).variants(size)
+        assert again.items() <= grids.grid(first).variants(size).items()
+
+
+def test_of_two_names_the_first_that_is_recorded_at_this_size_is_judged(tmp_path):
+    """The second where the first is recorded at another size only."""
+    quarter, plain = "cross-entropy alone, a quarter of the rate", "cross-entropy alone"
+    three, asked = "cross-entropy and triplets at three scales", claim("triplet losses help cross-entropy")
+    record(tmp_path, "losses", {three: [50.0, 51.0], plain: [40.0, 41.5], quarter: [45.0, 46.5]})
+    assert asked.verdict("classroom", tmp_path)[1].startswith("+4.8 ± ")
+    rows = pd.read_csv(tmp_path / "losses.csv")
+    rows.loc[rows["variant"] == quarter, "size"] = "full"
+    rows.to_csv(tmp_path / "losses.csv", index=False)
+    assert asked.verdict("classroom", tmp_path)[1].startswith("+9.8 ± ")
+
+
+@pytest.mark.parametrize(("points", "told"), [(1.5, OPEN), (-1.5, OPEN), (1.51, HOLDS), (-1.51, FAILS)])
+def test_an_interval_that_ends_at_0_tells_nothing(points, told):
+    assert claims._told(points, 1.5) == told

@@ -1,0 +1,114 @@
+"""What a variant's name says is what its recipe does, and nothing else is changed."""
+
+import pytest
+
+from reid_lab.ablations import grids
+from reid_lab.training.recipes import multitask, residual_pooling
+
+POOLINGS = {
+    **{"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual", "average + average": "avg+avg"},
+    **{"max + max": "max+max", "max + average": "max+avg", "raw average": "raw avg", "raw max": "raw max"},
+}
+BACKBONES = {
+    "classroom": {"slim ResNet": "resnet_slim", "slim Res2Net": "res2net_slim"},
+    "full": {
+        "ResNet-50": "resnet50",
+        "Res2Net-50": "res2net50",
+        "ResNet-101": "resnet101",
+        "Res2Net-101": "res2net101",
+    },
+}
+
+
+def poolings(*labels):
+    return residual_pooling, {label: {"pooling": POOLINGS[label]} for label in labels}
+
+
+def changes(name, size):
+    """The method of a grid, and of each of its variants the fields in which it differs from that method's recipe."""
+    a, b = multitask(size), residual_pooling(size)
+    plain = {"backbone": {"classroom": "resnet_slim", "full": "resnet50"}[size]}
+    thrice = plain | {"epochs": 3 * a.epochs, "milestones": tuple(3 * epoch for epoch in a.milestones)}
+    patience = {
+        "erasing 0.0": plain | {"erasing": 0.0},
+        "erasing 0.5": plain | {"erasing": 0.5},
+        "erasing 0.5, mean colour": plain | {"erasing": 0.5, "erasing_fill": "mean"},
+        "erasing 0.0, 3 x epochs": thrice | {"erasing": 0.0},
+        "erasing 0.5, 3 x epochs": thrice | {"erasing": 0.5},
+    }
+    share, stride = (0.5 if a.positive == 0.2 else 0.2), (1 if b.last_stride == 2 else 2)
+    return {
+        "pooling": poolings(*POOLINGS),
+        "rivals": poolings("average", "max", "residual", "max + max", "max + average"),
+        "curves": poolings("average", "max", "residual"),
+        "heat": poolings("baseline", "average", "max", "residual"),
+        "backbone": (multitask, {label: {"backbone": backbone} for label, backbone in BACKBONES[size].items()}),
+        "erasing": (multitask, {f"{i / 10:.1f}": plain | {"erasing": i / 10} for i in range(11)}),
+        **dict.fromkeys(("patience", "occlusion", "fitting"), (multitask, patience)),
+        "heads": (
+            multitask,
+            {"both": {}, "identification": {"verification": 0.0}, "verification": {"identification": 0.0}}
+            | {f"both, {100 * share:.0f} % of the pairs positive": {"positive": share}},
+        ),
+        "losses": (
+            residual_pooling,
+            {
+                "cross-entropy and triplets at three scales": {"triplet_scales": 3},
+                "cross-entropy and triplets at one scale": {"triplet_scales": 1},
+                "cross-entropy alone": {"triplet_scales": 0},
+                "cross-entropy alone, a quarter of the rate": {"triplet_scales": 0, "lr": b.lr / 4},
+            },
+        ),
+        "readings": (
+            residual_pooling,
+            {
+                "our reading": {},
+                "one shared convolution": {"shared_convolutions": True},
+                "linear convolutions": {"nonlinear": False},
+                "one shared linear convolution": {"shared_convolutions": True, "nonlinear": False},
+                "Pmax - Pavg": {"sign": "max-avg"},
+                "2x2 map flattened": {"third": "flatten"},
+                "three classifiers": {"classifiers": 3},
+                "sum of the branches": {"fusion": "sum"},
+                "twice the dimension": {"dim": 2 * b.dim},
+                "half the dimension": {"dim": b.dim // 2},
+                f"last stride {stride}": {"last_stride": stride},
+            },
+        ),
+        "descriptor": (
+            multitask,
+            {
+                "projection": {},
+                "no projection": {"embed_dim": 0},
+                f"projection to {a.embed_dim // 2}": {"embed_dim": a.embed_dim // 2},
+                "projection with norm" if size == "full" else "projection without norm": {"embed_norm": size == "full"},
+            },
+        ),
+    }[name]
+
+
+@pytest.mark.parametrize("size", ["classroom", "full"])
+@pytest.mark.parametrize("name", sorted(set(grids.GRIDS) - {"conditions"}))
+def test_a_variant_differs_from_its_papers_recipe_in_what_its_name_says(name, size):
+    method, fields = changes(name, size)
+    expected = {label: method(size, **changed) for label, changed in fields.items()}
+    assert grids.grid(name).variants(size) == expected
+
+
+@pytest.mark.parametrize("size", ["classroom", "full"])
+def test_conditions_are_asked_of_paper_a_and_of_three_poolings(size):
+    three = {f"B, {label}": recipe for label, recipe in grids.grid("curves").variants(size).items()}
+    assert grids.grid("conditions").variants(size) == {"A": multitask(size)} | three
+
+
+def test_each_grid_asks_what_it_is_about():
+    measures = {name: grid.measure for name, grid in grids.GRIDS.items() if grid.measure != "scores"}
+    expected = {"conditions": "conditions", "occlusion": "conditions", "curves": "curves", "fitting": "curves"}
+    assert measures == expected | {"heat": "heat"}
+    assert {name for name, grid in grids.GRIDS.items() if grid.reranked} == {"pooling", "rivals"}
+    references = {
+        name: grids.grid(name).compared_with("classroom") for name in ("pooling", "erasing", "heads", "losses")
+    }
+    assert references == {
+        **{"pooling": "residual", "erasing": "0.0", "heads": "identification", "losses": "cross-entropy alone"}
+    }

@@ -1,0 +1,277 @@
+"""Grids: what is recorded is not run again, what is interrupted goes on."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import traceback
+
+import pandas as pd
+import pytest
+import torch
+
+from reid_lab.ablations import grids, measures, pictures, runner, tables
+from reid_lab.ablations import job as job_module
+from reid_lab.cli import experiments as experiments_command
+from reid_lab.runtime.errors import DataError, RecipeError, TrainingError
+from reid_lab.training.recipes import residual_pooling
+
+SHORT = dict(epochs=1, evaluate_every=0)
+
+
+def recipe(**fields):
+    return residual_pooling("smoke", **SHORT | fields)
+
+
+@pytest.fixture
+def grid(monkeypatch):
+    """Two variants, one of which is re-ranked, too."""
+    small = grids.Grid(
+        "small", "Small", "here", lambda size: {"wide": recipe(), "narrow": recipe(dim=16)}, "wide", "", ("narrow",)
+    )
+    monkeypatch.setitem(grids.GRIDS, "small", small)
+    return small
+
+
+def jobs_that_run(code, monkeypatch):
+    """Each job a process that runs ``code`` instead of training."""
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: start([sys.executable, "-c", code], **options))
+
+
+class InThisProcess:
+    """A job that is done here, at once, rather than in a process of its own."""
+
+    def __init__(self, command, *, stdout, stderr, **options):
+        self.stdin, self.stdout, self.stderr = self, stdout, stderr
+
+    def write(self, order):
+        self.order = json.loads(order)
+
+    def close(self):
+        try:
+            for found in job_module.work(self.order):
+                print(json.dumps(found), file=self.stdout)
+            self.returncode = 0
+        except Exception:
+            traceback.print_exc(file=self.stderr)
+            self.returncode = 1
+
+    def poll(self):
+        return self.returncode
+
+
+def found():
+    """What a job finds, as it prints it."""
+    return json.dumps({name: value for name, value in row().items() if name not in runner.KEYS})
+
+
+def row(variant="wide", seed=0, **fields):
+    metrics = dict.fromkeys([*(f"rank-{k}" for k in (1, 5, 10, 20, 50)), "mAP", "mAP_trapezoid", "mINP"], 5.0)
+    rest = {"epochs": 1, "descriptor": 96, "parameters": 10, "minutes": 0.5, "run": f"residual_pooling-smoke-{seed}"}
+    return {"variant": variant, "size": "smoke", "seed": seed, **metrics, **rest, **fields}
+
+
+def test_a_grid_is_run_recorded_and_not_run_again_and_a_job_that_fails_is_named(grid, smoke, tmp_path, monkeypatch):
+    three = dataclasses.replace(grid, variants=lambda size: {"bad": recipe(identities=500), **grid.variants(size)})
+    monkeypatch.setitem(grids.GRIDS, "small", three)
+    bad, *wanted = runner.jobs(three, "smoke", [0])
+    options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
+    assert list(runner.plan([bad, *wanted], tmp_path, tmp_path / "runs")["state"]) == ["to do"] * 3
+    assert runner.run(wanted[:1], **options) == 0  # in a process of its own
+    monkeypatch.setattr(subprocess, "Popen", InThisProcess)
+    with pytest.raises(TrainingError, match="1 runs failed; the first, small: bad, seed 0: .*P = 500 identities"):
+        runner.run([bad, *wanted], **options)
+    rows = runner.table("small", tmp_path)
+    assert list(rows["variant"]) == ["wide", "narrow", "narrow, re-ranked"]
+    assert rows["run"].nunique() == 2 and (rows["epochs"] == 1).all() and (rows["data"] == smoke.name).all()
+    assert rows["mAP"].between(0, 100).all() and rows["mAP"].iloc[1] != rows["mAP"].iloc[2]
+    assert rows["parameters"].iloc[0] > rows["parameters"].iloc[1]
+    assert list(rows["descriptor"]) == [96, 48, 48]
+    result = json.loads(next((tmp_path / "runs").glob(f"{rows['run'].iloc[0]}/result.json")).read_text())
+    assert rows["mAP"].iloc[0] == pytest.approx(100 * result["mAP"], abs=1e-3)
+    plan = runner.plan([*wanted, bad], tmp_path, tmp_path / "runs")
+    assert list(plan["state"]) == ["recorded", "recorded", "to do"] and list(plan["minutes"])[:2] == [0, 0]
+
+    monkeypatch.setattr(runner._Workers, "start", None)  # would raise if anything were run
+    assert runner.run(wanted, **options) == 0
+
+
+def test_variants_named_by_a_number_are_recorded_like_others(tmp_path):
+    wanted = runner.jobs(grids.grid("erasing"), "smoke", [0])[:3]
+    for job in wanted:
+        runner.record(job, [{name: value for name, value in row().items() if name not in runner.KEYS}], tmp_path)
+    assert list(runner.table("erasing", tmp_path)["variant"]) == ["0.0", "0.5", "1.0"]
+    assert runner.missing(wanted, tmp_path) == []
+
+
+def test_a_run_that_another_grid_has_recorded_is_taken_from_there(grid, smoke, tmp_path, monkeypatch):
+    other = grids.Grid("other", "Other", "here", lambda size: {"same": recipe()}, "same", "")
+    monkeypatch.setitem(grids.GRIDS, "other", other)
+    (job,) = runner.jobs(other, "smoke", [0])
+    name = job.folder(tmp_path).name
+    pd.DataFrame([row(run=name, mAP=12.5)]).to_csv(tmp_path / "small.csv", index=False)
+    monkeypatch.setattr(runner._Workers, "start", None)
+    assert runner.run([job], device="cpu", runs=tmp_path / "runs", folder=tmp_path) == 0
+    (found,) = runner.table("other", tmp_path).to_dict("records")
+    assert (found["variant"], found["mAP"], found["run"]) == ("same", 12.5, name)
+
+
+def test_a_grid_that_runs_out_of_time_leaves_the_rest_and_goes_on(grid, smoke, tmp_path, monkeypatch):
+    wanted = runner.jobs(grid, "smoke", [0])
+    options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
+    assert runner.run(wanted, minutes=0.001, **options) == 2
+    assert not (tmp_path / "small.csv").exists()
+    jobs_that_run(f"print({found()!r})", monkeypatch)
+    assert runner.run(wanted[:1], **options) == 0
+    assert list(runner.plan(wanted, tmp_path, tmp_path / "runs")["state"]) == ["recorded", "to do"]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_job_may_say_more_than_a_pipe_holds(grid, smoke, tmp_path, monkeypatch, stream):
+    """It ends in time: a pipe that nobody reads is full at 64 KiB, and stops who writes."""
+    code = f"import sys; print('#' * 200_000, file=sys.stderr); print({found()!r})"
+    if stream == "stdout":
+        code = f"for _ in range(2000): print({found()!r})"
+    jobs_that_run(code, monkeypatch)
+    wanted = runner.jobs(grid, "smoke", [0])[:1]
+    assert runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, minutes=0.1) == 0
+    assert runner.table("small", tmp_path)["mAP"].tolist() == [5.0]
+
+
+def test_no_minutes_start_nothing(grid, smoke, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner._Workers, "start", None)  # would raise if anything were run
+    wanted = runner.jobs(grid, "smoke", [0])
+    assert runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, minutes=0) == 2
+
+
+@pytest.mark.parametrize(("text", "said"), [("", "cannot be read"), ("variant,seed\nmax,0\n", "has no column 'size'")])
+def test_a_damaged_table_is_named_with_what_it_lacks(tmp_path, text, said):
+    (tmp_path / "pooling.csv").write_text(text)
+    with pytest.raises(DataError, match=f"pooling.csv {said}"):
+        runner.table("pooling", tmp_path)
+
+
+@pytest.mark.parametrize(("gigabytes", "at_once"), [(8, 1), (40, 2), (80, 4), (141, 4)])
+def test_a_small_gpu_is_shared_by_fewer_runs(monkeypatch, gigabytes, at_once):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gigabytes * 2**30, 2**40))  # free, total
+    assert runner._at_once(torch.device("cuda")) == at_once
+
+
+def test_a_plan_makes_no_data(grid, tmp_path, monkeypatch):
+    monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "home"))
+    plan = runner.plan(runner.jobs(grid, "smoke", [7]), tmp_path, tmp_path / "runs")
+    assert list(plan["state"]) == ["to do"] * 2 and list(plan["run"]) == ["", ""]
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_estimate_is_what_recorded_runs_took(grid, smoke, tmp_path):
+    rows = [row(minutes=0.5), row(seed=1, minutes=1.5)]
+    pd.DataFrame(rows).to_csv(tmp_path / "small.csv", index=False)
+    plan = runner.plan(runner.jobs(grid, "smoke", [0]), tmp_path, tmp_path / "runs")
+    assert list(plan["minutes"]) == [0.0, 1.0]
+
+
+def test_shards_share_the_jobs_out_and_merge_puts_them_together():
+    wanted = runner.jobs(grids.grid("pooling"), "classroom", [0, 1])
+    shares = [runner.shard(wanted, f"{k}/4") for k in (1, 2, 3, 4)]
+    assert sorted(job.name for share in shares for job in share) == sorted(job.name for job in wanted)
+    assert runner.shard(wanted, None) == wanted
+    for wrong in ("0/4", "5/4", "2", "a/b", "²/8"):
+        with pytest.raises(RecipeError, match="give K/N"):
+            runner.shard(wanted, wrong)
+    one, other = pd.DataFrame([row(mAP=1.0), row(seed=1)]), pd.DataFrame([row(mAP=2.0), row("narrow")])
+    together = runner.merge("pooling", [one, pd.DataFrame(), other])
+    assert len(together) == 3 and together["mAP"].iloc[0] == 1.0
+
+
+def test_rows_stand_in_the_grids_own_order(grid, tmp_path):
+    for variant, seed in (("narrow", 1), ("wide", 1), ("narrow", 0), ("wide", 0)):
+        job = next(job for job in runner.jobs(grid, "smoke", [seed]) if job.variant == variant)
+        found = {name: value for name, value in row().items() if name not in runner.KEYS}
+        runner.record(job, [found | {"reranked": False}], tmp_path)
+    rows = runner.table("small", tmp_path)
+    assert list(zip(rows["variant"], rows["seed"], strict=True)) == [
+        ("wide", 0),
+        ("wide", 1),
+        ("narrow", 0),
+        ("narrow", 1),
+    ]
+
+
+@pytest.mark.parametrize("size", ["smoke", "classroom", "full"])
+@pytest.mark.parametrize("name", grids.GRIDS)
+def test_every_grid_compares_different_recipes_with_a_reference(name, size):
+    variants = grids.grid(name).variants(size)
+    assert len({recipe.to_json() for recipe in variants.values()}) == len(variants)
+    assert set(grids.grid(name).reranked) <= set(variants)
+    assert grids.grid(name).compared_with(size) in variants
+
+
+def test_controls_of_equal_size_are_of_equal_size():
+    variants = grids.grid("pooling").variants("classroom")
+    counts = {
+        label: sum(p.numel() for p in variants[label].build(10).parameters())
+        for label in ("residual", "average + average", "max + max", "max + average")
+    }
+    assert len(set(counts.values())) == 1
+
+
+def test_an_unknown_grid_is_refused():
+    with pytest.raises(RecipeError, match="no experiment 'pools'; choose one of pooling, "):
+        grids.grid("pools")
+
+
+def test_every_run_has_the_mark_of_its_seed_at_its_score():
+    rows = pd.DataFrame([row(v, s, mAP=10 * i + s) for i, v in enumerate(("wide", "narrow")) for s in (0, 1)])
+    axes = pictures.dots(rows, "both", ["mAP"]).axes[0]
+    marks = [line for line in axes.lines if line.get_marker() in pictures.MARKS]
+    seen = [(line.get_marker(), line.get_label(), list(zip(*line.get_data(), strict=True))) for line in marks]
+    assert seen == [("o", "seed 0", [(0, 0), (10, 1)]), ("s", "seed 1", [(1, 0), (11, 1)])]
+    assert [line.get_xdata()[0] for line in axes.lines if line not in marks] == [0.5, 10.5]  # the means
+
+
+@pytest.mark.parametrize("name", ["conditions", "heat", "curves"])
+def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monkeypatch, name):
+    whole = grids.GRIDS[name]
+    some = {label: whole.variants("smoke")[label].but(**SHORT) for label in list(whole.variants("smoke"))[-2:]}
+    monkeypatch.setitem(grids.GRIDS, name, dataclasses.replace(whole, variants=lambda size: some))
+    monkeypatch.setattr(measures, "LOOKED_AT", 6)
+    wanted = runner.jobs(grids.GRIDS[name], "smoke", [0])
+    for job in wanted:  # in this process, for speed
+        order = {"recipe": job.recipe.to_json(), "size": "smoke", "seed": 0, "device": "cpu", "rerank": False}
+        found = job_module.work(order | {"runs": str(tmp_path / "runs"), "measure": name})
+        runner.record(job, found, tmp_path)
+        runner.record(job, found, tmp_path)  # twice: nothing is doubled
+    rows = runner.table(name, tmp_path)
+    keys = [*runner.KEYS, *whole.several]
+    assert len(rows) == len(rows.drop_duplicates(keys)) == 2 * len(found)
+    assert not runner.missing(wanted, tmp_path)
+    if name == "heat":
+        assert set(rows["network"]) == {"trained", "untrained"} and rows["images"].max() <= 6
+        assert rows["heat"].dropna().between(0, 100).all() and (rows["images"] > 0).any()
+    elif name == "curves":
+        assert list(rows["epoch"]) == [1, 1] and rows["accuracy"].between(0, 100).all()
+    else:
+        assert set(rows["condition"]) == {measures.HIDDEN, measures.TURNED, measures.CAMERAS}
+        by_cameras = rows[rows["condition"] == measures.CAMERAS]
+        assert sorted(set(by_cameras["value"])) == [str(k) for k in range(1, 1 + by_cameras["value"].nunique())]
+    assert pictures.draw(name, rows, "smoke", tmp_path) == [tmp_path / f"{name}-smoke.png"]
+    assert "2 runs, size smoke, seeds 0" in pictures.provenance(rows, "smoke")
+    assert (tables.means(name, rows, "smoke")["seeds"] == 1).all()
+
+
+def test_the_command_line_offers_every_grid():
+    assert list(experiments_command.NAMES) == list(grids.GRIDS)
+
+
+def test_a_sweep_shows_every_seed_by_a_mark_of_its_own():
+    rows = [
+        {"variant": rate, "seed": seed, "rank-1": 40 + seed, "mAP": 30 - seed}
+        for rate in ("0.5", "0.0")
+        for seed in (0, 1, 2)
+    ]
+    lines = pictures.erasing(pd.DataFrame(rows)).axes[0].lines
+    of_seeds = [line for line in lines if "seed " in line.get_label()]
+    assert len({line.get_marker() for line in of_seeds}) == 3 and len(of_seeds) == 6
+    assert all(list(line.get_xdata()) == [0.0, 0.5] for line in of_seeds)
