@@ -26,10 +26,10 @@ IDENTITIES = 751  # Market-1501's, as in the paper
 def networks():
     """By name, untrained: the time does not depend on the weights."""
     b, a = recipes.residual_pooling("paper", weights=None), recipes.multitask("paper", weights=None)
-    found = {f"B: {pooling}": b.but(pooling=pooling) for pooling in ("baseline", "avg", "max", "residual")}
-    found["B: residual, last stride 2"] = b.but(last_stride=2)
+    found = {f"B: {pooling}": b.replace(pooling=pooling) for pooling in ("baseline", "avg", "max", "residual")}
+    found["B: residual, last stride 2"] = b.replace(last_stride=2)
     for backbone in ("resnet50", "res2net50", "resnet101", "res2net101"):
-        found[f"A: {backbone}"] = a.but(backbone=backbone)
+        found[f"A: {backbone}"] = a.replace(backbone=backbone)
     return {name: recipe.build(IDENTITIES) for name, recipe in found.items()}
 
 

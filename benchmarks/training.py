@@ -3,7 +3,7 @@
 Three ways to take the same steps, one after another in the same process, several rounds, the best of each:
 
 - `loop`: an epoch of the package's own loop, data path and all;
-- `bare step`: network, losses and optimiser alone, on one prepared batch over and over: the limit;
+- `bare step`: network, losses and optimizer alone, on one prepared batch over and over: the limit;
 - `plain`: PIL decoding and torchvision's transforms in a DataLoader with workers, float32, the loss read every step.
 
 On a GPU the papers' networks at their sizes, on a CPU the classroom's. Printed, and written to
@@ -94,7 +94,7 @@ def plain(run, steps, workers):
     """Seconds for so many steps as most code takes them."""
     recipe, device = run.recipe, run.device
     model = recipe.build(run.identities).to(device).train()
-    optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     labels = run.labels.cpu().numpy()
     batches = [batch.tolist() for batch in run.sampler.epoch(0)[:steps]]
     loader = DataLoader(
@@ -107,9 +107,9 @@ def plain(run, steps, workers):
     for images, pids in [first, *feed] if steps == 1 else feed:
         images, pids = images.to(device), pids.to(device)
         losses = model.loss(model(images), pids)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         losses.total.backward()
-        optimiser.step()
+        optimizer.step()
         losses.total.item()
         seen += 1
     wait(device)
@@ -143,7 +143,7 @@ def operations(run, store):
 def measure(name, recipe, bench, device, chosen, compiled=False):
     """One line of the table."""
     with tempfile.TemporaryDirectory() as folder, environment.reproducible(0, device, False):
-        recipe = recipe.but(epochs=1000, evaluate_every=0, schedule="steps", milestones=(), lr=1e-4)
+        recipe = recipe.replace(epochs=1000, evaluate_every=0, schedule="steps", milestones=(), lr=1e-4)
         run = trainer._Training(recipe, bench, 0, Team(device), Path(folder), checkpoint_seconds=1e9)
         store = data.image_store(bench.train, recipe.resize, device)
         flops = operations(run, store)

@@ -82,7 +82,7 @@ def _rankings(
     title, last = list(trained.items())[-1]
     with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
         torch.manual_seed(seed)
-        untrained = last.recipe.but(weights=None).build(2)
+        untrained = last.recipe.replace(weights=None).build(2)
     results = {"untrained network": retrieval.evaluate(untrained, benchmark, device=where)}
     for name, run in trained.items():
         results[name] = retrieval.evaluate(run.model, benchmark, device=where, cache=run.folder)

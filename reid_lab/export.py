@@ -36,8 +36,8 @@ OLDEST_OPSET = 18  # that PyTorch's exporter writes; what is older it only tries
 BATCHES = (1, 3)  # sizes that an exported network is checked with: alone, and together
 
 
-class Describer(nn.Module):
-    """What the ONNX file holds: normalisation, the network's descriptor, division by its length."""
+class Embedder(nn.Module):
+    """What the ONNX file holds: normalization, the network's descriptor, division by its length."""
 
     mean: Tensor
     deviation: Tensor
@@ -50,13 +50,13 @@ class Describer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """RGB images (N, 3, H, W), float32 from 0 to 1, to descriptors (N, d) of length 1."""
-        return F.normalize(self.network.descriptor((images - self.mean) / self.deviation), dim=1)
+        return F.normalize(self.network.features((images - self.mean) / self.deviation), dim=1)
 
 
 def to_onnx(run: Run, path: Path | str, force: bool = False, opset: int | None = None) -> float:
     """Write the run's network as one ONNX file, after a check against PyTorch.
 
-    Input ``images``: float32 RGB from 0 to 1, (N, 3, H, W) with any N and the run's input size; normalisation is part
+    Input ``images``: float32 RGB from 0 to 1, (N, 3, H, W) with any N and the run's input size; normalization is part
     of the file. Output ``descriptor``: (N, d), rows of length 1. The file's metadata name the run, its recipe (JSON)
     and the input size (JSON, height and width). Its IR version is the lowest that the opset allows, so that runtimes
     read it that are older than the packages it was written with.
@@ -213,7 +213,7 @@ def _program(network: Network, opset: int | None = None) -> Any:
         with warnings.catch_warnings(), _quiet_exporter():
             warnings.simplefilter("ignore")  # PyTorch's exporter about PyTorch: nothing that a user can mend
             program = torch.onnx.export(
-                Describer(network).eval(),
+                Embedder(network).eval(),
                 (images,),
                 dynamo=True,
                 input_names=["images"],
@@ -295,7 +295,7 @@ def _difference(path: Path, network: Network) -> float:
     worst = 0.0
     for images in _test_images(network.input_size):  # uint8 (3, 3, H, W)
         with torch.inference_mode():
-            expected = F.normalize(network.describe(data.normalise(images)), dim=1)
+            expected = F.normalize(network.embed(data.normalize(images)), dim=1)
         for size in BATCHES:
             unit = images[:size].float().div(255).numpy()
             (given,) = session.run(["descriptor"], {"images": unit})

@@ -21,7 +21,7 @@ from reid_lab.runtime.errors import TrainingError
 class Losses:
     """What ``model.loss(outputs, pids)`` returns.
 
-    ``total`` is what to minimise (scalar, carries gradients); ``terms`` are its parts by name, unweighted and
+    ``total`` is what to minimize (scalar, carries gradients); ``terms`` are its parts by name, unweighted and
     detached, for the history; ``accuracy`` is the share of images whose identity was classified rightly;
     ``spread`` and ``length``, root mean squares, are those of paper A's descriptors, and of the last of the pooled
     features that paper B's network uses: with residual pooling Pmax3 (see :func:`spread`).
@@ -137,5 +137,5 @@ def spread(features: Tensor) -> tuple[Tensor, Tensor]:
     distances are alike: the embedding has collapsed.
     """
     x = features.flatten(1).float()  # (batch, d)
-    centred = x - x.mean(dim=0)
-    return (2 * centred.square().sum(dim=1).mean()).sqrt(), x.square().sum(dim=1).mean().sqrt()
+    centerd = x - x.mean(dim=0)
+    return (2 * centerd.square().sum(dim=1).mean()).sqrt(), x.square().sum(dim=1).mean().sqrt()

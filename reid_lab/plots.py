@@ -1,7 +1,7 @@
 """One function per picture, each returning a matplotlib ``Figure``: show it in a notebook, or ``savefig`` it.
 
-Matches and misses differ by colour, line style and sign at once (paper A draws green and red frames, Figs. 5 and 6;
-paper B solid and dashed ones, Fig. 4), so that nobody depends on colour.
+Matches and misses differ by color, line style and sign at once (paper A draws green and red frames, Figs. 5 and 6;
+paper B solid and dashed ones, Fig. 4), so that nobody depends on color.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from reid_lab.runtime.files import write_whole
 from reid_lab.sheets import CELLS, INK, PLACES, ROWS, grid, left_out, most
 from reid_lab.training import Run
 
-MATCH, MISS = "#009E73", "#D55E00"  # Okabe and Ito's colour-blind safe green and vermilion
+MATCH, MISS = "#009E73", "#D55E00"  # Okabe and Ito's color-blind safe green and vermilion
 NEUTRAL = "#777777"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
@@ -121,7 +121,7 @@ def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
             np.arange(1, shown + 1),
             100 * result.cmc[:shown],
             label=f"{name} (mAP {100 * result.mAP:.1f} %)",
-            color=COLOURS[i % len(COLOURS)],
+            color=COLORS[i % len(COLORS)],
             linestyle=LINES[i % len(LINES)],
             marker="o",
             markersize=4,
@@ -150,11 +150,11 @@ def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -
             raise DataError(f"{name!r} has no ROC, because its gallery shows no other people: leave it out.")
         point, sign = roc.at(false_match_rate), "≥" if roc.higher_is_nearer else "≤"
         label = f"{name}: EER {100 * roc.eer:.1f} %, threshold {sign} {point.threshold:.3g} marked"
-        colour = COLOURS[i % len(COLOURS)]
+        color = COLORS[i % len(COLORS)]
         shown = roc.false_match_rates > 0
         x, y = 100 * roc.false_match_rates[shown], 100 * roc.true_match_rates[shown]
-        axes.plot(x, y, color=colour, linestyle=LINES[i % len(LINES)], label=label)
-        axes.plot(100 * point.false_match_rate, 100 * point.true_match_rate, "o", color=colour)
+        axes.plot(x, y, color=color, linestyle=LINES[i % len(LINES)], label=label)
+        axes.plot(100 * point.false_match_rate, 100 * point.true_match_rate, "o", color=color)
     axes.set_xscale("log")
     axes.set_ylim(0, 102)
     axes.axvline(100 * false_match_rate, color=INK, linewidth=0.8, linestyle=":")
@@ -175,7 +175,7 @@ def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
                 history["epoch"],
                 scale * history[column],
                 label=name,
-                color=COLOURS[i % len(COLOURS)],
+                color=COLORS[i % len(COLORS)],
                 linestyle=LINES[i % len(LINES)],
                 marker="o" if len(history) < 25 else None,
                 markersize=3,
@@ -254,8 +254,8 @@ def conditions(
         table = table.reindex(first.index)
         place = np.arange(len(table)) + (i + 0.5) / len(tables) / 2 - 0.25  # side by side within a bin
         below, above = table[score] - table[f"{score} low"], table[f"{score} high"] - table[score]
-        colour, sign = COLOURS[i % len(COLOURS)], "osD^v<>"[i % 7]
-        axes.errorbar(place, table[score], [below, above], label=name, color=colour, fmt=sign, capsize=3)
+        color, sign = COLORS[i % len(COLORS)], "osD^v<>"[i % 7]
+        axes.errorbar(place, table[score], [below, above], label=name, color=color, fmt=sign, capsize=3)
     counts = first.iloc[:, 0]
     axes.set_xticks(range(len(first)), [f"{bin}\n({count:,})" for bin, count in counts.items()])
     axes.set(xlim=(-0.6, len(first) - 0.4), ylabel=y or f"{score}, %")
@@ -286,12 +286,12 @@ def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None
     axes.imshow(_pixels(record))
     axes.set_xticks([])
     axes.set_yticks([])
-    colour = INK if correct is None else MATCH if correct else MISS
+    color = INK if correct is None else MATCH if correct else MISS
     sign = "" if correct is None else " ✓" if correct else " ✗"
-    axes.set_title(title + sign, fontsize=9, color=colour)
+    axes.set_title(title + sign, fontsize=9, color=color)
     dashes = (0, (3, 2)) if correct is False else "solid"
     for side in axes.spines.values():
-        side.set(color=colour, linewidth=3, linestyle=dashes, capstyle="butt")
+        side.set(color=color, linewidth=3, linestyle=dashes, capstyle="butt")
 
 
 def _caption(axes: Axes, record: Record, letters: int = 20) -> None:
@@ -376,7 +376,7 @@ def _must_match(count: int, heats: Mapping[str, np.ndarray], masks: Sequence[np.
 
 
 def _overlay(axes: Axes, record: Record, heat: np.ndarray | None, outline: np.ndarray | None) -> AxesImage:
-    """The image or, where there is heat, its grey shades below the heat's colours."""
+    """The image or, where there is heat, its grey shades below the heat's colors."""
     pixels = _pixels(record)
     extent = (0, 1, 0, 2)  # image, heat and mask may have different sizes
     shown = axes.imshow(pixels if heat is None else pixels.mean(axis=2), cmap="gray", extent=extent)

@@ -15,7 +15,7 @@ notebook, or in any process, switch it on before the first tensor is made, and l
 Refused as on a GPU: operations whose tensors lie on two devices, ``numpy()``, a generator of another device, pinned
 memory where it does not belong, 64-bit floats on MPS, kernels that are not deterministic where that is asked for.
 Whatever makes the program wait for the GPU is counted in ``waits``. It is refused with ``waiting="error"``, which
-``torch.cuda.set_sync_debug_mode`` sets, too, and while a CUDA graph is recorded. ``synchronised`` counts the times that
+``torch.cuda.set_sync_debug_mode`` sets, too, and while a CUDA graph is recorded. ``synchronized`` counts the times that
 the program waited on purpose. NOT seen: a kernel's own limits and rounding, TF32, speed, memory, streams. Those need
 the device.
 
@@ -103,7 +103,7 @@ class PretendedGPU(TorchDispatchMode):
     def __init__(self, kind="cuda", waiting="allow", count=1, capability=(6, 0), memory=24 * 2**30):
         super().__init__()
         self.kind, self.waiting, self.count, self.capability, self.memory = kind, waiting, count, capability, memory
-        self.seen, self.waits, self.synchronised = Counter(), Counter(), 0
+        self.seen, self.waits, self.synchronized = Counter(), Counter(), 0
         self.off = 0  # above 0 within what the pretence does for itself
         self.factory = 0  # above 0 within a factory that was not asked for a GPU: what it makes lies on the CPU
         self.trusting = 0  # above 0 where a GPU trusts values that a CPU looks at
@@ -311,8 +311,8 @@ class PretendedGPU(TorchDispatchMode):
         finally:
             self.recorded = None
 
-    def synchronise(self, device=None):
-        self.synchronised += 1
+    def synchronize(self, device=None):
+        self.synchronized += 1
 
 
 def refuse(function, given, marks):
@@ -415,7 +415,7 @@ def replaced(gpu):
     new |= {(torch.nn.functional, "one_hot"): trusting_one_hot, (torch, "is_autocast_enabled"): autocast_enabled}
     new[torch.optim.Optimizer, "_group_tensors_by_device_and_dtype"] = staticmethod(grouped)
     for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
-        new[torch.optim.Optimizer, name] = lambda optimiser: None
+        new[torch.optim.Optimizer, name] = lambda optimizer: None
     if "reid_lab.data.augment" in sys.modules:
         new[sys.modules["reid_lab.data.augment"], "Generator"] = Generator
     new |= {(torch.accelerator, name): value for name, value in accelerator(gpu).items()}
@@ -434,7 +434,7 @@ def accelerator(gpu):
         "current_device_index": lambda: 0,
         "current_device_idx": lambda: 0,
         "get_memory_info": lambda device=None: (gpu.memory, gpu.memory),
-        "synchronize": gpu.synchronise,
+        "synchronize": gpu.synchronize,
     }
 
 
@@ -455,7 +455,7 @@ def module(gpu):
         "is_bf16_supported": lambda *args, **kwargs: True,
         "is_current_stream_capturing": lambda: gpu.recorded is not None,
         "set_sync_debug_mode": lambda how: setattr(gpu, "waiting", "error" if how == "error" else "allow"),
-        "synchronize": gpu.synchronise,
+        "synchronize": gpu.synchronize,
         "device": lambda device: contextlib.nullcontext(),
         "Stream": lambda device=None: mock.MagicMock(),
         "stream": lambda stream: contextlib.nullcontext(),

@@ -21,7 +21,7 @@ def seen(model: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def normed(x: Tensor, norm: nn.Module) -> Tensor:
-    """Batch normalisation with a module's own numbers, written out: (batch, c) or (batch, c, h, w)."""
+    """Batch normalization with a module's own numbers, written out: (batch, c) or (batch, c, h, w)."""
     mean, variance, weight, bias = (
         values.view(-1, *[1] * (x.ndim - 2)) for values in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
     )

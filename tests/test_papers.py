@@ -111,7 +111,7 @@ def test_re_ranking_lowers_what_the_notes_say_it_lowers():
 
 
 def test_our_network_of_paper_b_has_the_parameters_of_its_table_4():
-    model = PAPER_RECIPES["B"].but(weights=None).build(751)
+    model = PAPER_RECIPES["B"].replace(weights=None).build(751)
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     assert round(millions, 2) == papers.table("B", 4).loc["Residual", "parameters (M)"]
 

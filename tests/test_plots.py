@@ -24,7 +24,7 @@ def drawn(figure):
     return np.asarray(Image.open(buffer).convert("RGB"))
 
 
-def test_a_gallery_marks_matches_and_misses_by_colour_line_and_sign(result):
+def test_a_gallery_marks_matches_and_misses_by_color_line_and_sign(result):
     figure = plots.gallery(result, queries=4, top=6)
     drawn(figure)
     axes = np.array(figure.axes).reshape(4, 7)
@@ -35,7 +35,7 @@ def test_a_gallery_marks_matches_and_misses_by_colour_line_and_sign(result):
             spine = cell.spines["left"]
             right = "✓" in title
             assert right != ("✗" in title)
-            assert spine.get_edgecolor()[:3] == pytest.approx(figures_colour(plots.MATCH if right else plots.MISS))
+            assert spine.get_edgecolor()[:3] == pytest.approx(figures_color(plots.MATCH if right else plots.MISS))
             assert (spine.get_linestyle() == "solid") == right
             marked += right
     shown = plots._spread(result.ap, 4)
@@ -50,7 +50,7 @@ def test_a_gallery_names_the_querys_own_camera(result):
     assert np.array_equal(named, own) and 0 < own.sum() < own.size
 
 
-def figures_colour(name):
+def figures_color(name):
     from matplotlib.colors import to_rgb
 
     return to_rgb(name)
@@ -175,7 +175,7 @@ def test_what_a_search_found_is_drawn_with_scores_and_without_a_verdict(search):
             assert np.array_equal(cell.images[0].get_array(), plots._pixels(record))
     styles = {(cell.spines["left"].get_edgecolor(), cell.spines["left"].get_linestyle()) for cell in grid[:, 1:].flat}
     assert len(styles) == 1
-    assert figures_colour(plots.MATCH) not in [colour[:3] for colour, _ in styles]
+    assert figures_color(plots.MATCH) not in [color[:3] for color, _ in styles]
     assert "cosine similarity" in figure.get_suptitle()
 
 
@@ -231,7 +231,7 @@ def test_heat_maps_have_a_row_per_image_and_a_column_per_network(half_heated):
     records, _, heats = half_heated
     figure = plots.heat_maps(records, {"average": heats, "max": 1 - heats})
     drawn(figure)
-    cells = np.array(figure.axes[:-1]).reshape(3, 3)  # the last one is the colour bar
+    cells = np.array(figure.axes[:-1]).reshape(3, 3)  # the last one is the color bar
     assert [cell.get_title() for cell in cells[0]] == ["image", "average", "max"]
     assert all(len(cell.images) == 1 for cell in cells[:, 0]) and not any(cell.get_xlabel() for cell in cells.flat)
     for i in range(3):

@@ -89,8 +89,8 @@ def test_nothing_is_left_of_a_gpu_afterwards(pretended):
 @pytest.mark.parametrize(
     ("method", "fields"),
     [
-        (recipes.multitask, {"erasing_fill": "mean", "optimiser": "sgd"}),
-        (recipes.residual_pooling, {"erasing_fill": "random", "optimiser": "adamw"}),
+        (recipes.multitask, {"erasing_fill": "mean", "optimizer": "sgd"}),
+        (recipes.residual_pooling, {"erasing_fill": "random", "optimizer": "adamw"}),
         (recipes.residual_pooling, {"precision": "float16"}),  # with a loss that is scaled
     ],
     ids=["multitask", "residual_pooling", "float16"],
@@ -121,7 +121,7 @@ def test_a_fast_precision_is_compared_on_the_gpu(smoke, pretended, kind, used):
         check = precision.check_training(engine.model, images, pids, used)
         assert not check.fault and check.layers > 20
         assert gpu.seen["torch.full", ("float32",)] >= 6 * precision.TRIES * check.layers  # its own memory is dirtied
-        assert not precision.check_describing(engine.model.eval(), images, used).fault
+        assert not precision.check_embedding(engine.model.eval(), images, used).fault
 
 
 # Retrieval
@@ -202,9 +202,9 @@ def test_other_makers_gpus_explain_and_are_timed(smoke, pretended, kind):
         model.to(kind)
         assert gradcam.grad_cam(model, smoke.query[:2]).max() == pytest.approx(1)
         assert cost.latency(model, repeats=2, warmup=1).median > 0
-        assert gpu.synchronised == 3  # every call is waited for
+        assert gpu.synchronized == 3  # every call is waited for
         with pytest.raises(DeviceError, match="CUDA graph"):
-            cost.describer(model, how="graph")
+            cost.embedder(model, how="graph")
 
 
 def test_a_graph_that_cannot_be_recorded_leaves_the_rest_of_the_table(pretended, monkeypatch):

@@ -12,7 +12,7 @@ from torch import Tensor
 def nearest(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids):
     """Which gallery image comes first for each query: (q,) tensor of places in the gallery.
 
-    query, gallery                 (q, d) and (g, d) tensors of features, not normalised
+    query, gallery                 (q, d) and (g, d) tensors of features, not normalized
     query_pids, gallery_pids       (q,) and (g,) tensors of int, the identities
     query_camids, gallery_camids   (q,) and (g,) tensors of int, the cameras
 

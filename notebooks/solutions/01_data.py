@@ -104,8 +104,8 @@ def wrong_positive_share_counts_itself(pids: np.ndarray) -> float:
     return float((pids[:, None] == pids[None, :]).mean())
 
 
-def wrong_positive_share_counts_neighbours(pids: np.ndarray) -> float:
-    """Only pairs of neighbours in the batch."""
+def wrong_positive_share_counts_neighbors(pids: np.ndarray) -> float:
+    """Only pairs of neighbors in the batch."""
     return float((pids[1:] == pids[:-1]).mean())
 
 

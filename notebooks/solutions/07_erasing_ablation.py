@@ -28,7 +28,7 @@ def check_could_be_best(answer):
         yield "of {1.0: 5.0, 0.0: 5.0} both could be the best, in this order: [1.0, 0.0]. Keep the order of `means`."
 
 
-def wrong_could_be_best_neighbours(means, half_width):
+def wrong_could_be_best_neighbors(means, half_width):
     from itertools import pairwise
 
     names = list(means)

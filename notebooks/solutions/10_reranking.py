@@ -1,13 +1,13 @@
 """Solutions of notebook 10, with the checks that the notebook calls and the answers that they must reject."""
 
 
-def reciprocal_set(neighbours, i, k):
+def reciprocal_set(neighbors, i, k):
     """R(i, k): the images among the k nearest of i that have i among their own k nearest, and i itself, ascending.
 
-    neighbours  list of lists: neighbours[j] has all images in order of nearness to j, j itself first
+    neighbors  list of lists: neighbors[j] has all images in order of nearness to j, j itself first
     """
     # solution
-    return sorted(j for j in neighbours[i][: k + 1] if i in neighbours[j][: k + 1])
+    return sorted(j for j in neighbors[i][: k + 1] if i in neighbors[j][: k + 1])
     # end
 
 
@@ -25,20 +25,20 @@ def check_reciprocal_set(answer):
             yield f"for points at 0, 2, 3.5 and 4.5 on a line, R({i}, {k}) is {expected}, but you return {given}."
 
 
-def wrong_reciprocal_set(neighbours, i, k):
-    return sorted(neighbours[i][: k + 1])  # nobody is asked back
+def wrong_reciprocal_set(neighbors, i, k):
+    return sorted(neighbors[i][: k + 1])  # nobody is asked back
 
 
-def wrong_reciprocal_set_one_short(neighbours, i, k):
-    return sorted(j for j in neighbours[i][:k] if i in neighbours[j][:k])  # the image itself fills a place
+def wrong_reciprocal_set_one_short(neighbors, i, k):
+    return sorted(j for j in neighbors[i][:k] if i in neighbors[j][:k])  # the image itself fills a place
 
 
-def wrong_reciprocal_set_without_itself(neighbours, i, k):
-    return sorted(j for j in neighbours[i][1 : k + 1] if i in neighbours[j][1 : k + 1])
+def wrong_reciprocal_set_without_itself(neighbors, i, k):
+    return sorted(j for j in neighbors[i][1 : k + 1] if i in neighbors[j][1 : k + 1])
 
 
-def wrong_reciprocal_set_either(neighbours, i, k):
-    return sorted(j for j in range(len(neighbours)) if j in neighbours[i][: k + 1] or i in neighbours[j][: k + 1])
+def wrong_reciprocal_set_either(neighbors, i, k):
+    return sorted(j for j in range(len(neighbors)) if j in neighbors[i][: k + 1] or i in neighbors[j][: k + 1])
 
 
 def jaccard_distance(one, other):

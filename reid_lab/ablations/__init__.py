@@ -6,5 +6,5 @@ measures     what is asked of each run: scores, conditions, heat
 tables       mean, deviation, and what the seeds can tell apart; `pictures` are drawn from these tables alone
 claims       what the papers say, and what the recorded runs say to it
 conditions   accuracy by occlusion, view angle, camera, attributes
-backgrounds  is the background a shortcut, is colour enough
+backgrounds  is the background a shortcut, is color enough
 """

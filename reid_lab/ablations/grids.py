@@ -51,7 +51,7 @@ def _pooling(size: str) -> dict[str, Recipe]:
         "raw average": "raw avg",
         "raw max": "raw max",
     }
-    return {label: base.but(pooling=pooling) for label, pooling in names.items()}
+    return {label: base.replace(pooling=pooling) for label, pooling in names.items()}
 
 
 def _rivals(size: str) -> dict[str, Recipe]:
@@ -63,18 +63,18 @@ def _rivals(size: str) -> dict[str, Recipe]:
 def _erasing(size: str) -> dict[str, Recipe]:
     base = multitask(size, backbone=_plain_backbone(size))
     rates = [0.0, 0.5, 1.0, 0.2, 0.4, 0.7, 0.1, 0.3, 0.6, 0.8, 0.9]  # in order of worth
-    return {f"{rate:.1f}": base.but(erasing=rate) for rate in rates}
+    return {f"{rate:.1f}": base.replace(erasing=rate) for rate in rates}
 
 
 def _patience(size: str) -> dict[str, Recipe]:
     base = multitask(size, backbone=_plain_backbone(size))
-    longer = base.but(epochs=3 * base.epochs, milestones=tuple(3 * epoch for epoch in base.milestones))
+    longer = base.replace(epochs=3 * base.epochs, milestones=tuple(3 * epoch for epoch in base.milestones))
     return {
-        "erasing 0.0": base.but(erasing=0.0),
-        "erasing 0.5": base.but(erasing=0.5),
-        "erasing 0.5, mean colour": base.but(erasing=0.5, erasing_fill="mean"),
-        "erasing 0.0, 3 x epochs": longer.but(erasing=0.0),
-        "erasing 0.5, 3 x epochs": longer.but(erasing=0.5),
+        "erasing 0.0": base.replace(erasing=0.0),
+        "erasing 0.5": base.replace(erasing=0.5),
+        "erasing 0.5, mean color": base.replace(erasing=0.5, erasing_fill="mean"),
+        "erasing 0.0, 3 x epochs": longer.replace(erasing=0.0),
+        "erasing 0.5, 3 x epochs": longer.replace(erasing=0.5),
     }
 
 
@@ -83,7 +83,7 @@ def _backbone(size: str) -> dict[str, Recipe]:
     names = {"ResNet-50": "resnet50", "Res2Net-50": "res2net50", "ResNet-101": "resnet101", "Res2Net-101": "res2net101"}
     if size in ("smoke", "classroom"):
         names = {"slim ResNet": "resnet_slim", "slim Res2Net": "res2net_slim"}
-    return {label: base.but(backbone=backbone) for label, backbone in names.items()}
+    return {label: base.replace(backbone=backbone) for label, backbone in names.items()}
 
 
 def _heads(size: str) -> dict[str, Recipe]:
@@ -91,9 +91,9 @@ def _heads(size: str) -> dict[str, Recipe]:
     other = 0.2 if base.positive == 0.5 else 0.5
     return {
         "both": base,
-        "identification": base.but(verification=0.0),
-        "verification": base.but(identification=0.0),
-        f"both, {100 * other:.0f} % of the pairs positive": base.but(positive=other),
+        "identification": base.replace(verification=0.0),
+        "verification": base.replace(identification=0.0),
+        f"both, {100 * other:.0f} % of the pairs positive": base.replace(positive=other),
     }
 
 
@@ -101,9 +101,9 @@ def _losses(size: str) -> dict[str, Recipe]:
     base = residual_pooling(size)
     return {
         "cross-entropy and triplets at three scales": base,
-        "cross-entropy and triplets at one scale": base.but(triplet_scales=1),
-        "cross-entropy alone": base.but(triplet_scales=0),
-        "cross-entropy alone, a quarter of the rate": base.but(triplet_scales=0, lr=base.lr / 4),
+        "cross-entropy and triplets at one scale": base.replace(triplet_scales=1),
+        "cross-entropy alone": base.replace(triplet_scales=0),
+        "cross-entropy alone, a quarter of the rate": base.replace(triplet_scales=0, lr=base.lr / 4),
     }
 
 
@@ -112,23 +112,23 @@ def _readings(size: str) -> dict[str, Recipe]:
     other_stride = 1 if base.last_stride == 2 else 2
     return {
         "our reading": base,
-        "one shared convolution": base.but(shared_convolutions=True),
-        "linear convolutions": base.but(nonlinear=False),
-        "one shared linear convolution": base.but(shared_convolutions=True, nonlinear=False),
-        "Pmax - Pavg": base.but(sign="max-avg"),
-        "2x2 map flattened": base.but(third="flatten"),
-        "three classifiers": base.but(classifiers=3),
-        "sum of the branches": base.but(fusion="sum"),
-        "twice the dimension": base.but(dim=2 * base.dim),
-        "half the dimension": base.but(dim=base.dim // 2),
-        f"last stride {other_stride}": base.but(last_stride=other_stride),
+        "one shared convolution": base.replace(shared_convolutions=True),
+        "linear convolutions": base.replace(nonlinear=False),
+        "one shared linear convolution": base.replace(shared_convolutions=True, nonlinear=False),
+        "Pmax - Pavg": base.replace(sign="max-avg"),
+        "2x2 map flattened": base.replace(third="flatten"),
+        "three classifiers": base.replace(classifiers=3),
+        "sum of the branches": base.replace(fusion="sum"),
+        "twice the dimension": base.replace(dim=2 * base.dim),
+        "half the dimension": base.replace(dim=base.dim // 2),
+        f"last stride {other_stride}": base.replace(last_stride=other_stride),
     }
 
 
 def _descriptor(size: str) -> dict[str, Recipe]:
     base = multitask(size)
-    names = {"projection": base, "no projection": base.but(embed_dim=0)}
-    names |= {f"projection to {base.embed_dim // 2}": base.but(embed_dim=base.embed_dim // 2)}
+    names = {"projection": base, "no projection": base.replace(embed_dim=0)}
+    names |= {f"projection to {base.embed_dim // 2}": base.replace(embed_dim=base.embed_dim // 2)}
     return names | {"projection without norm" if base.embed_norm else "projection with norm": _other_norm(base)}
 
 
@@ -139,7 +139,7 @@ def _conditions(size: str) -> dict[str, Recipe]:
 def _heat(size: str) -> dict[str, Recipe]:
     base = residual_pooling(size)
     names = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
-    return {label: base.but(pooling=pooling) for label, pooling in names.items()}
+    return {label: base.replace(pooling=pooling) for label, pooling in names.items()}
 
 
 def _three_poolings(size: str) -> dict[str, Recipe]:
@@ -147,7 +147,7 @@ def _three_poolings(size: str) -> dict[str, Recipe]:
 
 
 def _other_norm(base: Recipe) -> Recipe:
-    return base.but(embed_norm=not getattr(base, "embed_norm", False))
+    return base.replace(embed_norm=not getattr(base, "embed_norm", False))
 
 
 def _plain_backbone(size: str) -> str:

@@ -55,7 +55,7 @@ def heat(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows
     records = bench.query[:: max(1, len(bench.query) // LOOKED_AT)][:LOOKED_AT]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.environment["seed"])
-        untrained = run.recipe.but(weights=None).build(run.model.num_pids).to(device)
+        untrained = run.recipe.replace(weights=None).build(run.model.num_pids).to(device)
     return [
         {"network": name, "layer": layer, "target": target} | _mean_heat(model, records, layer, target)
         for name, model in {"trained": run.model, "untrained": untrained}.items()
@@ -86,7 +86,7 @@ def _percent(result: Result) -> dict[str, float]:
 
 def _dimension(run: Run, device: torch.device) -> int:
     with torch.inference_mode():
-        return int(run.model.describe(torch.zeros(1, 3, *run.model.input_size, device=device)).shape[1])
+        return int(run.model.embed(torch.zeros(1, 3, *run.model.input_size, device=device)).shape[1])
 
 
 def _condition(name: str, value: str, row: pd.Series) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reid_lab.ablations.grids import grid
 from reid_lab.ablations.measures import FOUND, RANKS
-from reid_lab.plots import COLOURS, LINES, axes_of, dress, save
+from reid_lab.plots import COLORS, LINES, axes_of, dress, save
 from reid_lab.runtime.errors import DataError
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one per seed
@@ -70,11 +70,11 @@ def dots(rows: pd.DataFrame, title: str, metrics: Sequence[str] = ("rank-1", "mA
     for axis, metric in zip(axes, metrics, strict=True):
         for place, label in enumerate(labels):
             mean = rows.loc[rows["variant"] == label, metric].mean()
-            axis.plot([mean] * 2, [place - 0.32, place + 0.32], color=COLOURS[1], linewidth=3)
+            axis.plot([mean] * 2, [place - 0.32, place + 0.32], color=COLORS[1], linewidth=3)
         for i, seed in enumerate(seeds):
             of_seed = rows[rows["seed"] == seed]
             places = [labels.index(label) for label in of_seed["variant"]]
-            axis.plot(of_seed[metric], places, MARKS[i % len(MARKS)], color=COLOURS[0], alpha=0.6, label=f"seed {seed}")
+            axis.plot(of_seed[metric], places, MARKS[i % len(MARKS)], color=COLORS[0], alpha=0.6, label=f"seed {seed}")
         dress(axis, f"{metric}, %", "")
     axes[0].set_yticks(range(len(labels)), labels)
     axes[0].invert_yaxis()
@@ -87,11 +87,11 @@ def erasing(rows: pd.DataFrame) -> Figure:
     """Accuracy over the probability of erasing (paper A, Table 2): every seed, and the mean."""
     figure, axes = axes_of("probability of random erasing", "%")
     rates = rows.assign(rate=rows["variant"].astype(float)).sort_values("rate")
-    for metric, colour, line in zip(("rank-1", "mAP"), COLOURS, LINES, strict=False):
+    for metric, color, line in zip(("rank-1", "mAP"), COLORS, LINES, strict=False):
         means = rates.groupby("rate")[metric].mean()
-        axes.plot(means.index, means, color=colour, linestyle=line, linewidth=2, label=f"{metric}, mean of seeds")
+        axes.plot(means.index, means, color=color, linestyle=line, linewidth=2, label=f"{metric}, mean of seeds")
         for i, (seed, of_seed) in enumerate(rates.groupby("seed")):
-            style: dict[str, Any] = dict(color=colour, alpha=0.45, markersize=5, label=f"{metric}, seed {seed}")
+            style: dict[str, Any] = dict(color=color, alpha=0.45, markersize=5, label=f"{metric}, seed {seed}")
             axes.plot(of_seed["rate"], of_seed[metric], MARKS[i % len(MARKS)], **style)
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside upper center", ncols=4, fontsize=8)
@@ -104,8 +104,8 @@ def cmc(rows: pd.DataFrame, size: str) -> Figure:
     some = rows[rows["size"] == size]
     columns = [f"rank-{k}" for k in RANKS]
     for i, (label, of_one) in enumerate(some.groupby("variant", sort=False)):
-        colour, line = COLOURS[i % len(COLOURS)], LINES[i // len(COLOURS)]
-        axes.plot(RANKS, of_one[columns].mean(), color=colour, linestyle=line, marker="o", markersize=4, label=label)
+        color, line = COLORS[i % len(COLORS)], LINES[i // len(COLORS)]
+        axes.plot(RANKS, of_one[columns].mean(), color=color, linestyle=line, marker="o", markersize=4, label=label)
     axes.set_xscale("log")
     axes.set_xticks(RANKS, [str(k) for k in RANKS])
     axes.legend(fontsize=8)
@@ -122,10 +122,10 @@ def by_condition(rows: pd.DataFrame) -> Figure:
         values = list(dict.fromkeys(some["value"]))
         for i, (label, of_one) in enumerate(some.groupby("variant", sort=False)):
             means = of_one.groupby("value")[score].mean().reindex(values)
-            style, colour = LINES[i % len(LINES)], COLOURS[i % len(COLOURS)]
-            axes.plot(range(len(values)), means, color=colour, linestyle=style, marker="o", markersize=4, label=label)
+            style, color = LINES[i % len(LINES)], COLORS[i % len(COLORS)]
+            axes.plot(range(len(values)), means, color=color, linestyle=style, marker="o", markersize=4, label=label)
             places = [values.index(value) for value in of_one["value"]]
-            axes.plot(places, of_one[score], "o", color=colour, alpha=0.3, markersize=3)
+            axes.plot(places, of_one[score], "o", color=color, alpha=0.3, markersize=3)
         dress(axes, name, f"{score}, %")
         axes.set_xticks(range(len(values)), [str(value) for value in values], fontsize=8)
         axes.set_ylim(bottom=0)
@@ -140,10 +140,10 @@ def heat(rows: pd.DataFrame, target: str = "identity") -> Figure:
     figure = Figure(figsize=(3.4 * len(layers), 1.3 + 0.45 * len(labels)), layout="constrained")
     for axes, layer in zip(figure.subplots(1, len(layers), sharey=True, squeeze=False)[0], layers, strict=True):
         of_layer = some[some["layer"] == layer]
-        for network, marker, colour in (("trained", "o", COLOURS[0]), ("untrained", "x", COLOURS[1])):
+        for network, marker, color in (("trained", "o", COLORS[0]), ("untrained", "x", COLORS[1])):
             of_one = of_layer[of_layer["network"] == network]
             places = [labels.index(label) for label in of_one["variant"]]
-            axes.plot(of_one["heat"], places, marker, color=colour, alpha=0.7, label=f"{network} networks")
+            axes.plot(of_one["heat"], places, marker, color=color, alpha=0.7, label=f"{network} networks")
         axes.axvline(of_layer["area"].mean(), color="0.4", linestyle="--", label="share of the area: even heat")
         dress(axes, f"heat of {layer} on the person, %", "")
     figure.axes[0].set_yticks(range(len(labels)), labels)
@@ -160,9 +160,9 @@ def curves(rows: pd.DataFrame) -> Figure:
     ):
         for i, (name, of_one) in enumerate(rows.groupby("variant", sort=False)):
             means = of_one.groupby("epoch")[column].mean()
-            axes.plot(means.index, means, color=COLOURS[i], linestyle=LINES[i], linewidth=2, label=name)
+            axes.plot(means.index, means, color=COLORS[i], linestyle=LINES[i], linewidth=2, label=name)
             for _, of_seed in of_one.groupby("seed"):
-                axes.plot(of_seed["epoch"], of_seed[column], color=COLOURS[i], alpha=0.25, linewidth=1)
+                axes.plot(of_seed["epoch"], of_seed[column], color=COLORS[i], alpha=0.25, linewidth=1)
         dress(axes, "epoch", label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.axes[0].legend(title="bold: means; faint: seeds", title_fontsize=8)

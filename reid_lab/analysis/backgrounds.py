@@ -1,4 +1,4 @@
-"""Is the background a shortcut? Is colour enough? Tests that change what a trained network sees.
+"""Is the background a shortcut? Is color enough? Tests that change what a trained network sees.
 
 Passersby knows which pixels are the person's, so backgrounds can be exchanged or taken away. Scores on Passersby say
 nothing about real people.
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from reid_lab import passersby, retrieval
 from reid_lab.analysis.conditions import interval
-from reid_lab.data import DISTRACTOR, JUNK, Benchmark, Record, normalise
+from reid_lab.data import DISTRACTOR, JUNK, Benchmark, Record, normalize
 from reid_lab.data.images import decode
 from reid_lab.models.network import Network
 from reid_lab.retrieval.protocol import Protocol
@@ -35,7 +35,7 @@ def background_shortcut(
     same camera          each person cut out and put into a training image of the same camera that was emptied
     other camera         the same with another camera: compare it with "same camera", which suffers as much from the
                          cutting and from the light of other hours
-    flat                 the person on the mean colour
+    flat                 the person on the mean color
     background alone     the image, its person removed: every row of pixels bridges the hole (shadows stay)
     chance               random descriptors
 
@@ -72,16 +72,16 @@ def background_shortcut(
     return pd.concat([_scores(name, features, small) for name, features in rows.items()])
 
 
-def colour_alone(bench: Benchmark, person: bool = False, stripes: int = 6) -> pd.DataFrame:
+def color_alone(bench: Benchmark, person: bool = False, stripes: int = 6) -> pd.DataFrame:
     """What `histogram_features` alone reach, with and without the same-camera rule; columns as above.
 
     Args:
-        person: also by the colours of the person's own pixels, which only the truth knows.
+        person: also by the colors of the person's own pixels, which only the truth knows.
     """
     records = [*bench.query, *bench.gallery]
-    rows = [_scores("colours of the image", histogram_features(records, stripes), bench)]
+    rows = [_scores("colors of the image", histogram_features(records, stripes), bench)]
     if person:
-        rows += [_scores("colours of the person", histogram_features(records, stripes, _masks(records)), bench)]
+        rows += [_scores("colors of the person", histogram_features(records, stripes, _masks(records)), bench)]
     return pd.concat(rows)
 
 
@@ -91,7 +91,7 @@ def histogram_features(
     masks: np.ndarray | None = None,
     bins: tuple[int, int, int] = (8, 4, 4),
 ) -> Tensor:
-    """Colours of horizontal stripes, (N, stripes * product of bins) float32: roots of HSV histograms.
+    """Colors of horizontal stripes, (N, stripes * product of bins) float32: roots of HSV histograms.
 
     So the cosine similarity of two images is the mean Bhattacharyya coefficient of their stripes; with masks only where
     each stripe of both has a pixel that counts, as the others are zero.
@@ -180,4 +180,4 @@ def _describe(model: Network, images: np.ndarray, batch_size: int = 64) -> Tenso
         images = np.stack([np.asarray(image) for image in resized])
     batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(batch_size)
     with torch.inference_mode():
-        return torch.cat([model.describe(normalise(batch.to(device))).float().cpu() for batch in batches])
+        return torch.cat([model.embed(normalize(batch.to(device))).float().cpu() for batch in batches])

@@ -29,7 +29,7 @@ TURNED = {"0–30°": 30.0, "30–60°": 60.0, "60–90°": 90.0, "90–120°": 
 CLOTHES = (  # what a look-alike block shares
     *("upper", "upper_colour", "second_colour", "pattern", "sleeves", "open_front", "lower", "lower_colour"),
 )
-COLOUR_OF = {  # compared together, as one sees them
+COLOR_OF = {  # compared together, as one sees them
     **{"hat": "hat_colour", "bag": "bag_colour", "pattern": "second_colour"},
     **{"front_logo": "logo_colour", "back_print": "logo_colour"},
 }
@@ -297,8 +297,8 @@ def _comparisons(query: pd.DataFrame, gallery: pd.DataFrame) -> Iterator[tuple[s
     for name in ATTRIBUTES:
         if name == "height":
             apart = np.abs(query[name].to_numpy()[:, None] - gallery[name].to_numpy())
-            yield "height within 5 cm", np.round(1000 * apart) <= 50  # heights are whole millimetres
-        elif name not in COLOUR_OF.values():
+            yield "height within 5 cm", np.round(1000 * apart) <= 50  # heights are whole millimeters
+        elif name not in COLOR_OF.values():
             yield name, equal(_seen(query, name), _seen(gallery, name))
     yield "look-alike", equal(query["group"], gallery["group"])
     yield "camera", equal(query["camid"], gallery["camid"])
@@ -307,10 +307,10 @@ def _comparisons(query: pd.DataFrame, gallery: pd.DataFrame) -> Iterator[tuple[s
 
 
 def _seen(rows: pd.DataFrame, name: str) -> pd.Series:
-    """An attribute as one sees it: with the colour that belongs to it, where there is something to be coloured."""
-    if name not in COLOUR_OF:
+    """An attribute as one sees it: with the color that belongs to it, where there is something to be colored."""
+    if name not in COLOR_OF:
         return rows[name]
-    seen = rows[name].where(rows[name].isin(["none", "plain"]), rows[name] + " " + rows[COLOUR_OF[name]])
+    seen = rows[name].where(rows[name].isin(["none", "plain"]), rows[name] + " " + rows[COLOR_OF[name]])
     if name in ("front_logo", "back_print"):
         opened = rows["open_front"].astype(str).eq("True") & (name == "front_logo")
         seen = seen.mask(rows["upper"].isin(UNPRINTED) | opened, "none")

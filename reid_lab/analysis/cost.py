@@ -38,7 +38,7 @@ def parameters(model: nn.Module) -> int:
 def flops(model: nn.Module, input_size: tuple[int, int] | None = None) -> int:
     """Floating-point operations for the descriptor of ONE image: torch's own count, a multiply-add being two.
 
-    Convolutions and matrix products are counted; normalisation, activation, pooling and addition, of which there are
+    Convolutions and matrix products are counted; normalization, activation, pooling and addition, of which there are
     a hundred times fewer, are not. Nothing is computed: a copy of the network is counted without its numbers.
 
     Args:
@@ -54,7 +54,7 @@ def flops(model: nn.Module, input_size: tuple[int, int] | None = None) -> int:
     shadow = copy.deepcopy(model).to("meta").eval()
     image = torch.empty(1, 3, *size, device="meta")
     with torch.inference_mode(False), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        shadow.descriptor(image) if isinstance(shadow, Network) else shadow(image)
+        shadow.features(image) if isinstance(shadow, Network) else shadow(image)
     return int(counter.get_total_flops())
 
 
@@ -92,7 +92,7 @@ def latency(
 
     Args:
         model: what to time, at its own ``input_size``.
-        device, how, precision, folded: see :func:`describer`.
+        device, how, precision, folded: see :func:`embedder`.
         repeats: how many calls are timed.
         warmup: how many calls go before them.
 
@@ -104,7 +104,7 @@ def latency(
         raise RecipeError(f"repeats is {repeats} and warmup {warmup}, but they must be at least 1 and 0.")
     began = time.perf_counter()
     where = _place(model, device)
-    describe = describer(model, where, how, precision, folded)
+    describe = embedder(model, where, how, precision, folded)
     image = _example(model.input_size, where)
     for _ in range(warmup):
         _milliseconds(describe, image)
@@ -114,14 +114,14 @@ def latency(
     return Latency(how, precision, _device_name(where), median, p10, p90, ready - began, times)
 
 
-def describer(
+def embedder(
     model: Network,
     device: torch.device | str | None = None,
     how: str = "eager",
     precision: str = "float32",
     folded: bool = False,
 ) -> Callable[[Tensor], Tensor]:
-    """A function from one normalised image (1, 3, H, W) to its descriptor (1, d), made for speed.
+    """A function from one normalized image (1, 3, H, W) to its descriptor (1, d), made for speed.
 
     It works on a copy of the model, in evaluation mode, without gradients, channels last.
 
@@ -148,7 +148,7 @@ def describer(
     image = _example(model.input_size, where)
     if how == "compiled":
         return _compiled(network, image, precision)
-    describe = _in_inference(network.descriptor, where, precision)
+    describe = _in_inference(network.features, where, precision)
     return _graph(describe, image) if how == "graph" else describe
 
 
@@ -228,7 +228,7 @@ def _fold(network: nn.Module) -> None:
     """Merge each batch norm of a network in evaluation mode into the convolution before it, in place.
 
     There a batch norm is y -> y * scale + shift with fixed numbers, which the convolution's weights and bias can do.
-    They are found by name: conv1 and bn1, convs.0 and bns.0, or neighbours such as downsample.0 and downsample.1.
+    They are found by name: conv1 and bn1, convs.0 and bns.0, or neighbors such as downsample.0 and downsample.1.
     """
     modules = dict(network.named_modules())
     for name, convolution in modules.items():
@@ -266,7 +266,7 @@ def _tried_convolutions() -> Iterator[None]:
 def _compiled(network: Network, image: Tensor, precision: str) -> Callable[[Tensor], Tensor]:
     torch.compiler.reset()  # else a later network is compared with every one before, and after eight runs eagerly
     try:
-        describe = _in_inference(torch.compile(network.descriptor), image.device, precision)
+        describe = _in_inference(torch.compile(network.features), image.device, precision)
         describe(image)
     except Exception as error:  # a missing compiler, an unsupported operation: many libraries take part
         reason = (str(error).strip().splitlines() or [""])[0]

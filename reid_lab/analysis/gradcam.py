@@ -8,7 +8,7 @@ an obvious score. A retrieval network has a descriptor, and the score must be ch
 - "similarity": the cosine similarity to another image's descriptor, retrieval's own question: why are these two
   thought to be alike? To its own descriptor it is 1, its maximum, where every gradient is 0 and a heat map would be
   magnified rounding errors. An image by itself is therefore asked for the LENGTH of its descriptor before that is
-  normalised: after a BNNeck, whose mean is 0, what makes it differ from the average image.
+  normalized: after a BNNeck, whose mean is 0, what makes it differ from the average image.
 
 What Grad-CAM cannot see: it weights a channel by the mean of its gradient, that is by what happens if the channel
 rises everywhere by the same amount. At layer4, Pavg and Pmax then rise alike and paper B's Pavg - Pmax stays as it is:
@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_lab import passersby
-from reid_lab.data import Record, image_store, normalise
+from reid_lab.data import Record, image_store, normalize
 from reid_lab.methods import MultiTask, ResidualPooling
 from reid_lab.models import Network
 from reid_lab.models.network import evaluating, must_be_one_of
@@ -42,7 +42,7 @@ from reid_lab.runtime.progress import bar
 LAYERS = ("layer4", "layer3", "layer2", "layer1")
 TARGETS = ("identity", "similarity")
 Score = Callable[[Tensor], Tensor]
-Images = Sequence[Record] | Tensor  # records, or (N, 3, H, W): uint8, or float32 and normalised
+Images = Sequence[Record] | Tensor  # records, or (N, 3, H, W): uint8, or float32 and normalized
 
 
 def grad_cam(
@@ -63,7 +63,7 @@ def grad_cam(
 
     Args:
         model: either paper's network.
-        images: N records, or a tensor (N, 3, H, W) of the model's input size, uint8 or float and normalised.
+        images: N records, or a tensor (N, 3, H, W) of the model's input size, uint8 or float and normalized.
         layer: whose map; layer4 is the coarsest, and nearest to the descriptor.
         target: "identity" or "similarity", see the head of this module.
         references: for "similarity": one for all or one per image, as images or as descriptors (N, d).
@@ -122,7 +122,7 @@ def heat_share(heats: np.ndarray, masks: Sequence[np.ndarray] | np.ndarray) -> n
 
     Args:
         heats: (N, H, W), 0 or more.
-        masks: N masks (h, w), bool; of another size they are resized by nearest neighbour.
+        masks: N masks (h, w), bool; of another size they are resized by nearest neighbor.
 
     Raises:
         DataError: shapes or numbers do not match, or heat is below 0 or NaN.
@@ -147,7 +147,7 @@ def area_share(masks: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
 
 
 def fit_masks(masks: Sequence[np.ndarray] | np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Masks (h, w), bool, resized to ``size`` = (height, width) by nearest neighbour: (N, height, width).
+    """Masks (h, w), bool, resized to ``size`` = (height, width) by nearest neighbor: (N, height, width).
 
     Raises DataError for a mask that is no (h, w).
     """
@@ -183,7 +183,7 @@ class _Scored(nn.Module):
 def _logits(model: Network, images: Tensor) -> Tensor:
     """(B, identities): one classifier's logits (paper A), or the mean of the three branches' (paper B)."""
     if isinstance(model, MultiTask):  # its forward wants pairs
-        return model.identity_classifier(model.descriptor(images))
+        return model.identity_classifier(model.features(images))
     return torch.stack(model(images).logits).mean(dim=0)
 
 
@@ -192,7 +192,7 @@ def _fused(model: Network, images: Tensor) -> Tensor:
     if isinstance(model, ResidualPooling):
         necks = model(images).necks
         return torch.cat(necks, dim=1) if model.fusion == "concat" else torch.stack(necks).sum(dim=0)
-    return model.descriptor(images)
+    return model.features(images)
 
 
 def _scores(
@@ -255,7 +255,7 @@ def _references(model: Network, references: Images, batch_size: int) -> Tensor:
         return references.detach().to(next(model.parameters()).device, torch.float32).clone()
     _check(model, references)
     with torch.no_grad():
-        return torch.cat([model.descriptor(batch) for batch in _batches(model, references, batch_size)])
+        return torch.cat([model.features(batch) for batch in _batches(model, references, batch_size)])
 
 
 def _check(model: Network, images: Images) -> None:
@@ -263,7 +263,7 @@ def _check(model: Network, images: Images) -> None:
     if not tensor and not (isinstance(images, Sequence) and all(isinstance(image, Record) for image in images)):
         kind = images.dtype if isinstance(images, Tensor) else f"a {type(images).__name__}"
         raise DataError(
-            f"The images are {kind}: pass a list of records, or a tensor of uint8 pixels or of normalised floats."
+            f"The images are {kind}: pass a list of records, or a tensor of uint8 pixels or of normalized floats."
         )
     if len(images) == 0:
         raise DataError("There are no images to explain: the list is empty, so choose some records.")
@@ -275,13 +275,13 @@ def _check(model: Network, images: Images) -> None:
 
 
 def _batches(model: Network, images: Images, batch_size: int) -> Iterator[Tensor]:
-    """Normalised images (B, 3, H, W) on the model's device, fresh copies, channels last."""
+    """Normalized images (B, 3, H, W) on the model's device, fresh copies, channels last."""
     device = next(model.parameters()).device
     pixels = images if isinstance(images, Tensor) else image_store(images, model.input_size, device)
     for start in range(0, len(images), batch_size):
         places = torch.arange(start, min(start + batch_size, len(images)))
         batch = (pixels[places] if isinstance(pixels, Tensor) else pixels.batch(places)).detach().to(device)
-        batch = normalise(batch) if batch.dtype == torch.uint8 else batch.float()
+        batch = normalize(batch) if batch.dtype == torch.uint8 else batch.float()
         yield batch.contiguous(memory_format=torch.channels_last)
 
 

@@ -84,7 +84,7 @@ def read_data(path: Path, cameras: str | None) -> tuple[str, Benchmark]:
     """The kind of a data folder or table, and what it holds, cameras as told. Raises DataError."""
     from reid_lab import data
 
-    return data.recognise(path, cameras=cameras)
+    return data.recognize(path, cameras=cameras)
 
 
 def cameras_of_data(chosen: Arguments) -> str | None:

@@ -131,7 +131,7 @@ def evaluate(chosen: Arguments) -> int:
         _refuse_errors(findings)
     if chosen.rerank:
         with torch.inference_mode():
-            dimension = run.model.describe(torch.zeros(1, 3, *run.model.input_size)).shape[1]
+            dimension = run.model.embed(torch.zeros(1, 3, *run.model.input_size)).shape[1]
         print(
             f"Re-ranking takes {retrieval.plan(len(benchmark.query), len(benchmark.gallery), dimension, rerank=True)}."
         )

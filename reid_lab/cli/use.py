@@ -86,7 +86,7 @@ def export(chosen: Arguments) -> int:
     format_version, opset = versions(chosen.onnx)
     print(
         f"Written to {chosen.onnx}: ONNX IR version {format_version}, opset {opset}\n"
-        f'input "images": float32 RGB from 0 to 1, (N, 3, {height}, {width}), not normalised: the network does that\n'
+        f'input "images": float32 RGB from 0 to 1, (N, 3, {height}, {width}), not normalized: the network does that\n'
         f'output "descriptor": rows of length 1; the product of two rows is their cosine similarity\n'
         f"checked: differs from PyTorch by {difference:.1g} at most"
     )

@@ -1,9 +1,9 @@
 """Data: what a re-ID data set is, how it is read and checked, and how batches are made of it."""
 
-from reid_lab.data.augment import Augment, Part, RandomErasing, normalise, to_device
+from reid_lab.data.augment import Augment, Part, RandomErasing, normalize, to_device
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.finding import Finding
-from reid_lab.data.folders import folder, recognise
+from reid_lab.data.folders import folder, recognize
 from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.market import dukemtmc_reid, market1501, passersby
 from reid_lab.data.msmt import msmt17
@@ -30,8 +30,8 @@ __all__ = [
     "image_store",
     "market1501",
     "msmt17",
-    "normalise",
+    "normalize",
     "passersby",
-    "recognise",
+    "recognize",
     "to_device",
 ]

@@ -20,12 +20,12 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def normalise(images: Tensor) -> Tensor:
+def normalize(images: Tensor) -> Tensor:
     """ImageNet's mean and deviation: (B, 3, H, W), uint8 or float in [0, 1] -> float32.
 
     Raises DataError for images of another type.
     """
-    return _normalise_(to_unit(images))
+    return _normalize_(to_unit(images))
 
 
 def to_unit(images: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def to_unit(images: Tensor) -> Tensor:
     return images.to(torch.float32, copy=True)
 
 
-def _normalise_(unit: Tensor) -> Tensor:
+def _normalize_(unit: Tensor) -> Tensor:
     """In place: on a CPU, a fresh batch of this size costs more than the arithmetic."""
     for channel, mean, std in zip(unit.unbind(1), IMAGENET_MEAN, IMAGENET_STD, strict=True):
         channel.sub_(mean).div_(std)
@@ -168,7 +168,7 @@ class Augment:
         _within("flip probability", self.flip, 0, 1)
 
     def __call__(self, images: Tensor, seed: int, part: Part | None = None) -> Tensor:
-        """Uint8 (B, 3, H, W) -> normalised float32 (B, 3, *size), decided by ``seed`` alone.
+        """Uint8 (B, 3, H, W) -> normalized float32 (B, 3, *size), decided by ``seed`` alone.
 
         Where ``images`` are ``part`` of a batch, they become what they would within the whole of it.
         """
@@ -176,7 +176,7 @@ class Augment:
         unit = to_unit(self.crop_and_flip(images, random, part))
         if self.erasing is not None:
             unit = self.erasing(unit, random, part)
-        return _normalise_(unit)
+        return _normalize_(unit)
 
     def crop_and_flip(self, images: Tensor, random: Generator, part: Part | None = None) -> Tensor:
         """Uint8 (B, 3, H, W) -> uint8 (B, 3, *size): one gather for the whole batch."""

@@ -132,7 +132,7 @@ def _queries(crops: Sequence[Record], random: np.random.Generator) -> list[Recor
     return spare or [drawn[random.choice(sorted(drawn))]]
 
 
-def recognise(root: Path | str, cameras: Cameras = None) -> tuple[str, Benchmark]:
+def recognize(root: Path | str, cameras: Cameras = None) -> tuple[str, Benchmark]:
     """What a path is, and the benchmark read from it; ``cameras`` as in :func:`folder`.
 
     Kinds: "passersby", "market1501", "dukemtmc_reid", "msmt17", "folder", "csv". Raises DataError if it is

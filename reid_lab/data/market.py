@@ -35,7 +35,7 @@ def market1501(root: Path | str, junk: Junk = "drop", cameras: Cameras = None) -
     """Market-1501 (Zheng et al., ICCV 2015), or any data set in its layout; a Passersby folder is told apart.
 
     Gallery images of pid -1 are junk: "drop" leaves them out, as most code does; "mask" keeps them, which
-    matters to the neighbours that re-ranking sees. Distractors (pid 0) stay. ``cameras`` replaces the names'
+    matters to the neighbors that re-ranking sees. Distractors (pid 0) stay. ``cameras`` replaces the names'
     cameras: a pattern that is looked for in the path, "none" if they are unknown, a function of the path,
     or one number for all.
     Raises DataError if the folder has another layout or DukeMTMC-reID's names, or a name does not parse.

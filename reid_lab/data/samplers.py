@@ -45,7 +45,7 @@ class PKSampler:
         return self._steps
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
-        """Batches of one epoch: indices (P * K,), K neighbours of one identity after another."""
+        """Batches of one epoch: indices (P * K,), K neighbors of one identity after another."""
         _check_from_zero("epoch", epoch)
         random = np.random.default_rng([self.seed, epoch])
         people = _Deck(np.arange(len(self._of_person)), random)

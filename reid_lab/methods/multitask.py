@@ -34,7 +34,7 @@ class MultiTask(Network):
     """Identification and verification on one descriptor (paper A, Fig. 1).
 
     ``embed_dim`` is the size of the descriptor f (0: the backbone's own); ``embed_norm`` passes it through batch
-    normalisation, which sets the scale that both classifiers and the square layer see. The two dropouts stand before
+    normalization, which sets the scale that both classifiers and the square layer see. The two dropouts stand before
     the classifiers; ``identification`` (for each image of a pair) and ``verification`` weigh the losses.
     """
 
@@ -69,7 +69,7 @@ class MultiTask(Network):
         self.pair_classifier = heads.classifier(features, 2, bias=True)  # theta_s
         self.identification, self.verification, self.smoothing = identification, verification, smoothing
 
-    def descriptor(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """Paper A's f, (batch, 4096) unless ``embed_dim`` says otherwise. Compare by cosine similarity."""
         _, layer4 = self.backbone(images)  # (batch, 2048, H/32, W/32)
         with losses.full_precision(images):
@@ -83,7 +83,7 @@ class MultiTask(Network):
                 f"MultiTask was given {len(images)} images, but it takes pairs, the anchors before their "
                 "partners: draw batches with a PairSampler, or use describe() for single images."
             )
-        f = self.descriptor(images)  # (2B, 4096)
+        f = self.features(images)  # (2B, 4096)
         with losses.full_precision(images):
             identity_logits = self.identity_classifier(self.dropout_identification(f))  # eq. 1: theta_I o f
             f1, f2 = f.chunk(2)  # (B, 4096) each

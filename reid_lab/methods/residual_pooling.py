@@ -52,7 +52,7 @@ class ResidualPoolingOutputs:
 class ResidualPool(nn.Module):
     """The residual pooling module: paper B, Fig. 3 and eq. 1, and the variants it is compared with.
 
-    Each 1x1 convolution has no bias and is followed by batch normalisation and ReLU, unless ``nonlinear`` is
+    Each 1x1 convolution has no bias and is followed by batch normalization and ReLU, unless ``nonlinear`` is
     false. With ``shared`` both are one convolution d. Shared and linear, eq. 1 is plain average pooling:
     d(Pmax) + d(Pavg - Pmax) = d(Pmax) + d(Pavg) - d(Pmax) = d(Pavg).
 
@@ -185,7 +185,7 @@ class ResidualPooling(Network):
             for i, pool in enumerate(self.pools, start=1)
         }
 
-    def descriptor(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """The fused BNNeck features, of length 1: (batch, 3 x 640), or (batch, 640) with ``fusion="sum"``."""
         necks = self(images).necks
         fused = torch.cat(necks, dim=1) if self.fusion == "concat" else torch.stack(necks).sum(dim=0)

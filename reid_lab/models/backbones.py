@@ -71,7 +71,7 @@ class Backbone(nn.Module):
         self.layer2 = _layer(block, width * out, width * 2, layers[1], stride=2)
         self.layer3 = _layer(block, width * 2 * out, width * 4, layers[2], stride=2)
         self.layer4 = _layer(block, width * 4 * out, width * 8, layers[3], stride=last_stride)
-        _initialise(self)
+        _initialize(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (batch, 3, H, W) to the maps of layer3 and layer4.
@@ -97,8 +97,8 @@ def _layer(block: Any, inplanes: int, planes: int, blocks: int, stride: int) -> 
     return nn.Sequential(first, *(block(outplanes, planes) for _ in range(blocks - 1)))
 
 
-def _initialise(network: nn.Module) -> None:
-    """He et al.'s normal initialisation; batch norms keep PyTorch's weight 1 and bias 0."""
+def _initialize(network: nn.Module) -> None:
+    """He et al.'s normal initialization; batch norms keep PyTorch's weight 1 and bias 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

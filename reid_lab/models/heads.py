@@ -28,7 +28,7 @@ def _cells(size: int, m: int) -> list[slice]:
 
 
 class BNNeck(nn.BatchNorm1d):
-    """Batch normalisation between a descriptor and its classifier, with its bias frozen at 0.
+    """Batch normalization between a descriptor and its classifier, with its bias frozen at 0.
 
     (batch, d) -> (batch, d). Cross-entropy shapes the features after it; a triplet loss, those before it (in paper B
     still earlier ones, the pooled features).

@@ -41,7 +41,7 @@ class Network(nn.Module, ABC):
         self.input_size = (int(input_size[0]), int(input_size[1]))
 
     @abstractmethod
-    def descriptor(self, images: Tensor) -> Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """The vector (batch, d) that retrieval compares."""
 
     @abstractmethod
@@ -52,10 +52,10 @@ class Network(nn.Module, ABC):
         compares every image with every other; the mean over the processes is then the loss of the whole batch.
         """
 
-    def describe(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor) -> Tensor:
         """The descriptors (batch, d) of images (batch, 3, H, W): float32, computed in evaluation mode.
 
-        The images must be normalised (:func:`reid_lab.data.normalise`), which cannot be checked. Every module gets its
+        The images must be normalized (:func:`reid_lab.data.normalize`), which cannot be checked. Every module gets its
         mode back afterwards. Gradients flow unless the caller switches them off, since Grad-CAM needs them.
 
         Raises:
@@ -63,11 +63,11 @@ class Network(nn.Module, ABC):
         """
         if images.dtype not in (torch.float32, torch.float16, torch.bfloat16):
             raise DataError(
-                f"The images are {images.dtype}, but networks take normalised ones in float32, float16 or bfloat16: "
-                "pass data.normalise(images), of uint8 pixels or of floats in [0, 1]."
+                f"The images are {images.dtype}, but networks take normalized ones in float32, float16 or bfloat16: "
+                "pass data.normalize(images), of uint8 pixels or of floats in [0, 1]."
             )
         with evaluating(self):
-            return self.descriptor(images)
+            return self.features(images)
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         """The trainable parameters of the backbone: they may start from ImageNet and learn more slowly."""

@@ -25,7 +25,7 @@ erasing_area           | (0.02, 0.4) | silent             | cites random erasing
 erasing_aspect         | (0.3, 3.33) | silent             | the same
 erasing_attempts       | 100         | silent             | the same
 erasing_fill           | 'random'    | stated             | random values (III.C)
-optimiser              | 'sgd'       | stated             | SGD in mini-batches (III.B)
+optimizer              | 'sgd'       | stated             | SGD in mini-batches (III.B)
 lr                     | 0.05        | stated             | 0.05 at first (III.B)
 momentum               | 0.9         | silent             | nothing
 weight_decay           | 5e-4        | silent             | nothing
@@ -62,7 +62,7 @@ erasing_area           | (0.02, 0.4) | silent             | nothing
 erasing_aspect         | (0.3, 3.33) | silent             | nothing
 erasing_attempts       | 100         | silent             | nothing
 erasing_fill           | 'mean'      | silent             | nothing
-optimiser              | 'sgd'       | stated             | SGD (4.2)
+optimizer              | 'sgd'       | stated             | SGD (4.2)
 lr                     | 0.03        | stated             | 0.03 (4.2)
 momentum               | 0.9         | silent             | nothing
 weight_decay           | 5e-4        | stated             | 0.0005 (4.2)
@@ -79,7 +79,7 @@ images                 | 4           | silent             | a batch of 32 (4.2),
 pooling                | 'residual'  | stated             | residual pooling (3.2)
 dim                    | 640         | silent             | "unified" (3.1), no number; 640 gives Table 4's 30.55 M
 shared_convolutions    | False       | silent             | one symbol (eq. 1); sharing a bare one leaves mean pooling
-nonlinear              | True        | silent             | nothing; batch normalisation and ReLU after each convolution
+nonlinear              | True        | silent             | nothing; batch normalization and ReLU after each convolution
 sign                   | 'avg-max'   | contradicts itself | mean minus maximum (eq. 1); the reverse in the text of 3.2
 third                  | 'map'       | silent             | 2 x 2 x 2048 (3.1), what becomes of the four cells is open
 classifiers            | 1           | silent             | "the classifier" (3.1); three losses (eq. 2)

@@ -1,6 +1,6 @@
 """How a person looks from somewhere: pose and clothes, turned into tubes.
 
-A body is built in its own frame, in metres: `left` (the person's left), `up` (from the ground) and `forward`.
+A body is built in its own frame, in meters: `left` (the person's left), `up` (from the ground) and `forward`.
 A `View` turns that frame by the angle at which the camera sees the person (0: face to face, 0.5 turns: from
 behind), tilts it by the camera's downward look, and projects it without perspective. Widths of torso and
 skirt are ellipses; an ellipse seen from the side is again a tube, and the place on it that faces the camera
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from reid_lab.passersby.people import HAIRS, SKINS, Colour, Person, cloth
+from reid_lab.passersby.people import HAIRS, SKINS, Color, Person, cloth
 from reid_lab.passersby.raster import Tube, f32, limb, rounded, table
 from reid_lab.passersby.rng import cosine, sine
 
@@ -36,7 +36,7 @@ class View:
 
     x: float  # of the point on the ground under the person, in samples
     y: float
-    scale: float  # samples per metre
+    scale: float  # samples per meter
     yaw: float  # turns; 0 facing the camera, 0.25 facing right
     pitch: float  # turns; the camera's look downward
     cos: float = field(init=False)  # of the yaw
@@ -51,7 +51,7 @@ class View:
         object.__setattr__(self, "lower", sine(self.pitch))
 
     def project(self, point: Point) -> tuple[float, float, float]:
-        """Image x, y in samples and nearness in metres."""
+        """Image x, y in samples and nearness in meters."""
         left, up, forward = point
         right = left * self.cos + forward * self.sin
         toward = forward * self.cos - left * self.sin
@@ -75,7 +75,7 @@ class Wrap:
         return across * self.cos - toward * self.sin, across * self.sin + toward * self.cos
 
 
-# --- Shapes: (place from top to bottom, metres for a person of 1.75 m) ---
+# --- Shapes: (place from top to bottom, meters for a person of 1.75 m) ---
 TORSO_WIDTH = table(
     (0, 0.052),
     (0.035, 0.074),
@@ -117,10 +117,10 @@ HEAD_SHADE = table((0, 1.1), (0.4, 1.02), (0.8, 0.94), (1, 0.8))
 
 def palette(who: Person) -> np.ndarray:
     """RGB of a person's materials, (PALETTE, 3) float32."""
-    colours = np.zeros((PALETTE, 3), np.float32)
+    colors = np.zeros((PALETTE, 3), np.float32)
 
-    def put(material: int, colour: Colour | tuple[float, float, float], times: float = 1.0) -> None:
-        colours[material] = np.array(colour, np.float32) * np.float32(times)
+    def put(material: int, color: Color | tuple[float, float, float], times: float = 1.0) -> None:
+        colors[material] = np.array(color, np.float32) * np.float32(times)
 
     skin, hair = SKINS[who.skin], HAIRS[who.hair]
     upper, lower = cloth(who.upper_colour, who.tint[0]), cloth(who.lower_colour, who.tint[1])
@@ -142,7 +142,7 @@ def palette(who: Person) -> np.ndarray:
     put(STRAP, cloth(who.bag_colour), 0.62)
     put(HAT, cloth(who.hat_colour))
     put(LOGO, cloth(who.logo_colour))
-    return colours
+    return colors
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Pose:
 
 
 def joints(who: Person, pose: Pose) -> dict[str, Point]:
-    """The body's joints in its own frame, metres, the lower foot on the ground."""
+    """The body's joints in its own frame, meters, the lower foot on the ground."""
     swing = who.gait * pose.stride
     hip = 0.085 * who.hips
     found: dict[str, Point] = {}
@@ -224,7 +224,7 @@ class Body:
     def __post_init__(self) -> None:
         self.joints = joints(self.who, self.pose)
         self.at = {name: self.view.project(point) for name, point in self.joints.items()}
-        self.metre = self.view.scale * self.who.height / 1.75  # samples per metre of the standard body
+        self.meter = self.view.scale * self.who.height / 1.75  # samples per meter of the standard body
         self.cos, self.sin = self.view.cos, self.view.sin
 
     def project(self, left: float, up: float, forward: float) -> tuple[float, float, float]:
@@ -234,19 +234,19 @@ class Body:
 
     @property
     def floor(self) -> float:
-        """How far the standard body sinks into its stride, metres."""
+        """How far the standard body sinks into its stride, meters."""
         return 1.75 - self.joints["crown"][1] * 1.75 / self.who.height
 
     def width(self, half_width: np.ndarray, half_depth: np.ndarray) -> np.ndarray:
-        """Radius table, samples, of an upright elliptic tube given in metres."""
+        """Radius table, samples, of an upright elliptic tube given in meters."""
         a, d = half_width * f32(self.cos), half_depth * f32(self.sin)
-        return np.sqrt(a * a + d * d) * f32(self.metre)
+        return np.sqrt(a * a + d * d) * f32(self.meter)
 
     def limb(self, start: str, end: str, r0: float, r1: float, material: int, nearer: float = 0.0, **more: Any) -> Tube:
-        """A tube between two joints; radii in metres."""
+        """A tube between two joints; radii in meters."""
         x0, y0, z0 = self.at[start]
         x1, y1, z1 = self.at[end]
-        return limb(x0, y0, x1, y1, (z0 + z1) * 0.5 + nearer, r0 * self.metre, r1 * self.metre, material, **more)
+        return limb(x0, y0, x1, y1, (z0 + z1) * 0.5 + nearer, r0 * self.meter, r1 * self.meter, material, **more)
 
     def part_of(
         self,
@@ -268,8 +268,8 @@ class Body:
             x0 + (x1 - x0) * part,
             y0 + (y1 - y0) * part,
             (z0 + z1) * 0.5 + nearer,
-            r0 * self.metre,
-            r1 * self.metre,
+            r0 * self.meter,
+            r1 * self.meter,
             material,
             flat=True,
             **more,
@@ -290,5 +290,5 @@ class Body:
         x0, y0, z0 = self.project(*start)
         x1, y1, z1 = self.project(*end)
         a, d = half_width * self.cos, half_depth * self.sin
-        radius = shape * f32(math.sqrt(a * a + d * d) * self.metre)
+        radius = shape * f32(math.sqrt(a * a + d * d) * self.meter)
         return Tube(x0, y0, x1, y1, (z0 + z1) * 0.5 + nearer, radius, material, **more)

@@ -1,6 +1,6 @@
-"""Where people walk: six cameras, each with its place, height, light, colour and lens.
+"""Where people walk: six cameras, each with its place, height, light, color and lens.
 
-A place is painted once per process, in the coordinates of the world (metres across, metres away, metres up),
+A place is painted once per process, in the coordinates of the world (meters across, meters away, meters up),
 as two layers: `back`, and `front`, the things that stand between the two paths people take. People on the far
 path pass behind the front layer, people on the near path before it. So occluders, like backgrounds, belong to
 a camera.
@@ -18,20 +18,20 @@ from reid_lab.passersby.scenery import Scene
 
 CAMERAS = 6
 PLACE_STREAM, NOISE_STREAM = 21, 22
-COLOUR_STRENGTH = 0.75  # of the cameras' colour casts, contrast and saturation; 0 makes all cameras alike
+COLOR_STRENGTH = 0.75  # of the cameras' color casts, contrast and saturation; 0 makes all cameras alike
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera: mount and lens, light, colour. Lengths in metres, scales in scene pixels per metre."""
+    """A camera: mount and lens, light, color. Lengths in meters, scales in scene pixels per meter."""
 
     height: float
     pitch: float  # turns, at the people
-    far: tuple[float, float]  # scale of the far path, scene pixels per metre
+    far: tuple[float, float]  # scale of the far path, scene pixels per meter
     near: tuple[float, float]
     sun: tuple[float, float, float]  # light from the right, from above, from the camera
     ambient: float
-    shadow: tuple[float, float, float]  # direction on the ground per metre of height (right, away), darkness
+    shadow: tuple[float, float, float]  # direction on the ground per meter of height (right, away), darkness
     gain: tuple[float, float, float]
     contrast: float  # S-curve mixed in
     lift: float  # toe of the tone curve: > 0 brightens shadows, < 0 darkens
@@ -161,7 +161,7 @@ class Place:
         self.both = scenery.to_bytes(both)  # what people on the near path walk before
 
     def ground(self, scale: float) -> float:
-        """The scene row where somebody stands who measures `scale` pixels per metre."""
+        """The scene row where somebody stands who measures `scale` pixels per meter."""
         return scenery.HORIZON + scale * self.camera.height
 
 
@@ -177,7 +177,7 @@ def tone(camera: Camera, exposure: float, warmth: float) -> np.ndarray:
     `exposure` and `warmth` (around 0) are the light of the hour.
     """
     f32 = np.float32
-    strength = f32(COLOUR_STRENGTH)
+    strength = f32(COLOR_STRENGTH)
     x = np.arange(1024, dtype=np.float32) / f32(1020.0)
     tables = np.empty((3, 1024), np.float32)
     for channel, (gain, tilt) in enumerate(zip(camera.gain, (1.0, 0.1, -1.0), strict=True)):

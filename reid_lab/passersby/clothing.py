@@ -101,7 +101,7 @@ def _shoe(body: Body, side: str, light: float) -> Tube:
     def sole(across: np.ndarray, toward: np.ndarray, along: np.ndarray) -> np.ndarray:
         return np.where(across * up < f32(-0.55), np.uint8(b.SOLE), np.uint8(b.SHOES))
 
-    texture = sole if abs(reach) > 0.08 * body.metre else None
+    texture = sole if abs(reach) > 0.08 * body.meter else None
     return body.limb(heel, toe, 0.043, 0.035, b.SHOES, -0.02, light=light, texture=texture)
 
 

@@ -74,7 +74,7 @@ class Figure:
     pose: Pose
     folds_at: tuple[int, int]
     feet: tuple[float, float]  # scene pixels
-    scale: float  # scene pixels per metre
+    scale: float  # scene pixels per meter
 
 
 @dataclass

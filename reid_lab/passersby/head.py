@@ -102,15 +102,15 @@ def _hat(body: Body, lean: float) -> list[Tube]:
     if hat == "sun hat":
         x0, y0, z0 = body.project(0, 1.715, lean)
         x1, y1, z1 = body.project(0, 1.68, lean)
-        wide = 0.16 * body.metre
+        wide = 0.16 * body.meter
         return [crown, Tube(x0, y0, x1, y1, z0 + 0.275, b.BOX * f32(wide), b.HAT, light=0.92)]
-    wide = 0.07 * body.metre
+    wide = 0.07 * body.meter
     if abs(x1 - x0) < wide:  # seen from the front or the back: the peak is a low bar
-        y1 = max(y1, y0 + 0.02 * body.metre)
+        y1 = max(y1, y0 + 0.02 * body.meter)
         return [crown, Tube(x0, y0, x0, y1, z1 + 0.28, b.CROWN * f32(wide), b.HAT, light=0.8)]
     return [
         crown,
-        limb(x0, y0, x1, y1, (z0 + z1) / 2 + 0.26, 0.018 * body.metre, 0.012 * body.metre, b.HAT, light=0.85),
+        limb(x0, y0, x1, y1, (z0 + z1) / 2 + 0.26, 0.018 * body.meter, 0.012 * body.meter, b.HAT, light=0.85),
     ]
 
 
@@ -147,7 +147,7 @@ def bag(body: Body) -> list[Tube]:
         ]
     if who.bag in ("handbag", "plastic bag"):
         x, y, z = body.at["left_hand" if side > 0 else "right_hand"]
-        m = body.metre
+        m = body.meter
         turn = math.sqrt(0.0225 * body.sin * body.sin + 0.0025 * body.cos * body.cos)
         return [
             limb(x, y, x, y + 0.12 * m, z + 0.23, 0.012 * m, 0.012 * m, b.STRAP),

@@ -1,7 +1,7 @@
 """Who walks past: identities, their bodies and their limited wardrobe.
 
 Identities come in blocks of four. In a share of the blocks the four look alike: they wear the same upper and lower
-garments in the same colours, so that clothing colour alone cannot tell them apart. All else is each one's own: height,
+garments in the same colors, so that clothing color alone cannot tell them apart. All else is each one's own: height,
 build, gait, skin, hair, hat, tights, shoes, bag and prints. Blocks are dealt to training and test in turn, at every
 size and every seed: nobody trained on at one size is tested at another.
 """
@@ -16,9 +16,9 @@ BLOCK = 4  # consecutive identities that may look alike
 LOOK_ALIKE_SHARE = 0.4  # of the blocks
 PERSON_STREAM, WARDROBE_STREAM = 11, 12
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-SKINS: dict[str, Colour] = {
+SKINS: dict[str, Color] = {
     "pale": (224, 184, 160),
     "fair": (212, 168, 140),
     "tan": (190, 142, 112),
@@ -26,7 +26,7 @@ SKINS: dict[str, Colour] = {
     "dark": (98, 68, 52),
 }
 SKIN_WEIGHTS = {"pale": 3, "fair": 5, "tan": 4, "brown": 2, "dark": 2}
-HAIRS: dict[str, Colour] = {
+HAIRS: dict[str, Color] = {
     "black": (30, 27, 27),
     "dark brown": (50, 38, 32),
     "brown": (82, 60, 44),
@@ -35,7 +35,7 @@ HAIRS: dict[str, Colour] = {
     "grey": (138, 136, 132),
 }
 HAIR_WEIGHTS = {"black": 8, "dark brown": 5, "brown": 3, "blond": 2, "red": 1, "grey": 2}
-CLOTHS: dict[str, Colour] = {
+CLOTHS: dict[str, Color] = {
     "black": (38, 38, 42),
     "charcoal": (66, 67, 72),
     "grey": (122, 123, 126),
@@ -90,7 +90,7 @@ LOWER_WEIGHTS = {
     "burgundy": 1,
 }
 SHOE_WEIGHTS = {"black": 8, "white": 6, "brown": 3, "grey": 3, "red": 1, "navy": 1, "sky": 1}
-BAG_COLOURS = {
+BAG_COLORS = {
     "black": 7,
     "charcoal": 3,
     "navy": 3,
@@ -134,7 +134,7 @@ ATTRIBUTES = (  # of a person, in the truth table
 
 @dataclass(frozen=True)
 class Person:
-    """Everything about a person that no camera changes; lengths in metres, colours in RGB 0 .. 255."""
+    """Everything about a person that no camera changes; lengths in meters, colors in RGB 0 .. 255."""
 
     height: float
     girth: float  # 1 is average
@@ -162,38 +162,38 @@ class Person:
     front_logo: str
     back_print: str
     logo_colour: str
-    tint: tuple[float, float]  # how far this very garment is from the colour's middle: upper, lower
+    tint: tuple[float, float]  # how far this very garment is from the color's middle: upper, lower
 
     def attributes(self) -> dict[str, str | float | bool]:
         """What the truth table says about the identity."""
         return {name: getattr(self, name) for name in ATTRIBUTES}
 
 
-def _other(draw: Draw, weights: dict[str, int], colour: str) -> str:
-    return draw.weighted({name: weight for name, weight in weights.items() if name != colour})
+def _other(draw: Draw, weights: dict[str, int], color: str) -> str:
+    return draw.weighted({name: weight for name, weight in weights.items() if name != color})
 
 
 def _clothes(draw: Draw) -> dict[str, object]:
     """The part of the wardrobe that a look-alike block shares."""
     upper = draw.weighted(UPPERS)
-    colour = draw.weighted(UPPER_WEIGHTS)
+    color = draw.weighted(UPPER_WEIGHTS)
     warm = upper in ("sweater", "hoodie", "jacket", "coat")
     lower = draw.weighted(LOWERS)
-    unlike = "" if draw.chance(0.1) else colour
+    unlike = "" if draw.chance(0.1) else color
     if upper == "dress":
         lower = "long skirt" if draw.chance(0.25) else "skirt"
     if upper == "coat" and lower == "shorts":
         lower = "trousers"
     return {
         "upper": upper,
-        "upper_colour": colour,
-        "second_colour": _other(draw, UPPER_WEIGHTS, colour),
+        "upper_colour": color,
+        "second_colour": _other(draw, UPPER_WEIGHTS, color),
         "pattern": draw.weighted(PATTERNS) if upper not in ("coat", "jacket") else "plain",
         "sleeves": "long" if warm or (upper == "shirt" and draw.chance(0.6)) else
                    "none" if upper == "vest top" or (upper == "dress" and draw.chance(0.5)) else "short",
         "open_front": upper in OPEN_FRONT and draw.chance(0.45),
         "lower": lower,
-        "lower_colour": colour if upper == "dress" else _other(draw, LOWER_WEIGHTS, unlike),
+        "lower_colour": color if upper == "dress" else _other(draw, LOWER_WEIGHTS, unlike),
         "tint": (draw.near(14.0), draw.near(12.0)),
     }  # fmt: skip
 
@@ -214,11 +214,11 @@ def _make(body: Draw, wardrobe: Draw) -> Person:
         hair=body.weighted(HAIR_WEIGHTS),
         hair_style=body.weighted(styles),
         hat=body.weighted(HATS),
-        hat_colour=body.weighted(BAG_COLOURS),
+        hat_colour=body.weighted(BAG_COLORS),
         tights=body.chance(0.35) and clothes["lower"] == "skirt",
         shoes=body.weighted(SHOE_WEIGHTS),
         bag=body.weighted(BAGS),
-        bag_colour=body.weighted(BAG_COLOURS),
+        bag_colour=body.weighted(BAG_COLORS),
         bag_side=1 if body.chance(0.5) else -1,
         front_logo=body.weighted(LOGOS),
         back_print=body.weighted(LOGOS),
@@ -249,6 +249,6 @@ def stranger(draw: Draw) -> Person:
 
 
 def cloth(name: str, tint: float = 0.0) -> tuple[float, float, float]:
-    """RGB of a cloth colour, lightened or darkened by `tint`."""
+    """RGB of a cloth color, lightened or darkened by `tint`."""
     red, green, blue = CLOTHS[name]
     return red + tint, green + tint, blue + tint

@@ -1,6 +1,6 @@
 """Things that stand in a place: posts, boxes, bushes, trees, cars, bicycles, each a few tubes on a `Scene`.
 
-`across` is metres to the right of the picture's middle, `scale` the pixels of a metre where the thing stands.
+`across` is meters to the right of the picture's middle, `scale` the pixels of a meter where the thing stands.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 import numpy as np
 
 from reid_lab.passersby.raster import Tube, f32, limb, rounded, table
-from reid_lab.passersby.scenery import Colour, Scene
+from reid_lab.passersby.scenery import Color, Scene
 
 
 def pole(
-    scene: Scene, across: float, scale: float, tall: float, thick: float, colour: Colour, front: bool = False
+    scene: Scene, across: float, scale: float, tall: float, thick: float, color: Color, front: bool = False
 ) -> None:
     """A post of round section."""
     x, y = scene.spot(across, scale)
     scene.put(
-        Tube(x, y, x, y - tall * scale, 0, np.full(64, thick * scale, np.float32), scene.colour(colour)),
+        Tube(x, y, x, y - tall * scale, 0, np.full(64, thick * scale, np.float32), scene.color(color)),
         front,
     )
 
@@ -28,7 +28,7 @@ def box(
     scale: float,
     wide: float,
     tall: float,
-    colour: Colour,
+    color: Color,
     front: bool = False,
     lift: float = 0.0,
     folds: float = 0.04,
@@ -38,20 +38,20 @@ def box(
     y -= lift * scale
     radius = np.full(64, wide * scale / 2, np.float32)
     shade = table((0, 1.25), (0.06, 1.2), (0.08, 0.95), (0.9, 0.9), (1, 0.65))
-    scene.put(Tube(x, y - tall * scale, x, y, 0, radius, scene.colour(colour), shade=shade, folds=folds), front)
+    scene.put(Tube(x, y - tall * scale, x, y, 0, radius, scene.color(color), shade=shade, folds=folds), front)
 
 
 def bush(
-    scene: Scene, across: float, scale: float, wide: float, tall: float, colour: Colour, front: bool = False
+    scene: Scene, across: float, scale: float, wide: float, tall: float, color: Color, front: bool = False
 ) -> None:
     """A bush or a stretch of hedge: a rough tube on the ground with lumps of different green."""
     x, y = scene.spot(across, scale)
     half = wide * scale / 2
-    main = scene.colour(colour)
+    main = scene.color(color)
     shade = table((0, 1.15), (0.3, 1.0), (0.8, 0.7), (1, 0.5))
     for _ in range(3 + int(wide * 2)):
         tint = scene.draw.between(0.8, 1.15)
-        number = scene.colour((colour[0] * tint, colour[1] * tint, colour[2] * tint))
+        number = scene.color((color[0] * tint, color[1] * tint, color[2] * tint))
         cx = x + scene.draw.near(half)
         size = scale * tall * scene.draw.between(0.7, 1.0)
         scene.put(
@@ -87,11 +87,11 @@ def bush(
 
 
 def tree(
-    scene: Scene, across: float, scale: float, tall: float, thick: float, colour: Colour, front: bool = False
+    scene: Scene, across: float, scale: float, tall: float, thick: float, color: Color, front: bool = False
 ) -> None:
     """A trunk, forking, and a crown of leaves where it reaches the picture."""
     x, y = scene.spot(across, scale)
-    bark = scene.colour((86, 74, 62))
+    bark = scene.color((86, 74, 62))
     top = y - tall * scale
     scene.put(
         Tube(
@@ -110,7 +110,7 @@ def tree(
     for _ in range(9):
         cx, cy = x + scene.draw.near(tall * scale * 0.4), top + scene.draw.near(tall * scale * 0.16)
         size, tint = tall * scale * scene.draw.between(0.13, 0.22), scene.draw.between(0.75, 1.2)
-        number = scene.colour((colour[0] * tint, colour[1] * tint, colour[2] * tint))
+        number = scene.color((color[0] * tint, color[1] * tint, color[2] * tint))
         scene.put(
             Tube(
                 cx,
@@ -128,12 +128,12 @@ def tree(
         )
 
 
-def car(scene: Scene, across: float, scale: float, colour: Colour, front: bool = False) -> None:
+def car(scene: Scene, across: float, scale: float, color: Color, front: bool = False) -> None:
     """A parked car seen from the side."""
     x, y = scene.spot(across, scale)
     m = scale
-    body, glass, dark = scene.colour(colour), scene.colour((52, 60, 68)), scene.colour((30, 30, 32))
-    rim = scene.colour((128, 130, 132))
+    body, glass, dark = scene.color(color), scene.color((52, 60, 68)), scene.color((30, 30, 32))
+    rim = scene.color((128, 130, 132))
     lower = table((0, 0.16), (0.03, 0.26), (0.1, 0.30), (0.5, 0.31), (0.92, 0.30), (0.97, 0.26), (1, 0.18)) * f32(m)
     cabin = table((0, 0.02), (0.22, 0.26), (0.3, 0.29), (0.7, 0.29), (0.88, 0.10), (1, 0.02)) * f32(m)
     scene.put(limb(x - 2.0 * m, y - 0.06 * m, x + 2.0 * m, y - 0.06 * m, 0, 0.12 * m, 0.12 * m, dark), front)
@@ -160,11 +160,11 @@ def car(scene: Scene, across: float, scale: float, colour: Colour, front: bool =
         scene.put(Tube(cx, y - 0.52 * m, cx, y - 0.14 * m, 0, rounded() * f32(0.19 * m), rim), front)
 
 
-def bicycle(scene: Scene, across: float, scale: float, colour: Colour, front: bool = False) -> None:
+def bicycle(scene: Scene, across: float, scale: float, color: Color, front: bool = False) -> None:
     """A bicycle from the side: two rings and a frame of thin tubes."""
     x, y = scene.spot(across, scale)
     m = scale
-    rubber, paint = scene.colour((36, 36, 38)), scene.colour(colour)
+    rubber, paint = scene.color((36, 36, 38)), scene.color(color)
     thin = max(0.022 * m, 0.9)
     ring = [
         (0.0, 1.0),

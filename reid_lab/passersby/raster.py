@@ -2,7 +2,7 @@
 
 A tube is a straight axis in the image with a radius that varies along it, given as a table. Limbs, torsos,
 heads, skirts, bags, cars and tree trunks are all tubes; bushes are tubes with a rough edge. Drawing writes a
-material number and a brightness per sample; colours come later, from a palette. Only + - * / sqrt,
+material number and a brightness per sample; colors come later, from a palette. Only + - * / sqrt,
 comparisons and table look-ups.
 """
 
@@ -41,8 +41,8 @@ def table(*points: tuple[float, float]) -> np.ndarray:
 
 def rounded(power: int = 1) -> np.ndarray:
     """Radius table of an ellipse (power 1) or a box with ever tighter corners (2, 3), 1 at its widest."""
-    centred = _MIDDLES * f32(2.0) - f32(1.0)
-    square = centred * centred
+    centerd = _MIDDLES * f32(2.0) - f32(1.0)
+    square = centerd * centerd
     for _ in range(power - 1):
         square = square * square
     return np.sqrt(f32(1.0) - square)

@@ -110,10 +110,10 @@ def _shadow(
 def _cast_shadows(image: np.ndarray, shot: Shot) -> None:
     right, away, dark = cameras.SPECS[shot.key.camid - 1].shadow
     for figure in (*shot.behind, *([shot.main] if shot.main else []), *shot.before):
-        x, y, metre = figure.view.x / FINE, figure.view.y / FINE, figure.view.scale / FINE
+        x, y, meter = figure.view.x / FINE, figure.view.y / FINE, figure.view.scale / FINE
         tall = figure.who.height
-        _shadow(image, x - 0.12 * metre, y, x + 0.12 * metre, y, 0.24 * metre, 0.07 * metre, 0.5)
-        _shadow(image, x, y, x + right * tall * metre, y - away * tall * metre, 0.17 * metre, 0.11 * metre, dark)
+        _shadow(image, x - 0.12 * meter, y, x + 0.12 * meter, y, 0.24 * meter, 0.07 * meter, 0.5)
+        _shadow(image, x, y, x + right * tall * meter, y - away * tall * meter, 0.17 * meter, 0.11 * meter, dark)
 
 
 def _over(image: np.ndarray, drawn: Drawn) -> None:
@@ -127,12 +127,12 @@ def _over(image: np.ndarray, drawn: Drawn) -> None:
     left, right = int(columns[0]) // 2, int(columns[-1]) // 2 + 1
     window = (slice(2 * top, 2 * bottom), slice(2 * left, 2 * right))
     material = material[window]
-    colour = drawn.palette.take(material.reshape(-1), axis=0).reshape(*material.shape, 3)
-    colour *= drawn.canvas.brightness[window][..., None]
+    color = drawn.palette.take(material.reshape(-1), axis=0).reshape(*material.shape, 3)
+    color *= drawn.canvas.brightness[window][..., None]
     bare = (material == 0).view(np.uint8)
     bare = bare[0::2] + bare[1::2]
     bare = (bare[:, 0::2] + bare[:, 1::2]).astype(np.float32)[..., None]  # samples of 4 that show the place
-    tall = colour[0::2] + colour[1::2]  # palette entry 0 is black
+    tall = color[0::2] + color[1::2]  # palette entry 0 is black
     total = tall[:, 0::2] + tall[:, 1::2]
     part = image[top:bottom, left:right]
     part *= bare
@@ -141,7 +141,7 @@ def _over(image: np.ndarray, drawn: Drawn) -> None:
 
 
 def _blur(image: np.ndarray, strength: float) -> np.ndarray:
-    """Mix every pixel with its neighbours along both axes; strength 0 .. 1."""
+    """Mix every pixel with its neighbors along both axes; strength 0 .. 1."""
     side = f32(0.30 * strength)
     for axis in (0, 1):
         padded = (
@@ -157,11 +157,11 @@ def _blur(image: np.ndarray, strength: float) -> np.ndarray:
 
 
 def _develop(image: np.ndarray, shot: Shot, grain: np.ndarray) -> np.ndarray:
-    """Lens, colour, tone, noise: (128, 64, 3) float32 to uint8."""
+    """Lens, color, tone, noise: (128, 64, 3) float32 to uint8."""
     camera = cameras.SPECS[shot.key.camid - 1]
     image = _blur(image, min(camera.blur * BLUR + shot.softness, 1.0))
     grey = image[..., 0] * f32(0.3) + image[..., 1] * f32(0.59) + image[..., 2] * f32(0.11)
-    mixed = f32(1.0 + (camera.saturation - 1.0) * cameras.COLOUR_STRENGTH)
+    mixed = f32(1.0 + (camera.saturation - 1.0) * cameras.COLOR_STRENGTH)
     image *= mixed
     image += (grey * (f32(1.0) - mixed))[..., None]
     index = np.minimum(np.maximum(image * f32(4.0), f32(0.0)), f32(1023.0)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The painters of the six places. Coordinates of a `Scene` are metres: across, away (distance), up.
+"""The painters of the six places. Coordinates of a `Scene` are meters: across, away (distance), up.
 
 Everything is arithmetic on single pixels and hashed chances; nothing here depends on the machine.
 """
@@ -14,11 +14,11 @@ f32 = np.float32
 HEIGHT, WIDTH = 440, 1180  # pixels of a scene
 HORIZON = 46  # row
 FOCAL = 900.0  # pixels; only the ratio to distances matters
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 
 def sensor_noise(seed: int, stream: int) -> np.ndarray:
-    """Grain, a little coarser than a pixel, partly shared by the colours: (448, 448, 3), deviation near 1."""
+    """Grain, a little coarser than a pixel, partly shared by the colors: (448, 448, 3), deviation near 1."""
     draw = Draw(seed, stream, 1)
     grain = draw.array(449, 449, 3) + draw.array(449, 449, 3) - f32(1.0)
     shared = draw.array(449, 449, 1) + draw.array(449, 449, 1) - f32(1.0)
@@ -38,7 +38,7 @@ class Scene:
     """A place being painted: the ground plane, upright walls, and things standing on the ground."""
 
     def __init__(self, key: int, camera_height: float, front_scale: float) -> None:
-        """`front_scale`: pixels per metre where the front layer stands."""
+        """`front_scale`: pixels per meter where the front layer stands."""
         self.draw = Draw(key, 31)
         self.camera_height, self.front_scale = camera_height, front_scale
         self.image = np.zeros((HEIGHT, WIDTH, 3), np.float32)
@@ -48,26 +48,26 @@ class Scene:
         self.middle = value_noise(self.draw, HEIGHT, WIDTH, 7, 12)
         self.coarse = value_noise(self.draw, HEIGHT, WIDTH, 30, 60)
         below = np.maximum(self.rows - f32(HORIZON), f32(1.0))
-        self.away = f32(FOCAL * camera_height) / below  # (H, 1) metres
-        self.across = self.columns * (self.away / f32(FOCAL))  # (H, W) metres
+        self.away = f32(FOCAL * camera_height) / below  # (H, 1) meters
+        self.across = self.columns * (self.away / f32(FOCAL))  # (H, W) meters
         self.is_ground = self.rows > HORIZON  # (H, 1)
         self.canvas = Canvas(HEIGHT, WIDTH, self.middle * f32(2.0) - f32(1.0))
         self.front_canvas = Canvas(HEIGHT, WIDTH, self.middle * f32(2.0) - f32(1.0))
-        self.colours: list[Colour] = [(0, 0, 0)]
+        self.colors: list[Color] = [(0, 0, 0)]
         self.light, self.ambient = (0.2, 0.25, 0.15), 0.62
 
     def row(self, scale: float) -> float:
-        """Row of the ground where a metre measures `scale` pixels."""
+        """Row of the ground where a meter measures `scale` pixels."""
         return HORIZON + scale * self.camera_height
 
     # --- surfaces ---
-    def ground(self, colour: Colour, where: np.ndarray | None = None, rough: float = 0.16) -> None:
-        """Cover the ground, or a region of it, with a mottled colour."""
+    def ground(self, color: Color, where: np.ndarray | None = None, rough: float = 0.16) -> None:
+        """Cover the ground, or a region of it, with a mottled color."""
         region = self.is_ground if where is None else self.is_ground & where
         mottle = f32(1.0 - rough) + (self.fine * f32(0.5) + self.middle * f32(0.7) + self.coarse * f32(0.8)) * f32(
             rough
         )
-        paint = mottle[..., None] * np.array(colour, np.float32)
+        paint = mottle[..., None] * np.array(color, np.float32)
         np.copyto(self.image, paint, where=(region & np.ones((1, WIDTH), bool))[..., None])
 
     def tiles(
@@ -78,7 +78,7 @@ class Scene:
         longer: float = 1.0,
         uneven: float = 0.06,
     ) -> None:
-        """Paving stones of `size` metres, uneven in brightness, and joints that fade with distance."""
+        """Paving stones of `size` meters, uneven in brightness, and joints that fade with distance."""
         over, down = self.across / f32(size * longer), self.away / f32(size) + f32(0.13)
         row = np.floor(down)
         over = over + (row - np.floor(row * f32(0.5)) * f32(2.0)) * f32(0.5)
@@ -93,7 +93,7 @@ class Scene:
         self.image *= np.where(region, times, f32(1.0))[..., None]
 
     def band(self, across: tuple[float, float] | None = None, away: tuple[float, float] | None = None) -> np.ndarray:
-        """A region of the ground between two lines across or along, metres."""
+        """A region of the ground between two lines across or along, meters."""
         inside = np.ones((HEIGHT, WIDTH), bool)
         if across:
             inside &= (self.across > f32(across[0])) & (self.across < f32(across[1]))
@@ -105,27 +105,27 @@ class Scene:
         """Shade a region."""
         self.image *= np.where(where, f32(times), f32(1.0))[..., None]
 
-    def sky(self, colour: Colour) -> None:
+    def sky(self, color: Color) -> None:
         """Everything above the ground."""
-        self.image += np.where(self.is_ground, f32(0.0), f32(1.0))[..., None] * np.array(colour, np.float32)
+        self.image += np.where(self.is_ground, f32(0.0), f32(1.0))[..., None] * np.array(color, np.float32)
 
     def wall(
         self,
         away: float,
-        colour: Colour,
+        color: Color,
         left: float = -99.0,
         right: float = 99.0,
         top: float = 99.0,
         foot: float = 0.0,
         rough: float = 0.08,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """An upright wall `away` metres; returns (across, up, region) for what is on it."""
+        """An upright wall `away` meters; returns (across, up, region) for what is on it."""
         scale = FOCAL / away
         over = self.columns / f32(scale) + np.zeros((HEIGHT, 1), np.float32)
         up = f32(self.camera_height) - (self.rows - f32(HORIZON)) / f32(scale) + np.zeros((1, WIDTH), np.float32)
         region = (up > f32(foot)) & (up < f32(top)) & (over > f32(left)) & (over < f32(right))
         mottle = f32(1.0 - rough) + (self.middle * f32(0.6) + self.coarse * f32(1.4)) * f32(rough)
-        np.copyto(self.image, mottle[..., None] * np.array(colour, np.float32), where=region[..., None])
+        np.copyto(self.image, mottle[..., None] * np.array(color, np.float32), where=region[..., None])
         return over, up, region
 
     def bricks(
@@ -155,7 +155,7 @@ class Scene:
         first: tuple[float, float],
         pitch: tuple[float, float],
         share: tuple[float, float],
-        colour: Colour,
+        color: Color,
         vary: float = 0.35,
     ) -> None:
         """Windows in a grid: from a first corner (across, up), a pitch, and the share of it that is glass."""
@@ -169,17 +169,17 @@ class Scene:
             + (number - np.floor(number)) * f32(2 * vary) * f32(0.6)
             + (y + self.coarse) * f32(vary * 0.6)
         )
-        np.copyto(self.image, bright[..., None] * np.array(colour, np.float32), where=glass[..., None])
+        np.copyto(self.image, bright[..., None] * np.array(color, np.float32), where=glass[..., None])
         frame = glass & (
             (x < f32(0.05)) | (y < f32(0.05)) | ((x > f32(share[0] * 0.5 - 0.02)) & (x < f32(share[0] * 0.5 + 0.02)))
         )
         self.image *= np.where(frame, f32(0.6), f32(1.0))[..., None]
 
     # --- things ---
-    def colour(self, colour: Colour) -> int:
-        """The material number of a colour."""
-        self.colours.append(colour)
-        return len(self.colours) - 1
+    def color(self, color: Color) -> int:
+        """The material number of a color."""
+        self.colors.append(color)
+        return len(self.colors) - 1
 
     def put(self, tube: Tube, front: bool = False) -> None:
         """Draw a tube given in scene pixels."""
@@ -194,14 +194,14 @@ class Scene:
     def flush(self) -> None:
         """Paint what has been put on the back canvas into the image, so that later things go over it."""
         drawn = self.canvas.material > 0
-        paint = np.array(self.colours, np.float32)[self.canvas.material] * self.canvas.brightness[..., None]
+        paint = np.array(self.colors, np.float32)[self.canvas.material] * self.canvas.brightness[..., None]
         np.copyto(self.image, paint, where=drawn[..., None])
         self.canvas.material[:] = 0
 
     def layers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The finished place: back (H, W, 3), front (H, W, 3), opacity of the front (H, W), all uint8."""
         self.flush()
-        front = np.array(self.colours, np.float32)[self.front_canvas.material] * self.front_canvas.brightness[..., None]
+        front = np.array(self.colors, np.float32)[self.front_canvas.material] * self.front_canvas.brightness[..., None]
         drawn = (self.front_canvas.material > 0).astype(np.float32)[..., None]
         alpha = soften(drawn)
         front = soften(front * drawn) / np.maximum(alpha, f32(1e-3))

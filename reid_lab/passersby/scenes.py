@@ -6,10 +6,10 @@ import numpy as np
 
 from reid_lab.passersby import props
 from reid_lab.passersby.raster import f32, limb
-from reid_lab.passersby.scenery import Colour, Scene
+from reid_lab.passersby.scenery import Color, Scene
 
 GREEN, DARK_GREEN = (84, 96, 62), (62, 76, 52)
-PAINTS: tuple[Colour, ...] = (
+PAINTS: tuple[Color, ...] = (
     (196, 196, 194),
     (58, 60, 64),
     (118, 122, 126),
@@ -46,14 +46,14 @@ def shopping_street(scene: Scene) -> None:
     """Shop fronts under a grey sky, a kerb, parked cars; a car and a bin stand between the paths."""
     scene.ground((112, 113, 116), rough=0.12)
     over, up, region = scene.wall(23.0, (168, 160, 150))
-    for left, colour in (
+    for left, color in (
         (-16.0, (150, 140, 128)),
         (-9.5, (96, 104, 112)),
         (-3.0, (176, 164, 142)),
         (4.0, (128, 98, 88)),
         (10.5, (150, 154, 156)),
     ):
-        over, up, region = scene.wall(22.9, colour, left=left, right=left + 6.4)
+        over, up, region = scene.wall(22.9, color, left=left, right=left + 6.4)
         scene.panes(over, up, region, (left + 0.4, 0.6), (2.9, 9.0), (0.86, 0.26), (64, 72, 78), vary=0.5)
         sign = scene.draw.pick(((140, 60, 52), (52, 76, 104), (188, 180, 160), (58, 92, 78), (70, 66, 70)))
         scene.wall(22.8, sign, left=left + 0.2, right=left + 6.2, foot=3.0, top=3.7)
@@ -126,7 +126,7 @@ def glass_plaza(scene: Scene) -> None:
                     0,
                     thick,
                     thick,
-                    scene.colour((112, 118, 122)),
+                    scene.color((112, 118, 122)),
                 ),
                 front=True,
             )

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from reid_lab.data.augment import normalise
+from reid_lab.data.augment import normalize
 from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.records import Record
 from reid_lab.models.network import Network, evaluating
@@ -35,7 +35,7 @@ def extract(
     autocast: bool = False,
     cache: Path | None = None,
 ) -> Tensor:
-    """Descriptors (N, d) of `records`, float32 on the CPU: `model.describe` of images of `model.input_size`.
+    """Descriptors (N, d) of `records`, float32 on the CPU: `model.embed` of images of `model.input_size`.
 
     device     the model is moved there, and stays (None: where it is)
     batch_size None: 256 on a GPU, 64 on a CPU, which spends more on the memory of larger ones than it gains
@@ -105,23 +105,23 @@ def _describe(model: Network, records: Sequence[Record], batch_size: int | None,
         for start in range(0, len(store), batch_size):
             indices = torch.arange(start, min(start + batch_size, len(store)))
             images = _images(store, indices)
-            described = model.describe(images).float()
+            described = model.embed(images).float()
             if flip:
-                described = (described + model.describe(images.flip(3)).float()) / 2
+                described = (described + model.embed(images.flip(3)).float()) / 2
             features.append(described)
             shown.update(len(indices))
     return torch.cat(features).cpu()
 
 
 def _images(store: ImageStore, indices: Tensor) -> Tensor:
-    return normalise(store.batch(indices)).contiguous(memory_format=torch.channels_last)
+    return normalize(store.batch(indices)).contiguous(memory_format=torch.channels_last)
 
 
 def _precision(model: Network, images: Tensor) -> str:
     """The fast precision of the images' device, or "float32" where it describes them wrongly, which is logged."""
     fast = fast_precision(images.device)
     fast = "bf16" if fast == "float32" else fast  # slow, but asked for
-    check = precision.check_describing(model, images, fast)
+    check = precision.check_embedding(model, images, fast)
     if check.fault:
         logging.getLogger("reid_lab").warning("%s. So the features are computed in float32.", check.fault)
         return "float32"

@@ -15,23 +15,23 @@ class Plan:
 
     features   the comparable copy of the features
     blocks     distances of one block, and what is computed from it
-    neighbours  encodings of re-ranking (0 without): about, since they depend on how the features cluster
+    neighbors  encodings of re-ranking (0 without): about, since they depend on how the features cluster
     """
 
     features: int
     blocks: int
-    neighbours: int
+    neighbors: int
     operations: int
 
     @property
     def total(self) -> int:
         """Bytes."""
-        return self.features + self.blocks + self.neighbours
+        return self.features + self.blocks + self.neighbors
 
     def __str__(self) -> str:
         return (
             f"about {self.total / GIB:.2f} GiB beside the features ({self.features / GIB:.2f} a comparable "
-            f"copy, {self.blocks / GIB:.2f} blocks of distances, {self.neighbours / GIB:.2f} encodings) and "
+            f"copy, {self.blocks / GIB:.2f} blocks of distances, {self.neighbors / GIB:.2f} encodings) and "
             f"{self.operations / 1e12:.2f} T operations"
         )
 

@@ -97,7 +97,7 @@ def no_match(protocol: Protocol) -> NoMatchError:
     elif len(shared) == 0:
         cause = (
             f"query and gallery share no identity (query: {_some(protocol.query_pids)}; gallery: "
-            f"{_some(protocol.gallery_pids)}): check that they are of one split and were not relabelled apart"
+            f"{_some(protocol.gallery_pids)}): check that they are of one split and were not relabeled apart"
         )
     else:
         cause = (

@@ -38,7 +38,7 @@ def evaluate(
     check: bool = True,
     **ranking: Any,
 ) -> Result:
-    """Descriptors of `benchmark`'s query and gallery images by `model.describe`, ranked.
+    """Descriptors of `benchmark`'s query and gallery images by `model.embed`, ranked.
 
     device     where the network and the ranking run (None: where the model is)
     batch_size, flip, autocast, cache  as in `extract`

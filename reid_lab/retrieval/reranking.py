@@ -1,10 +1,10 @@
 """k-reciprocal re-ranking (Zhong, Zheng, Cao, Li: *Re-ranking person re-identification with k-reciprocal
 encoding*, CVPR 2017), exact, in blocks, without ever holding all distances: the numbers of ``reference.rerank``.
 
-The idea: if two images show one person, each is among the other's nearest neighbours. Every image of query
-and gallery is described anew by *who its mutual neighbours are*; two images are near if they share them.
+The idea: if two images show one person, each is among the other's nearest neighbors. Every image of query
+and gallery is described anew by *who its mutual neighbors are*; two images are near if they share them.
 
-    1. neighbours       N(i, k): the k nearest of all images and i itself; d_ij: squared Euclidean distance
+    1. neighbors       N(i, k): the k nearest of all images and i itself; d_ij: squared Euclidean distance
                         divided by the largest one of row i
     2. reciprocal       R(i, k) = { j in N(i, k) : i in N(j, k) }
     3. expanded         R*(i) = R(i, k1) with each R(j, k1 / 2), j in R(i, k1), of which more than 2/3 lie
@@ -54,14 +54,14 @@ def rerank(
     """Re-ranked distances (q, g), float32, smaller is nearer, 0..1.
 
     query_features (q, d), gallery_features (g, d): numpy or torch
-    k1       size of the reciprocal neighbourhood
-    k2       how many neighbours' encodings are averaged (1: none)
+    k1       size of the reciprocal neighborhood
+    k2       how many neighbors' encodings are averaged (1: none)
     lam      weight of the original distance, 0..1
     metric   "cosine": features are brought to length 1 first; "euclidean": they are taken as they are
     device   where to compute (None: where the gallery features are)
     memory   bytes that one block of rows may take
 
-    Equally near images, as computed (see `rank`): the earlier one (queries before gallery) is the neighbour. Raises
+    Equally near images, as computed (see `rank`): the earlier one (queries before gallery) is the neighbor. Raises
     FeatureError, DeviceError.
     """
     check_parameters(k1, k2, lam)
@@ -83,11 +83,11 @@ def reranked_blocks(
     """
     check_parameters(k1, k2, lam)
     steps = choose(__name__, features.device, len(features) ** 2)  # the functions below, or the same compiled
-    neighbours, furthest = steps.nearest_neighbours(features, max(k1 + 1, k2), memory)
-    starts, members = steps.expanded_sets(neighbours[:, : k1 + 1], k1)
+    neighbors, furthest = steps.nearest_neighbors(features, max(k1 + 1, k2), memory)
+    starts, members = steps.expanded_sets(neighbors[:, : k1 + 1], k1)
     encodings = encode(features, starts, members, furthest, steps)
     if k2 > 1:
-        encodings = steps.expand_queries(encodings, neighbours[:, :k2])
+        encodings = steps.expand_queries(encodings, neighbors[:, :k2])
     gallery, columns = features[queries:], steps.transposed(encodings[queries:])
     gallery_squares = squares(gallery)
     for part in blocks(queries, len(gallery) * FINAL_BYTES, memory):
@@ -97,17 +97,17 @@ def reranked_blocks(
         yield part, original.mul_(lam).add_(jaccard, alpha=1 - lam).clamp_(0, 1)
 
 
-def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:
+def nearest_neighbors(features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:
     """Step 1: the `count` nearest images of each, itself first, (N, count); the largest distance, (N,)."""
     own = squares(features)
-    neighbours, furthest = [], []
+    neighbors, furthest = [], []
     for part, distances in product_blocks(features, features, memory, squared=True):
         distances += own[part, None]
         distances.diagonal(part.start).fill_(-torch.inf)  # itself comes first, whatever rounding says
         places, largest = kernels.nearest(distances, min(count, len(features)))
-        neighbours.append(places)
+        neighbors.append(places)
         furthest.append(largest)
-    return torch.cat(neighbours), divisors(torch.cat(furthest), own)
+    return torch.cat(neighbors), divisors(torch.cat(furthest), own)
 
 
 def divisors(largest: Tensor, squares: Tensor) -> Tensor:
@@ -115,34 +115,34 @@ def divisors(largest: Tensor, squares: Tensor) -> Tensor:
     return largest.masked_fill(largest <= 1e-6 * squares.amax(), 1)
 
 
-def expanded_sets(neighbours: Tensor, k1: int) -> tuple[Tensor, Tensor]:
+def expanded_sets(neighbors: Tensor, k1: int) -> tuple[Tensor, Tensor]:
     """Steps 2 and 3: the members of R*(i), ascending, at members[starts[i] : starts[i + 1]].
 
-    neighbours  (N, k1 + 1)
+    neighbors  (N, k1 + 1)
     """
-    half = neighbours[:, : round(k1 / 2) + 1]  # halves round to even, as in the published code
-    mutual, mutual_half = reciprocal(neighbours), reciprocal(half)
+    half = neighbors[:, : round(k1 / 2) + 1]  # halves round to even, as in the published code
+    mutual, mutual_half = reciprocal(neighbors), reciprocal(half)
     codes = []
-    for part in blocks(len(neighbours), neighbours.shape[1] ** 2 * half.shape[1] * 2, MEMORY):
-        own = torch.where(mutual[part], neighbours[part], -1)  # R(i, k1), (b, k1 + 1)
-        theirs = torch.where(mutual_half, half, -2)[neighbours[part]]  # R(j, k1 / 2), (b, k1 + 1, h)
+    for part in blocks(len(neighbors), neighbors.shape[1] ** 2 * half.shape[1] * 2, MEMORY):
+        own = torch.where(mutual[part], neighbors[part], -1)  # R(i, k1), (b, k1 + 1)
+        theirs = torch.where(mutual_half, half, -2)[neighbors[part]]  # R(j, k1 / 2), (b, k1 + 1, h)
         inside = (theirs[..., None] == own[:, None, None]).any(3)
         enough = 3 * inside.sum(2) > 2 * (theirs >= 0).sum(2)
         added = torch.where((mutual[part] & enough)[..., None] & ~inside, theirs, -1)
         found = torch.cat([own, added.flatten(1)], dim=1)
         rows = torch.arange(part.start, part.stop, device=found.device)[:, None]
-        codes.append((rows * len(neighbours) + found)[found >= 0].unique())
+        codes.append((rows * len(neighbors) + found)[found >= 0].unique())
     members = torch.cat(codes)
-    edges = torch.arange(len(neighbours) + 1, device=members.device) * len(neighbours)
-    return torch.searchsorted(members, edges), (members % len(neighbours)).int()
+    edges = torch.arange(len(neighbors) + 1, device=members.device) * len(neighbors)
+    return torch.searchsorted(members, edges), (members % len(neighbors)).int()
 
 
-def reciprocal(neighbours: Tensor) -> Tensor:
-    """Step 2: which of the neighbours (N, k) have the row's own image among theirs, (N, k) bool."""
-    mutual = torch.empty_like(neighbours, dtype=torch.bool)
-    for part in blocks(len(neighbours), neighbours.shape[1] ** 2 * 9, MEMORY):
-        own = torch.arange(part.start, part.stop, device=neighbours.device)
-        mutual[part] = (neighbours[neighbours[part]] == own[:, None, None]).any(2)
+def reciprocal(neighbors: Tensor) -> Tensor:
+    """Step 2: which of the neighbors (N, k) have the row's own image among theirs, (N, k) bool."""
+    mutual = torch.empty_like(neighbors, dtype=torch.bool)
+    for part in blocks(len(neighbors), neighbors.shape[1] ** 2 * 9, MEMORY):
+        own = torch.arange(part.start, part.stop, device=neighbors.device)
+        mutual[part] = (neighbors[neighbors[part]] == own[:, None, None]).any(2)
     return mutual
 
 
@@ -162,13 +162,13 @@ def squared_pairs(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return torch.cat(distances)
 
 
-def expand_queries(encodings: Sparse, neighbours: Tensor) -> Sparse:
-    """Step 5: each row becomes the mean of its neighbours' rows; neighbours (N, k2)."""
-    count, k2 = neighbours.shape
+def expand_queries(encodings: Sparse, neighbors: Tensor) -> Sparse:
+    """Step 5: each row becomes the mean of its neighbors' rows; neighbors (N, k2)."""
+    count, k2 = neighbors.shape
     lengths = encodings.lengths()
     codes, values = [], []
     for part in blocks(count, k2 * 48 * (1 + len(encodings.values) // count), MEMORY):
-        theirs = neighbours[part].flatten()
+        theirs = neighbors[part].flatten()
         which, place = ragged(encodings.starts[theirs], lengths[theirs])
         entries = (which // k2 + part.start) * count + encodings.columns[place]
         merged, where = entries.unique(return_inverse=True)
@@ -179,7 +179,7 @@ def expand_queries(encodings: Sparse, neighbours: Tensor) -> Sparse:
 
 
 def transposed(encodings: Sparse) -> Sparse:
-    """For step 6: row k lists the images that have k as a neighbour."""
+    """For step 6: row k lists the images that have k as a neighbor."""
     codes, order = (encodings.columns.long() * len(encodings) + encodings.rows()).sort()
     return Sparse.from_codes(codes, encodings.values[order], encodings.width, len(encodings))
 
@@ -188,15 +188,15 @@ def shared_minima(queries: Sparse, columns: Sparse) -> Tensor:
     """Step 6: sum_k min(V_ik, V_jk) for a block of queries i and all gallery images j, (b, g).
 
     queries  (b, N) the rows V_i
-    columns  (N, g) the gallery's encodings transposed: row k lists who has k as a neighbour
+    columns  (N, g) the gallery's encodings transposed: row k lists who has k as a neighbor
 
     Only shared entries give anything: for each entry (i, k), the entries j of row k.
     """
     minima = queries.values.new_zeros(len(queries) * columns.width)
-    rows, neighbours = queries.rows(), queries.columns.long()
-    lengths = columns.lengths()[neighbours]
+    rows, neighbors = queries.rows(), queries.columns.long()
+    lengths = columns.lengths()[neighbors]
     for part in _by_work(lengths, MEMORY // 48):
-        entry, place = ragged(columns.starts[neighbours[part]], lengths[part])
+        entry, place = ragged(columns.starts[neighbors[part]], lengths[part])
         smaller = torch.minimum(queries.values[part][entry], columns.values[place])
         minima.index_add_(0, rows[part][entry] * columns.width + columns.columns[place].long(), smaller)
     return minima.view(len(queries), columns.width)

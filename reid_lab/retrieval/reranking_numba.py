@@ -20,8 +20,8 @@ from reid_lab.retrieval.sparse import Sparse
 TILE = 2048  # rows and columns of distances at a time
 
 
-def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:
-    """As `reranking.nearest_neighbours`, from half the product: each tile of distances serves its rows and its columns.
+def nearest_neighbors(features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:
+    """As `reranking.nearest_neighbors`, from half the product: each tile of distances serves its rows and its columns.
 
     A row meets its columns from left to right, as a stable sort needs them: those before its own tile as a column of
     earlier tiles, the others as a row.
@@ -45,13 +45,13 @@ def nearest_neighbours(features: Tensor, count: int, memory: int) -> tuple[Tenso
     return torch.from_numpy(places), divisors(torch.from_numpy(largest), own)
 
 
-def expanded_sets(neighbours: Tensor, k1: int) -> tuple[Tensor, Tensor]:
+def expanded_sets(neighbors: Tensor, k1: int) -> tuple[Tensor, Tensor]:
     """As `reranking.expanded_sets`."""
-    count, half = len(neighbours), min(round(k1 / 2) + 1, neighbours.shape[1])
-    table = np.empty((count, min(count, neighbours.shape[1] * (half + 1))), dtype=np.int32)
+    count, half = len(neighbors), min(round(k1 / 2) + 1, neighbors.shape[1])
+    table = np.empty((count, min(count, neighbors.shape[1] * (half + 1))), dtype=np.int32)
     lengths = np.empty(count, dtype=np.int64)
     use_torchs_threads()
-    _expanded_sets(neighbours.contiguous().numpy(), half, table, lengths)
+    _expanded_sets(neighbors.contiguous().numpy(), half, table, lengths)
     members = table[np.arange(table.shape[1]) < lengths[:, None]]
     return torch.from_numpy(np.append(0, lengths.cumsum())), torch.from_numpy(members)
 
@@ -73,16 +73,16 @@ def shared_minima(queries: Sparse, columns: Sparse) -> Tensor:
     return torch.from_numpy(out)
 
 
-def expand_queries(encodings: Sparse, neighbours: Tensor) -> Sparse:
+def expand_queries(encodings: Sparse, neighbors: Tensor) -> Sparse:
     """As `reranking.expand_queries`."""
-    longest = encodings.lengths()[neighbours].sum(1)  # before shared columns are merged
+    longest = encodings.lengths()[neighbors].sum(1)  # before shared columns are merged
     starts = np.append(0, longest.cumsum(0).numpy())
     columns = np.empty(starts[-1], dtype=np.int32)
     values = np.empty(starts[-1], dtype=np.float32)
-    lengths = np.empty(len(neighbours), dtype=np.int64)
+    lengths = np.empty(len(neighbors), dtype=np.int64)
     use_torchs_threads()
     rows = encodings.starts.numpy(), encodings.columns.numpy(), encodings.values.numpy()
-    _expand_queries(*rows, neighbours.contiguous().numpy(), starts, columns, values, lengths)
+    _expand_queries(*rows, neighbors.contiguous().numpy(), starts, columns, values, lengths)
     kept = np.repeat(starts[:-1] + lengths, np.diff(starts)) > np.arange(starts[-1])
     ends = torch.from_numpy(np.append(0, lengths.cumsum()))
     return Sparse(ends, torch.from_numpy(columns[kept]), torch.from_numpy(values[kept]), encodings.width)
@@ -143,14 +143,14 @@ def _nearest_in_columns(
 
 
 @compiled
-def _expanded_sets(neighbours: Any, half: int, table: Any, lengths: Any) -> None:
-    for i in numba.prange(len(neighbours)):
-        own = _reciprocal(neighbours, i, neighbours.shape[1])
+def _expanded_sets(neighbors: Any, half: int, table: Any, lengths: Any) -> None:
+    for i in numba.prange(len(neighbors)):
+        own = _reciprocal(neighbors, i, neighbors.shape[1])
         members = table[i]
         members[: len(own)] = own
         count = len(own)
         for candidate in own:
-            theirs = _reciprocal(neighbours, candidate, half)
+            theirs = _reciprocal(neighbors, candidate, half)
             inside = 0
             for j in theirs:
                 inside += _contains(own, j)
@@ -164,11 +164,11 @@ def _expanded_sets(neighbours: Any, half: int, table: Any, lengths: Any) -> None
 
 
 @numba.njit(cache=True)
-def _reciprocal(neighbours: Any, i: int, k: int) -> Any:
+def _reciprocal(neighbors: Any, i: int, k: int) -> Any:
     found = np.empty(k, dtype=np.int64)
     count = 0
-    for j in neighbours[i, :k]:
-        if _contains(neighbours[j, :k], i):
+    for j in neighbors[i, :k]:
+        if _contains(neighbors[j, :k], i):
             found[count] = j
             count += 1
     return found[:count]
@@ -197,23 +197,23 @@ def _expand_queries(
     starts: Any,
     columns: Any,
     values: Any,
-    neighbours: Any,
+    neighbors: Any,
     new_starts: Any,
     new_columns: Any,
     new_values: Any,
     lengths: Any,
 ) -> None:
-    k2 = neighbours.shape[1]
-    for i in numba.prange(len(neighbours)):
+    k2 = neighbors.shape[1]
+    for i in numba.prange(len(neighbors)):
         size = new_starts[i + 1] - new_starts[i]
         found, shares = np.empty(size, dtype=np.int32), np.empty(size, dtype=np.float32)
         count = 0
-        for j in neighbours[i]:
+        for j in neighbors[i]:
             for entry in range(starts[j], starts[j + 1]):
                 found[count], shares[count] = columns[entry], values[entry] / np.float32(k2)
                 count += 1
         place, last = new_starts[i] - 1, -1
-        for k in np.argsort(found, kind="mergesort"):  # stable: sums in the order of the neighbours
+        for k in np.argsort(found, kind="mergesort"):  # stable: sums in the order of the neighbors
             if found[k] != last:
                 place, last = place + 1, found[k]
                 new_columns[place], new_values[place] = last, 0

@@ -130,7 +130,7 @@ def average_query_expansion(query: Tensor, gallery: Tensor, k: int, metric: str,
     """
     places, _ = exact(query, gallery, min(k, len(gallery)), metric, memory)
     total = query.clone()
-    for nth in places.T:  # one neighbour at a time: (q, k, d) would be large
+    for nth in places.T:  # one neighbor at a time: (q, k, d) would be large
         total += gallery[nth]
     return total / (1 + places.shape[1])
 

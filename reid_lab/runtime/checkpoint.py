@@ -68,22 +68,22 @@ def unreadable(path: Path) -> CheckpointError:
     return CheckpointError(f"{path} cannot be read for want of permission: ask its owner for the right to read it.")
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> State:
-    """An optimiser's buffers (momentum, moments, step counts) as named tensors."""
-    state = optimiser.state_dict()["state"]
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> State:
+    """An optimizer's buffers (momentum, moments, step counts) as named tensors."""
+    state = optimizer.state_dict()["state"]
     return {
         f"{i}.{name}": tensor for i, buffers in state.items() for name, tensor in buffers.items() if tensor is not None
     }
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: State) -> None:
-    """Put the buffers of :func:`optimiser_tensors` back into an optimiser over the same parameters."""
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: State) -> None:
+    """Put the buffers of :func:`optimizer_tensors` back into an optimizer over the same parameters."""
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in tensors.items():
         index, buffer = name.split(".", 1)
         state.setdefault(int(index), {})[buffer] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    for parameter, buffers in optimiser.state.items():
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, buffers in optimizer.state.items():
         for buffer, tensor in buffers.items():
             if tensor.shape == parameter.shape:  # the same strides as the parameter's, which fused kernels rely on
                 buffers[buffer] = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor).detach()

@@ -2,7 +2,7 @@
 
 Each process takes its share of every batch. Which images a batch holds, how each of them is cropped and erased, and
 the loss over all of them are the same however many processes there are. Starting them, averaging gradients and
-synchronising batch normalisation is the work of Hugging Face Accelerate and PyTorch's DistributedDataParallel.
+synchronizing batch normalization is the work of Hugging Face Accelerate and PyTorch's DistributedDataParallel.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class _Accelerated(Team):
         atexit.register(_leave)
 
     def spread(self, model: nn.Module) -> nn.Module:
-        if self.device.type != "cpu":  # PyTorch synchronises batch statistics on GPUs only
+        if self.device.type != "cpu":  # PyTorch synchronizes batch statistics on GPUs only
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return self.accelerator.prepare_model(model)
 

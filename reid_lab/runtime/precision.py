@@ -74,7 +74,7 @@ def check_training(network: Any, images: Tensor, pids: Tensor, precision: str) -
     return check
 
 
-def check_describing(network: Any, images: Tensor, precision: str) -> Check:
+def check_embedding(network: Any, images: Tensor, precision: str) -> Check:
     """Compare the layers that describe ``images`` (batch, 3, H, W) in ``precision`` with float32.
 
     Most is done with a few of them. But a library chooses its way of a convolution by the number of images, too, so
@@ -84,7 +84,7 @@ def check_describing(network: Any, images: Tensor, precision: str) -> Check:
 
     def run(network: Any, used: str, few: Tensor = images[:FEW]) -> Tensor:
         with autocast(images.device, used):
-            return network.describe(few)
+            return network.embed(few)
 
     layers.compare(network, run)
     if len(images) > FEW and not layers.check.fault:

@@ -1,4 +1,4 @@
-"""One training step: a batch of images through augmentation, network, losses and optimiser."""
+"""One training step: a batch of images through augmentation, network, losses and optimizer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reid_lab.runtime.distributed import Team
 from reid_lab.runtime.errors import DeviceError
 from reid_lab.training.recipes import Recipe
 from reid_lab.training.schedule import learning_rate
-from reid_lab.training.step import make_augmentation, make_optimiser
+from reid_lab.training.step import make_augmentation, make_optimizer
 
 
 class Engine:
@@ -26,7 +26,7 @@ class Engine:
 
     ``places`` are this process's images within a batch. Nothing here waits for a GPU: what a step needs is decided on
     the CPU beforehand, and what it gives stays on the device until somebody reads it. On several GPUs PyTorch's
-    synchronised batch norms wait once each.
+    synchronized batch norms wait once each.
     """
 
     def __init__(self, recipe: Recipe, identities: int, team: Team) -> None:
@@ -38,7 +38,7 @@ class Engine:
         self.augment = make_augmentation(recipe)
         self.model = recipe.build(identities).to(team.device).to(memory_format=torch.channels_last)
         self.network = team.spread(self.model)  # what is called in training; shares its weights with ``model``
-        self.optimiser = make_optimiser(recipe, self.model)
+        self.optimizer = make_optimizer(recipe, self.model)
         # Small gradients are zero in float16, so the loss is multiplied until they are too large for it, then by less.
         self.scaler = torch.amp.GradScaler(team.device.type, enabled=self.precision == "float16")
 
@@ -79,16 +79,16 @@ class Engine:
         return self.update(self.prepare(images, key), pids)
 
     def prepare(self, images: Tensor, key: int) -> Tensor:
-        """Augmented, normalised, float32, channels last; dropout is seeded, too."""
+        """Augmented, normalized, float32, channels last; dropout is seeded, too."""
         torch.manual_seed(key + self.team.rank)
         return self.augment(images, key, self.part).contiguous(memory_format=torch.channels_last)
 
     def update(self, images: Tensor, pids: Tensor) -> Losses:
         """Losses of prepared images, their gradients, and an update of the weights."""
         losses = self.losses(images, pids)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(losses.total).backward()
-        self.scaler.step(self.optimiser)  # skipped where a gradient is not finite
+        self.scaler.step(self.optimizer)  # skipped where a gradient is not finite
         self.scaler.update()
         return losses
 
@@ -101,7 +101,7 @@ class Engine:
     def set_lr(self, progress: float) -> float:
         """Set the learning rate after ``progress`` epochs, and return it (the head's)."""
         lr = learning_rate(self.recipe, progress)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = lr * group["factor"]
         return lr
 
@@ -121,7 +121,7 @@ class Engine:
             raise DeviceError(
                 f"torch.compile does not work here ({type(error).__name__}: {said}); train without it."
             ) from error
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         self.model.load_state_dict(before)  # the trial has moved the batch norms' statistics
         synchronize(self.device)
         return time.perf_counter() - began

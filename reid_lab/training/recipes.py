@@ -1,6 +1,6 @@
 """Recipes: every hyper-parameter of both papers, as data.
 
-A recipe is a frozen dataclass: print it, compare two of them, change a field with :meth:`Recipe.but`, write it as
+A recipe is a frozen dataclass: print it, compare two of them, change a field with :meth:`Recipe.replace`, write it as
 JSON. The values at each size are in :mod:`reid_lab.training.sizes`; where a paper is silent or contradicts itself, the
 comment beside the field says so.
 
@@ -32,7 +32,7 @@ FULL_MEMORY = 10 * 2**30  # bytes of a GPU in which "full" is thought to fit; no
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What both methods need: input, augmentation, optimiser, schedule, precision. Sizes are (height, width)."""
+    """What both methods need: input, augmentation, optimizer, schedule, precision. Sizes are (height, width)."""
 
     method: ClassVar[str]
 
@@ -52,10 +52,10 @@ class Recipe:
     erasing_aspect: tuple[float, float] = (0.3, 3.33)
     erasing_attempts: int = 100
     erasing_fill: Literal["random", "mean"] = (
-        "random"  # "random": uniform values per pixel; "mean": ImageNet's mean colour
+        "random"  # "random": uniform values per pixel; "mean": ImageNet's mean color
     )
-    # optimiser
-    optimiser: str  # "sgd" or "adamw"
+    # optimizer
+    optimizer: str  # "sgd" or "adamw"
     lr: float
     momentum: float = 0.9  # silent in both papers
     weight_decay: float
@@ -105,7 +105,7 @@ class Recipe:
         self._choice("weights", (None, "imagenet"))
         self._choice("last_stride", (1, 2))
         self._choice("erasing_fill", ("random", "mean"))
-        self._choice("optimiser", ("sgd", "adamw"))
+        self._choice("optimizer", ("sgd", "adamw"))
         self._choice("warmup", ("none", "constant", "linear"))
         self._choice("schedule", ("steps", "cosine"))
         self._choice("precision", ("auto", "bf16", "float16", "float32"))
@@ -120,7 +120,7 @@ class Recipe:
     def _choice(self, name: str, choices: tuple[Any, ...]) -> None:
         self._require(name, getattr(self, name) in choices, "one of " + ", ".join(map(repr, choices)))
 
-    def but(self, **changes: Any) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """This recipe with some fields changed. Raises RecipeError for an unknown field or impossible value."""
         _known(type(self), changes)
         return dataclasses.replace(self, **changes)
@@ -157,7 +157,7 @@ class MultiTaskRecipe(Recipe):
     )
     cross_camera: bool = False  # draw a positive from another camera where one exists (silent)
     embed_dim: int = 4096  # descriptor f, "1x1x4096"; 0: the backbone's pooled feature itself
-    embed_norm: bool = False  # batch normalisation of f, which sets its scale (the paper names none)
+    embed_norm: bool = False  # batch normalization of f, which sets its scale (the paper names none)
     identification: float = 0.5  # weight of each of the two identification losses (III.B)
     verification: float = 1.0  # weight of the verification loss (III.B)
     dropout_identification: float = 0.5  # before the classifiers (silent)
@@ -289,6 +289,8 @@ def from_json(text: str) -> Recipe:
     method = fields.pop("method", None)
     if method not in list(_CLASSES):  # of a list, say, there is no hash
         raise RecipeError(f"The recipe's method is {method!r}; it must be one of {', '.join(map(repr, _CLASSES))}.")
+    if "optimiser" in fields:  # the field's name in the first edition
+        fields["optimizer"] = fields.pop("optimiser")
     _known(_CLASSES[method], fields)
     try:
         return _CLASSES[method](**fields)

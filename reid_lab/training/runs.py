@@ -94,7 +94,7 @@ def load(folder: Path | str) -> Run:
             "Put the original back; to train another recipe, give it to training.fit, which makes a folder for it."
         )
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten at once
-        model = recipe.but(weights=None).build(about["identities"])
+        model = recipe.replace(weights=None).build(about["identities"])
     models.load_weights(model, tensors)
     model = model.to(memory_format=torch.channels_last)
     return Run(

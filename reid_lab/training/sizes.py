@@ -3,7 +3,7 @@
 ``paper`` holds the papers' numbers to the letter. ``full`` keeps the papers' networks, starts them from random
 weights and shortens the schedule for one GPU; so paper A's backbone learns at the whole rate (``backbone_lr`` 1.0
 instead of 0.1), and paper B's batch is 16 x 8 images instead of 8 x 4, at the same ``lr``. ``classroom`` and ``smoke``
-use slim members of the same families on a CPU, and openly leave the papers' optimiser and lengths behind.
+use slim members of the same families on a CPU, and openly leave the papers' optimizer and lengths behind.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MULTITASK_PAPER: dict[str, Any] = dict(
     flip=0.5,  # silent
     erasing=0.5,  # III.C; Tables 2 and 3 agree with each other at 0.4
     erasing_fill="random",
-    optimiser="sgd",
+    optimizer="sgd",
     lr=0.05,
     weight_decay=5e-4,  # silent
     backbone_lr=0.1,  # silent
@@ -49,7 +49,7 @@ _RESIDUAL_POOLING_PAPER: dict[str, Any] = dict(
     flip=0.5,
     erasing=0.5,
     erasing_fill="mean",  # silent
-    optimiser="sgd",
+    optimizer="sgd",
     lr=0.03,
     weight_decay=5e-4,
     epochs=220,
@@ -61,7 +61,7 @@ _RESIDUAL_POOLING_PAPER: dict[str, Any] = dict(
     evaluate_every=20,
 )
 
-_SLIM = dict(weights=None, resize=(128, 64), crop=(128, 64), optimiser="adamw", schedule="cosine", milestones=())
+_SLIM = dict(weights=None, resize=(128, 64), crop=(128, 64), optimizer="adamw", schedule="cosine", milestones=())
 
 MULTITASK: dict[str, dict[str, Any]] = {
     "paper": _MULTITASK_PAPER,

@@ -30,16 +30,16 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: s
     sampler = make_sampler(recipe, labels, camids, seed)
     store = data.image_store(benchmark.train, recipe.resize)  # uint8 (N, 3, H, W)
     network = recipe.build(len(pids)).to(memory_format=torch.channels_last)
-    optimiser = make_optimiser(recipe, network)
+    optimizer = make_optimizer(recipe, network)
     for epoch in range(recipe.epochs):
-        train_epoch(recipe, network, optimiser, sampler, store, torch.from_numpy(labels), epoch, seed, precision)
+        train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed, precision)
     return network.eval()
 
 
 def train_epoch(
     recipe: Recipe,
     network: models.Network,
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     sampler: Sampler,
     store: data.ImageStore,
     labels: Tensor,
@@ -51,17 +51,17 @@ def train_epoch(
     augment, losses = make_augmentation(recipe), []
     network.train()
     for step, indices in enumerate(map(torch.from_numpy, sampler.epoch(epoch))):  # (batch,)
-        for group in optimiser.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = group["factor"] * learning_rate(recipe, epoch + step / len(sampler))
         key = random_key(seed, epoch, step)
         torch.manual_seed(key)  # of dropout
-        images = augment(store.batch(indices), key)  # float32 (batch, 3, H, W): crop, flip, erasing, normalisation
+        images = augment(store.batch(indices), key)  # float32 (batch, 3, H, W): crop, flip, erasing, normalization
         with autocast(images.device, precision):
             outputs = network(images.contiguous(memory_format=torch.channels_last))
         loss = network.loss(outputs, labels[indices]).total  # always in float32
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     return losses
 
@@ -84,13 +84,13 @@ def make_augmentation(recipe: Recipe) -> data.Augment:
     return data.Augment(recipe.crop, recipe.pad, recipe.flip, erasing)
 
 
-def make_optimiser(recipe: Recipe, network: models.Network) -> torch.optim.Optimizer:
+def make_optimizer(recipe: Recipe, network: models.Network) -> torch.optim.Optimizer:
     """SGD or AdamW over two groups, the backbone and the head, each with its ``factor`` on the learning rate."""
     groups = [
         {"params": network.backbone_parameters(), "factor": recipe.backbone_lr},
         {"params": network.head_parameters(), "factor": 1.0},
     ]
-    if recipe.optimiser == "sgd":
+    if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
         )

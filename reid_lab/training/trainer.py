@@ -244,7 +244,7 @@ class _Training:
         if about.get("recipe") != json.loads(self.recipe.to_json()):
             raise CheckpointError(f"{path} belongs to another recipe. Move that folder away and start again.")
         models.load_weights(self.engine.model, _part(tensors, "model."))
-        checkpoint.restore_optimiser(self.engine.optimiser, _part(tensors, "optimiser."))
+        checkpoint.restore_optimizer(self.engine.optimizer, _part(tensors, "optimizer."))
         self.history, self.step = about["history"], about["step"]
         self.sums = {name: value.to(self.device) for name, value in _part(tensors, "sum.").items()}
         self.minutes, self.threads = about["minutes"], about["threads"]
@@ -260,8 +260,8 @@ class _Training:
         sums = {name: total.item() for name, total in self.sums.items()}
         guards.check_finite(sums, len(self.history) + 1, self.folder, self.engine.precision)  # the last good one stays
         tensors = {f"model.{name}": tensor for name, tensor in self.engine.model.state_dict().items()}
-        buffers = checkpoint.optimiser_tensors(self.engine.optimiser)
-        tensors |= {f"optimiser.{name}": tensor for name, tensor in buffers.items()}
+        buffers = checkpoint.optimizer_tensors(self.engine.optimizer)
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in buffers.items()}
         tensors |= {f"sum.{name}": total for name, total in self.sums.items()}
         about = {
             "recipe": json.loads(self.recipe.to_json()),

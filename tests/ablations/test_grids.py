@@ -32,7 +32,7 @@ def changes(name, size):
     patience = {
         "erasing 0.0": plain | {"erasing": 0.0},
         "erasing 0.5": plain | {"erasing": 0.5},
-        "erasing 0.5, mean colour": plain | {"erasing": 0.5, "erasing_fill": "mean"},
+        "erasing 0.5, mean color": plain | {"erasing": 0.5, "erasing_fill": "mean"},
         "erasing 0.0, 3 x epochs": thrice | {"erasing": 0.0},
         "erasing 0.5, 3 x epochs": thrice | {"erasing": 0.5},
     }

@@ -234,7 +234,7 @@ def test_every_run_has_the_mark_of_its_seed_at_its_score():
 @pytest.mark.parametrize("name", ["conditions", "heat", "curves"])
 def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monkeypatch, name):
     whole = grids.GRIDS[name]
-    some = {label: whole.variants("smoke")[label].but(**SHORT) for label in list(whole.variants("smoke"))[-2:]}
+    some = {label: whole.variants("smoke")[label].replace(**SHORT) for label in list(whole.variants("smoke"))[-2:]}
     monkeypatch.setitem(grids.GRIDS, name, dataclasses.replace(whole, variants=lambda size: some))
     monkeypatch.setattr(measures, "LOOKED_AT", 6)
     wanted = runner.jobs(grids.GRIDS[name], "smoke", [0])

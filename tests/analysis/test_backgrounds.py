@@ -25,7 +25,7 @@ class Corner(nn.Module):
         super().__init__()
         self.nothing = nn.Parameter(torch.zeros(1))
 
-    def describe(self, images):
+    def embed(self, images):
         return torch.cat([images[:, :, :6, :6].mean((2, 3)), images[:, :, :6, -6:].mean((2, 3))], 1) + self.nothing
 
 
@@ -157,7 +157,7 @@ def test_scores_are_of_the_queries_that_have_a_match_with_and_without_their_own_
     assert row[names].tolist() == pytest.approx([100 * share for share in shares], nan_ok=True)
 
 
-def test_colours_are_of_as_many_stripes_as_asked_for(smoke, monkeypatch):
+def test_colors_are_of_as_many_stripes_as_asked_for(smoke, monkeypatch):
     asked, features = [], backgrounds.histogram_features
 
     def watched(records, stripes=6, masks=None):
@@ -166,7 +166,7 @@ def test_colours_are_of_as_many_stripes_as_asked_for(smoke, monkeypatch):
 
     monkeypatch.setattr(backgrounds, "histogram_features", watched)
     monkeypatch.setattr(backgrounds, "_masks", lambda records: np.ones((len(records), 128, 64), bool))
-    backgrounds.colour_alone(smoke, person=True, stripes=3)
+    backgrounds.color_alone(smoke, person=True, stripes=3)
     assert asked == [(3, False), (3, True)]
 
 
@@ -191,7 +191,7 @@ def test_removing_the_person_bridges_the_hole_and_touches_nothing_else():
     assert images[0, 50, 30, 0] == 255  # what was given is untouched
 
 
-def test_histograms_count_the_colours_of_each_stripe(smoke):
+def test_histograms_count_the_colors_of_each_stripe(smoke):
     found = backgrounds.histogram_features(smoke.query[:3], stripes=4, bins=(6, 3, 2))
     assert found.shape == (3, 4 * 36)
     hsv = rgb_to_hsv(np.asarray(Image.open(smoke.query[1].path)) / 255)[32:64].reshape(-1, 3)
@@ -215,10 +215,10 @@ def test_histograms_of_a_mask_count_its_pixels_only(tmp_path):
     assert torch.equal(whole, backgrounds.histogram_features(records))
 
 
-def test_colours_are_worth_more_where_images_of_the_own_camera_count(smoke):
-    table = backgrounds.colour_alone(smoke, person=True)
+def test_colors_are_worth_more_where_images_of_the_own_camera_count(smoke):
+    table = backgrounds.color_alone(smoke, person=True)
     assert (table["mAP, own camera too"] > table["mAP"]).all()
-    assert table.loc["colours of the person", "mAP"] > 1.5 * table.loc["colours of the image", "mAP"]
+    assert table.loc["colors of the person", "mAP"] > 1.5 * table.loc["colors of the image", "mAP"]
     assert (table["mAP low"] <= table["mAP"]).all() and (table["mAP"] <= table["mAP high"]).all()
 
 

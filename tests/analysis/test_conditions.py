@@ -143,7 +143,7 @@ def test_a_column_without_bins_is_taken_value_by_value(smoke, result):
 @pytest.mark.parametrize(
     ("column", "upper", "said"),
     [
-        ("colour", None, "no column 'colour' .* choose one of .*upper_colour"),
+        ("color", None, "no column 'color' .* choose one of .*upper_colour"),
         ("height", {"small": 1.6}, r"goes up to 1\.\d+, above all edges"),
         ("height", {"tall": 2.0, "small": 1.6}, "ascending order"),
         ("bag", {"small": 1.6}, "'bag' does not consist of numbers"),
@@ -266,11 +266,11 @@ def test_of_one_camera_left_the_worst_the_mean_and_the_best_are_those_of_galleri
 
 
 # --- Errors ---
-def test_a_network_that_sees_one_colour_only_errs_by_that_colour(smoke):
+def test_a_network_that_sees_one_color_only_errs_by_that_colour(smoke):
     rows = pd.concat([truth_of(smoke, part) for part in (smoke.query, smoke.gallery)])
-    colours = pd.get_dummies(rows["upper_colour"]).to_numpy(float)
+    colors = pd.get_dummies(rows["upper_colour"]).to_numpy(float)
     noise = np.random.default_rng(0).standard_normal((len(rows), 8))
-    table = conditions.errors_by_attributes(ranked(smoke, np.hstack([50 * colours, noise])), smoke)
+    table = conditions.errors_by_attributes(ranked(smoke, np.hstack([50 * colors, noise])), smoke)
     row = table.loc["upper_colour"]
     assert row["shared"] > 90 and row["ratio"] > 3
     assert table.loc["direction within 45°", "ratio"] < 2
@@ -286,12 +286,12 @@ def test_chance_is_what_a_random_wrong_image_shares(smoke, result):
     for _, query in truth_of(smoke, smoke.query)[wrong].iterrows():
         others = gallery[gallery["pid"] != query["pid"]]
         block = (others["pid"] > 0) & (others["pid"].map(people.block_of) == people.block_of(query["pid"]))
-        same_colour = others["bag_colour"] == query["bag_colour"]
+        same_color = others["bag_colour"] == query["bag_colour"]
         turn = np.deg2rad(others["view_angle"].astype(float) - query["view_angle"])
         expected["hair"].append((others["hair"] == query["hair"]).mean())
-        millimetres = (1000 * (others["height"].astype(float) - query["height"])).abs().round()
-        expected["height within 5 cm"].append((millimetres <= 50).mean())
-        expected["bag"].append(((others["bag"] == query["bag"]) & (same_colour | (query["bag"] == "none"))).mean())
+        millimeters = (1000 * (others["height"].astype(float) - query["height"])).abs().round()
+        expected["height within 5 cm"].append((millimeters <= 50).mean())
+        expected["bag"].append(((others["bag"] == query["bag"]) & (same_color | (query["bag"] == "none"))).mean())
         expected["direction within 45°"].append((np.cos(turn) >= np.sqrt(0.5)).mean())
         expected["look-alike"].append((block & people.look_alike(0, query["pid"])).mean())
     for name, shares in expected.items():
@@ -332,7 +332,7 @@ def compared(name, *rows):
 
 
 @pytest.mark.parametrize(("one", "other", "alike"), [(1.70, 1.75, True), (1.60, 1.65, True), (1.70, 1.751, False)])
-def test_five_centimetres_are_within_five_centimetres(one, other, alike):
+def test_five_centimeters_are_within_five_centimeters(one, other, alike):
     assert compared("height within 5 cm", {"height": one}, {"height": other}) == alike
 
 

@@ -87,15 +87,15 @@ def test_a_part_without_an_input_size_is_refused_with_the_cure():
         cost.flops(nn.Conv2d(3, 8, 3))
 
 
-# The describer
+# The embedder
 
 
 @pytest.mark.parametrize("build", [residual, multitask, lambda: residual(nonlinear=False, shared_convolutions=True)])
 def test_a_describer_describes_as_the_network_does_folded_or_not(build, image):
     model = build()
-    expected = model.describe(image)
-    torch.testing.assert_close(cost.describer(model)(image), expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(cost.describer(model, folded=True)(image), expected, rtol=1e-3, atol=1e-5)
+    expected = model.embed(image)
+    torch.testing.assert_close(cost.embedder(model)(image), expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(cost.embedder(model, folded=True)(image), expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("build", [residual, multitask])
@@ -109,9 +109,9 @@ def test_converting_the_convolutions_once_gives_the_bits_of_autocast():
     image = torch.randn(1, 3, 64, 48)
     model = residual().to(memory_format=torch.channels_last)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        expected = model.describe(image)
-    assert torch.equal(cost.describer(model, precision="bf16")(image), expected)
-    assert not torch.equal(cost.describer(model)(image), expected)
+        expected = model.embed(image)
+    assert torch.equal(cost.embedder(model, precision="bf16")(image), expected)
+    assert not torch.equal(cost.embedder(model)(image), expected)
 
 
 def test_only_the_backbones_convolutions_are_converted():
@@ -122,7 +122,7 @@ def test_only_the_backbones_convolutions_are_converted():
 
 
 def test_a_callers_autocast_does_not_reach_a_float32_describer(image):
-    describe = cost.describer(residual())
+    describe = cost.embedder(residual())
     expected = describe(image)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(describe(image), expected)
@@ -155,9 +155,9 @@ class Counting(methods.ResidualPooling):
 
     calls: list = []
 
-    def descriptor(self, images):
+    def features(self, images):
         Counting.calls.append((tuple(images.shape), self.training, torch.is_inference_mode_enabled()))
-        return super().descriptor(images)
+        return super().features(images)
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_where_compiling_fails_a_sentence_says_why(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", broken)
     with pytest.raises(DeviceError, match=r"RuntimeError: no compiler found\): install a C\+\+ compiler, or use how"):
-        cost.describer(residual(), how="compiled")
+        cost.embedder(residual(), how="compiled")
 
 
 def test_a_graph_without_cuda_is_refused_before_any_work(counting):
@@ -303,8 +303,8 @@ def test_a_table_of_nothing_or_of_an_unknown_way_is_refused():
 @pytest.mark.parametrize("build", [residual, multitask])
 def test_a_replayed_graph_describes_each_image_as_eager_does(build, folded, precision):
     model = build()
-    eager = cost.describer(model, "cuda", "eager", precision, folded)
-    graph = cost.describer(model, "cuda", "graph", precision, folded)
+    eager = cost.embedder(model, "cuda", "eager", precision, folded)
+    graph = cost.embedder(model, "cuda", "graph", precision, folded)
     images = torch.randn(3, 1, 3, *SIZE, generator=torch.Generator().manual_seed(2)).cuda()
     described = [graph(image).clone() for image in images]  # each call overwrites what the one before returned
     expected = [eager(image) for image in images]
@@ -317,7 +317,7 @@ def test_a_replayed_graph_describes_each_image_as_eager_does(build, folded, prec
 @on_cuda
 def test_a_gpu_is_named_and_waited_for(monkeypatch):
     waited = []
-    synchronise = torch.accelerator.synchronize
-    monkeypatch.setattr(torch.accelerator, "synchronize", lambda device: waited.append(device) or synchronise(device))
+    synchronize = torch.accelerator.synchronize
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda device: waited.append(device) or synchronize(device))
     measured = cost.latency(residual(), "cuda", "graph", "bf16", repeats=5, warmup=2)
     assert measured.device == torch.cuda.get_device_name() and len(waited) >= 7

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from reid_lab import methods, models, passersby, retrieval
 from reid_lab.analysis import gradcam
-from reid_lab.data import image_store, normalise
+from reid_lab.data import image_store, normalize
 from reid_lab.data.records import Record
 from reid_lab.runtime.errors import DataError, FeatureError, RecipeError, ReidLabError
 
@@ -65,7 +65,7 @@ def by_hand(model, layer, images, score):
 
 
 def identity_a(model, image, i):
-    return F.linear(model.descriptor(image), model.identity_classifier.weight, model.identity_classifier.bias).max()
+    return F.linear(model.features(image), model.identity_classifier.weight, model.identity_classifier.bias).max()
 
 
 def identity_b(model, image, i):
@@ -77,12 +77,12 @@ def given_class(model, image, i):
 
 
 def similarity(model, image, i):
-    reference = model.describe(torch.ones(1, 3, *SIZE)).detach()
-    return (F.normalize(model.describe(image)) @ F.normalize(reference).T).squeeze()
+    reference = model.embed(torch.ones(1, 3, *SIZE)).detach()
+    return (F.normalize(model.embed(image)) @ F.normalize(reference).T).squeeze()
 
 
 def length_a(model, image, i):
-    return model.descriptor(image).square().sum().sqrt()
+    return model.features(image).square().sum().sqrt()
 
 
 def length_b(model, image, i):
@@ -142,11 +142,11 @@ class SeesRed(models.Network):
         self.backbone.layer4 = nn.AvgPool2d(16)
         self.anything = nn.Parameter(torch.zeros(1))  # its device is the network's
 
-    def descriptor(self, images):
+    def features(self, images):
         return self.backbone(images)[1].mean(dim=(2, 3))[:, :1]
 
     def forward(self, images):
-        red = self.descriptor(images)
+        red = self.features(images)
         return SimpleNamespace(logits=[torch.cat([red, -red], dim=1)])
 
     def loss(self, outputs, pids, gather=None):
@@ -196,7 +196,7 @@ def test_one_reference_for_all_or_one_for_each_as_images_or_as_descriptors(image
     for references in (others, others[:1]):
         expected = gradcam.grad_cam(model, images, target="similarity", references=references)
         with torch.inference_mode():
-            features = model.describe(references)
+            features = model.embed(references)
         heats = gradcam.grad_cam(model, images, target="similarity", references=features)
         np.testing.assert_allclose(heats, expected, atol=1e-4)
     own = [
@@ -206,13 +206,13 @@ def test_one_reference_for_all_or_one_for_each_as_images_or_as_descriptors(image
     np.testing.assert_allclose(each[[0, 4]], np.concatenate(own), atol=1e-4)
 
 
-def test_records_and_their_pixels_and_normalised_images_are_one(smoke, smoke_run):
+def test_records_and_their_pixels_and_normalized_images_are_one(smoke, smoke_run):
     model, records = smoke_run.model, smoke.query[:3]
     pixels = image_store(records, model.input_size).batch([0, 1, 2])
     heats = gradcam.grad_cam(model, records)
     assert heats.shape == (3, *model.input_size)
     assert np.array_equal(heats, gradcam.grad_cam(model, pixels))
-    assert np.array_equal(heats, gradcam.grad_cam(model, normalise(pixels)))
+    assert np.array_equal(heats, gradcam.grad_cam(model, normalize(pixels)))
 
 
 def test_the_model_is_left_as_it_was(images):

@@ -303,7 +303,7 @@ def test_runs_advises_nobody_to_delete_a_run_that_may_only_not_be_read(runs, mon
 
 def test_runs_compare_takes_abbreviations_and_shows_what_differs(runs, smoke_run, capsys):
     other = runs / "residual_pooling-smoke-bbbbbbbbbb" / "recipe.json"
-    other.write_text(smoke_run.recipe.but(erasing=0.123).to_json())
+    other.write_text(smoke_run.recipe.replace(erasing=0.123).to_json())
     assert main(["runs", "compare", A, B, "--runs", str(runs)]) == 0
     printed = capsys.readouterr().out
     assert "erasing" in printed and "0.123" in printed and "mINP" in printed

@@ -120,7 +120,7 @@ def test_training_tells_doubts_about_the_data_before_the_work(smoke_run, run, tm
 @pytest.mark.parametrize("door", [["check"], ["train", "multitask", "--data"], ["evaluate", "RUN", "--data"]], ids=str)
 def test_every_command_that_reads_data_hands_on_what_was_told_of_cameras(run, smoke, monkeypatch, door, told):
     seen = []
-    monkeypatch.setattr(data, "recognise", lambda path, cameras=None: seen.append(cameras) or ("folder", smoke))
+    monkeypatch.setattr(data, "recognize", lambda path, cameras=None: seen.append(cameras) or ("folder", smoke))
     monkeypatch.setattr(training, "fit", lambda *_, **__: training.load(run))
     main([*[str(run) if word == "RUN" else word for word in door], "own", "--cameras", told])
     assert seen == [told]
@@ -131,7 +131,7 @@ def test_a_run_is_evaluated_with_the_cameras_that_it_was_trained_with(run, smoke
     for p in range(1, 7):
         for k in range(2):
             shot(own / f"{p:03d}" / f"c1_{k}.png", p, k)
-    bench = data.recognise(own, cameras="none")[1]
+    bench = data.recognize(own, cameras="none")[1]
     about = json.loads((run / "environment.json").read_text())
     about |= {"data": bench.name, "data_root": str(bench.root), "data_digest": bench.digest}
     (run / "environment.json").write_text(json.dumps(about))
@@ -430,7 +430,7 @@ def test_a_file_that_the_system_refuses_is_named_without_a_traceback(monkeypatch
     def refusing(path, cameras=None):
         raise PermissionError(13, "Permission denied", "/secret")
 
-    monkeypatch.setattr(data, "recognise", refusing)
+    monkeypatch.setattr(data, "recognize", refusing)
     assert main(["check", "own"]) == 2
     assert "/secret could not be used: Permission denied" in capsys.readouterr().err
 
@@ -529,7 +529,7 @@ def test_only_what_is_resumed_is_said_to_go_on(monkeypatch, capsys, command, goe
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data, "recognise", interrupted)
+    monkeypatch.setattr(data, "recognize", interrupted)
     monkeypatch.setattr(demo, "demo", interrupted)
     assert main(command) == 130
     assert ("goes on where it stopped" in capsys.readouterr().err) == goes_on

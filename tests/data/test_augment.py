@@ -8,7 +8,7 @@ import torch
 from scipy.stats import ks_2samp
 from torchvision.transforms.v2 import functional as tv
 
-from reid_lab.data import Augment, RandomErasing, normalise
+from reid_lab.data import Augment, RandomErasing, normalize
 from reid_lab.data.augment import generator, to_unit
 from reid_lab.runtime.errors import DataError, RecipeError
 
@@ -83,7 +83,7 @@ def test_only_the_box_changes_and_each_of_its_pixels_is_drawn_anew():
     assert abs(fill.mean() - 0.5) < 0.005 and abs(fill.std() - 12**-0.5) < 0.005
 
 
-def test_the_mean_fill_is_zero_after_normalisation():
+def test_the_mean_fill_is_zero_after_normalization():
     out = Augment(SIZE, flip=0, erasing=RandomErasing(1.0, fill="mean"))(noise(), seed=3)
     boxes = RandomErasing(1.0).boxes  # the same generator has made the crop and flip decisions before
     random_state = generator(3)
@@ -105,27 +105,27 @@ def test_impossible_erasing_is_refused(wrong):
         RandomErasing(**wrong)
 
 
-# Crop, flip, normalise
+# Crop, flip, normalize
 
 
-def test_normalise_is_torchvisions():
+def test_normalize_is_torchvisions():
     images = noise()
     expected = tv.normalize(images.float() / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    assert torch.allclose(normalise(images), expected, atol=1e-6)
+    assert torch.allclose(normalize(images), expected, atol=1e-6)
     unit = to_unit(images)
-    assert torch.allclose(normalise(unit), expected, atol=1e-6)
+    assert torch.allclose(normalize(unit), expected, atol=1e-6)
     assert torch.equal(unit, to_unit(images))  # the caller's floats are left alone
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int16, torch.bool])
 def test_images_of_another_type_are_refused(dtype):
     with pytest.raises(DataError, match=f"are {dtype}: convert them to uint8"):
-        normalise(noise().to(dtype))
+        normalize(noise().to(dtype))
 
 
-def test_nothing_asked_for_is_normalisation_alone():
-    assert torch.equal(Augment(SIZE, flip=0)(noise(), seed=1), normalise(noise()))
-    assert torch.equal(Augment(SIZE, flip=1)(noise(), seed=1), normalise(noise().flip(3)))
+def test_nothing_asked_for_is_normalization_alone():
+    assert torch.equal(Augment(SIZE, flip=0)(noise(), seed=1), normalize(noise()))
+    assert torch.equal(Augment(SIZE, flip=1)(noise(), seed=1), normalize(noise().flip(3)))
 
 
 @pytest.mark.parametrize(("source", "pad"), [((12, 7), 0), ((10, 6), 2), ((10, 6), 0), ((12, 9), 3)])

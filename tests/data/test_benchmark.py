@@ -44,7 +44,7 @@ def changed(bench, **splits):
     return dataclasses.replace(bench, **splits)
 
 
-def relabelled(records, pid=None, camid=None):
+def relabeled(records, pid=None, camid=None):
     return [Record(r.path, r.pid if pid is None else pid, r.camid if camid is None else camid) for r in records]
 
 
@@ -89,18 +89,18 @@ def test_queries_without_a_match_are_counted_named_and_explained(sound):
 
 
 def test_only_same_camera_matches_is_a_no_match_error_that_names_the_cause(sound):
-    bench = changed(sound, gallery=relabelled(sound.gallery, camid=1), query=relabelled(sound.query, camid=1))
+    bench = changed(sound, gallery=relabeled(sound.gallery, camid=1), query=relabeled(sound.query, camid=1))
     with pytest.raises(NoMatchError, match="2 of 2 queries .* only images from the query's own camera"):
         bench.check()
 
 
 def test_unknown_cameras_match_but_are_reported(sound):
-    finding = only_finding(changed(sound, query=relabelled(sound.query, camid=-1)))
+    finding = only_finding(changed(sound, query=relabeled(sound.query, camid=-1)))
     assert finding.level == "warning" and "2 of 10 images have no camera" in finding.sentence
 
 
 def test_identities_in_train_and_test_are_an_error(sound):
-    bench = changed(sound, train=sound.train + relabelled(sound.train[:1], pid=3))
+    bench = changed(sound, train=sound.train + relabeled(sound.train[:1], pid=3))
     assert any("1 identity is in both train and test (pids 3)" in f.sentence for f in bench.findings())
     with pytest.raises(DataError, match="both train and test"):
         bench.check()
@@ -108,7 +108,7 @@ def test_identities_in_train_and_test_are_an_error(sound):
 
 def test_junk_and_distractors_belong_in_the_gallery(sound):
     for split in ("train", "query"):
-        nobody = relabelled(getattr(sound, split)[:1], pid=0)
+        nobody = relabeled(getattr(sound, split)[:1], pid=0)
         bench = changed(sound, **{split: nobody + list(getattr(sound, split)[1:])})
         with pytest.raises(DataError, match=f"1 {split} images have pid -1 or 0"):
             bench.check()
@@ -116,9 +116,9 @@ def test_junk_and_distractors_belong_in_the_gallery(sound):
 
 def test_numbers_below_junk_are_an_error_and_nobody_is_no_identity_of_two_sides(sound):
     with pytest.raises(DataError, match="1 images have a pid below -1"):
-        changed(sound, gallery=[*sound.gallery, *relabelled(sound.gallery[:1], pid=-2)]).check()
+        changed(sound, gallery=[*sound.gallery, *relabeled(sound.gallery[:1], pid=-2)]).check()
     both = {
-        split: [*getattr(sound, split), *relabelled(getattr(sound, split)[:1], pid=0)] for split in ("train", "gallery")
+        split: [*getattr(sound, split), *relabeled(getattr(sound, split)[:1], pid=0)] for split in ("train", "gallery")
     }
     with pytest.raises(DataError, match="pid -1 or 0") as caught:
         changed(sound, **both).check()
@@ -135,12 +135,12 @@ def test_one_identity_is_an_error_and_one_image_of_an_identity_a_warning(sound):
 def test_duplicate_paths_are_told_by_what_they_do(sound):
     twice = only_finding(changed(sound, train=[*sound.train, sound.train[0]]))
     assert twice.level == "warning" and "more than once" in twice.sentence
-    two_people = changed(sound, train=sound.train + relabelled(sound.train[:1], pid=2))
+    two_people = changed(sound, train=sound.train + relabeled(sound.train[:1], pid=2))
     assert "two identities" in only_finding(two_people).sentence
     with pytest.raises(DataError, match="1 images are in both train and test"):
         changed(sound, gallery=[*sound.gallery, sound.train[0]]).check()
     assert changed(sound, gallery=[*sound.gallery, sound.query[0]]).findings() == []  # junk to itself
-    unknown = relabelled(sound.query[:1], camid=-1)
+    unknown = relabeled(sound.query[:1], camid=-1)
     with pytest.raises(DataError, match="would find itself"):
         changed(sound, query=unknown, gallery=[*sound.gallery, *unknown]).check()
 
@@ -162,8 +162,8 @@ def test_damaged_images_are_found_when_images_are_read(sound):
 
 
 def test_all_errors_come_in_one_message_and_errors_come_first(sound):
-    lonely = relabelled(sound.train[:1], pid=1)
-    bench = changed(sound, train=lonely, query=relabelled(sound.query, pid=9))
+    lonely = relabeled(sound.train[:1], pid=1)
+    bench = changed(sound, train=lonely, query=relabeled(sound.query, pid=9))
     assert [finding.level for finding in bench.findings()] == ["error", "error", "warning"]
     with pytest.raises(DataError, match=r"one identity.*2 of 2 queries") as caught:
         bench.check()
@@ -173,7 +173,7 @@ def test_all_errors_come_in_one_message_and_errors_come_first(sound):
 def test_the_digest_follows_names_labels_and_sizes_but_not_the_place(sound, tmp_path, image):
     digest = sound.digest
     assert digest == dataclasses.replace(sound).digest and len(digest) == 64
-    assert changed(sound, train=relabelled(sound.train, camid=5)).digest != digest
+    assert changed(sound, train=relabeled(sound.train, camid=5)).digest != digest
     assert changed(sound, train=sound.train[:3]).digest != digest
     moved = tmp_path / "moved"
     shutil.copytree(tmp_path, moved, ignore=shutil.ignore_patterns("moved"))

@@ -192,18 +192,18 @@ def test_only_a_camera_that_keeps_a_crop_gives_a_query_or_else_any_one_of_all():
 # Telling folders apart
 
 
-def test_each_kind_of_folder_is_recognised(market, people, tmp_path):
-    assert data.recognise(market())[0] == "market1501"
-    assert data.recognise(people)[0] == "folder"
+def test_each_kind_of_folder_is_recognized(market, people, tmp_path):
+    assert data.recognize(market())[0] == "market1501"
+    assert data.recognize(people)[0] == "folder"
     with pytest.raises(DataError, match="does not exist"):
-        data.recognise(tmp_path / "nowhere")
+        data.recognize(tmp_path / "nowhere")
 
 
 def test_half_a_market_folder_is_not_taken_for_identities(market):
     root = market()
     (root / "query").rename(root / "queries")
     with pytest.raises(DataError, match="lacks query"):
-        data.recognise(root)
+        data.recognize(root)
 
 
 # Cameras that are told, also to the other readers
@@ -214,7 +214,7 @@ def test_half_a_market_folder_is_not_taken_for_identities(market):
     [("none", {-1}), ("NONE", {-1}), ("7", {7}), (r"c(\d)s", {1, 2, 3, 5}), (r"_c\d(s)1", {19}), (None, {1, 2, 3, 5})],
 )
 def test_cameras_can_be_told_for_market(market, told, camids):
-    bench = data.recognise(market(), cameras=told)[1]
+    bench = data.recognize(market(), cameras=told)[1]
     assert {record.camid for records in bench.splits.values() for record in records} == camids
 
 
@@ -225,8 +225,8 @@ def test_one_camera_is_told_as_the_cause_with_a_cure_that_works(tmp_path, image)
         image(tmp_path / "market" / split / f"{ord(person):04d}_c1s1_{take}.jpg")
     for name in ("own", "market"):
         with pytest.raises(NoMatchError if name == "market" else DataError, match="come from camera 1.*--cameras"):
-            data.recognise(tmp_path / name)[1].check()
-        data.recognise(tmp_path / name, cameras="none")[1].check()
+            data.recognize(tmp_path / name)[1].check()
+        data.recognize(tmp_path / name, cameras="none")[1].check()
 
 
 def test_people_whom_one_camera_sees_alone_are_told_as_the_cause(tmp_path, image):
@@ -302,7 +302,7 @@ def test_numbers_as_programs_write_them_are_the_same_numbers(tmp_path, image, na
 def test_an_archive_given_as_a_data_set_is_to_be_unpacked(tmp_path):
     (tmp_path / "Market.ZIP").touch()
     with pytest.raises(DataError, match="Market.ZIP is no data set: unpack it"):
-        data.recognise(tmp_path / "Market.ZIP")
+        data.recognize(tmp_path / "Market.ZIP")
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ def test_folders_of_market_may_have_capitals(market):
     root = market()
     (root / "query").rename(root / "Query")
     (root / "bounding_box_test").rename(root / "Bounding_Box_Test")
-    assert [len(records) for records in data.recognise(root)[1].splits.values()] == [4, 2, 4]
+    assert [len(records) for records in data.recognize(root)[1].splits.values()] == [4, 2, 4]
 
 
 @pytest.mark.parametrize("name", ["0001_c99999999999999999999s1_0_0", "-99999999999999999999_c1s1_0_0"])
@@ -394,10 +394,10 @@ def test_a_label_in_a_name_that_does_not_fit_64_bits_is_refused(market, image, n
     root = market()
     image(root / "query" / f"{name}.jpg")
     with pytest.raises(DataError, match=r"s1_0_0\.jpg has .* -?9{20}.*, which do not fit 64 bits"):
-        data.recognise(root)
+        data.recognize(root)
 
 
 def test_a_camera_folder_that_does_not_fit_64_bits_is_refused(tmp_path, image):
     image(tmp_path / "cam99999999999999999999" / "001" / "0.jpg")
     with pytest.raises(DataError, match="camera 9{20}, which do not fit 64 bits"):
-        data.recognise(tmp_path)
+        data.recognize(tmp_path)

@@ -98,8 +98,8 @@ def test_market_and_duke_are_not_taken_for_each_other(market, tmp_path):
         data.dukemtmc_reid(market(root=tmp_path / "market"))
 
 
-def test_duke_is_recognised_by_its_names(market):
-    kind, bench = data.recognise(market(DUKE_NAMES))
+def test_duke_is_recognized_by_its_names(market):
+    kind, bench = data.recognize(market(DUKE_NAMES))
     assert kind == "dukemtmc_reid" and bench.name == "DukeMTMC-reID"
     assert pids_and_cameras(bench.gallery) == [(5, 6), (7140, 8)]
 
@@ -114,7 +114,7 @@ def marked(root: Path, listed: list[str]) -> Path:
 def test_passersby_is_never_taken_for_market_and_brings_its_truth(market):
     root = market()
     listed = [path.relative_to(root).as_posix() for path in root.rglob("*.jpg")]
-    kind, bench = data.recognise(marked(root, listed).parent)
+    kind, bench = data.recognize(marked(root, listed).parent)
     assert kind == "passersby" and bench.name == "Passersby smoke, seed 3"
     assert bench.truth.loc[bench.relative(bench.query[0]), "occluded"] == 0.5
     assert [finding.level for finding in bench.notes] == ["note", "note"]

@@ -44,7 +44,7 @@ def test_the_root_may_be_one_level_too_high_or_too_low(msmt):
     train = next(path for path in msmt.iterdir() if "train" in path.name and path.is_dir())
     for other in (msmt.parent, train):
         assert data.msmt17(other).root == msmt
-        assert data.recognise(other)[0] == "msmt17"
+        assert data.recognize(other)[0] == "msmt17"
 
 
 def test_listed_images_are_found_in_another_format_or_case(msmt):
@@ -92,7 +92,7 @@ def test_cameras_that_are_told_replace_the_names(msmt, told, camids):
         with pytest.raises(DataError, match="finds None"):
             data.msmt17(msmt, told)
     else:
-        assert {record.camid for record in data.recognise(msmt, told)[1].train} == camids
+        assert {record.camid for record in data.recognize(msmt, told)[1].train} == camids
 
 
 def test_images_that_no_list_names_are_counted(msmt, image):

@@ -23,7 +23,7 @@ def test_a_csv_is_read_with_paths_relative_to_it(tmp_path, image):
     assert bench.train == [Record(tmp_path / "a.jpg", 1, 2)]
     assert bench.gallery == [Record(tmp_path / "a.jpg", -1, -1)]
     assert bench.query == [Record(tmp_path / "sub" / "b.jpg", 5, 3)]
-    assert data.recognise(tmp_path / "table.csv")[0] == "csv"
+    assert data.recognize(tmp_path / "table.csv")[0] == "csv"
 
 
 def test_names_as_pids_are_numbered_and_the_camera_column_may_be_absent(tmp_path):
@@ -155,7 +155,7 @@ def test_what_is_no_text_is_told_so(tmp_path, content):
 @pytest.mark.parametrize(("told", "camid"), [(None, 2), ("none", -1), ("5", 5), (r"cam(\d)", 3)])
 def test_cameras_that_are_told_replace_the_column(tmp_path, told, camid):
     path = write(tmp_path, "path,pid,camid,split\ncam3/a.jpg,1,2,train\n")
-    assert data.recognise(path, told)[1].train[0].camid == camid
+    assert data.recognize(path, told)[1].train[0].camid == camid
 
 
 def test_images_beside_the_listed_ones_are_counted(tmp_path, image):

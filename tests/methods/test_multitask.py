@@ -61,19 +61,19 @@ def test_the_pair_logits_come_from_the_squared_difference_of_the_two_halves(mode
 
 def test_verify_gives_the_probability_of_same(model, images):
     model.train()
-    f = model.describe(images)
+    f = model.embed(images)
     probability = model.verify(f[:4], f[4:])
     torch.testing.assert_close(probability, model.eval()(images).pair_logits.softmax(1)[:, 0])
     torch.testing.assert_close(model.verify(f, f[:1])[4], probability[0])
 
 
-def test_describe_gives_f_itself_before_any_normalisation(model, images):
-    described = model.describe(images)
+def test_describe_gives_f_itself_before_any_normalization(model, images):
+    described = model.embed(images)
     torch.testing.assert_close(described, model.eval()(images).features)
     assert described.norm(dim=1).std() > 1e-6
 
 
-def test_a_normalised_descriptor_has_the_scale_of_batch_normalisation(images):
+def test_a_normalized_descriptor_has_the_scale_of_batch_normalization(images):
     model = methods.MultiTask(5, backbone="res2net_slim", embed_dim=8, embed_norm=True, input_size=(64, 32)).train()
     f = model(images).features
     assert torch.allclose(f.mean(dim=0), torch.zeros(8), atol=1e-5)
@@ -83,7 +83,7 @@ def test_a_normalised_descriptor_has_the_scale_of_batch_normalisation(images):
 def test_without_a_projection_the_descriptor_is_the_backbones(images):
     model = methods.MultiTask(5, "resnet_slim", embed_dim=0)
     layer4 = model.eval().backbone(images)[1]
-    torch.testing.assert_close(model.describe(images), layer4.mean((2, 3)))
+    torch.testing.assert_close(model.embed(images), layer4.mean((2, 3)))
 
 
 @pytest.mark.parametrize("identification, verification", [(1.0, 0.0), (0.0, 1.0)])

@@ -75,7 +75,7 @@ def test_the_controls_have_the_parameters_and_the_descriptor_of_residual_pooling
     for pooling in ("avg+avg", "max+max", "max+avg"):
         control = small(pooling)
         assert millions(control) == millions(residual)
-        assert control.describe(images).shape == residual.describe(images).shape == (8, 48)
+        assert control.embed(images).shape == residual.embed(images).shape == (8, 48)
 
 
 # Equation 1
@@ -136,7 +136,7 @@ def test_the_2x2_features_pass_as_a_map_and_are_averaged_or_are_flattened_first(
     torch.testing.assert_close(outputs.contrast["Pcont3"], maps.mean((2, 3)))
     assert flattened.pools[2].first[0].in_channels == 4 * as_map.pools[2].first[0].in_channels
     assert flattened(images).contrast["Pcont3"].shape == (8, 16)
-    assert flattened.describe(images).shape == (8, 48)
+    assert flattened.embed(images).shape == (8, 48)
 
 
 def test_one_classifier_is_shared_by_the_three_branches_or_each_has_its_own(images):
@@ -153,7 +153,7 @@ def test_one_classifier_is_shared_by_the_three_branches_or_each_has_its_own(imag
 def test_the_descriptor_is_the_necks_side_by_side_or_summed_and_has_length_1(images):
     for fusion, fuse in [("concat", lambda necks: torch.cat(necks, 1)), ("sum", lambda necks: sum(necks))]:
         model = small(fusion=fusion)
-        described = model.describe(images)
+        described = model.embed(images)
         expected = fuse(model.eval()(images).necks)
         torch.testing.assert_close(described, expected / expected.norm(dim=1, keepdim=True))
 
@@ -248,7 +248,7 @@ def test_raw_pooling_goes_on_as_it_is(images, third):
     sizes = [c3, c4, 4 * c4 if third == "flatten" else c4]
     assert [neck.shape[1] for neck in outputs.necks] == sizes
     assert torch.equal(outputs.contrast["Pcont1"], outputs.pooled["Pmax1"].flatten(1))
-    assert len(model.classifiers) == 3 and model.describe(images).shape[1] == sum(sizes)
+    assert len(model.classifiers) == 3 and model.embed(images).shape[1] == sum(sizes)
     assert not model.pools
     with pytest.raises(RecipeError, match="fusion"):
         small("raw max", fusion="sum")

@@ -22,7 +22,7 @@ def millions(network: torch.nn.Module) -> float:
     return sum(p.numel() for p in network.parameters()) / 1e6
 
 
-def randomise(network: torch.nn.Module) -> None:
+def randomize(network: torch.nn.Module) -> None:
     """Give every batch norm statistics, weights and biases that a wrong order or stride would betray."""
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
@@ -53,7 +53,7 @@ def oracle_maps(network: torch.nn.Module, images: torch.Tensor) -> tuple[torch.T
 def test_the_oracles_weights_load_and_give_the_same_maps(name):
     torch.manual_seed(0)
     oracle, ours = ORACLES[name](), models.backbone(name)
-    randomise(oracle)
+    randomize(oracle)
     ours.load_state_dict(without_classifier(oracle.state_dict()), strict=True)
     images = torch.randn(2, 3, 96, 64)
     with torch.no_grad():

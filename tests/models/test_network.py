@@ -27,8 +27,8 @@ def images():
 
 def test_describe_does_not_depend_on_the_batch_nor_on_the_mode(make, images):
     model = make()
-    together = model.train().describe(images)
-    alone = torch.cat([model.describe(image[None]) for image in images])
+    together = model.train().embed(images)
+    alone = torch.cat([model.embed(image[None]) for image in images])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
@@ -37,7 +37,7 @@ def test_describe_leaves_every_mode_and_every_statistic_as_it_was(make, images):
     model.backbone.bn1.eval()  # a frozen batch norm
     modes = [module.training for module in model.modules()]
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    model.describe(images)
+    model.embed(images)
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
@@ -45,7 +45,7 @@ def test_describe_leaves_every_mode_and_every_statistic_as_it_was(make, images):
 def test_describe_gives_the_mode_back_also_when_it_fails(make):
     model = make().train()
     with pytest.raises(RuntimeError):
-        model.describe(torch.zeros(1, 5, 64, 32))
+        model.embed(torch.zeros(1, 5, 64, 32))
     assert all(module.training for module in model.modules())
 
 
@@ -62,7 +62,7 @@ def test_bfloat16_autocast_reaches_the_backbone_and_stops_at_the_losses(make, im
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert model.backbone(images)[1].dtype == torch.bfloat16
         losses = model.loss(model(images), PIDS)
-        assert model.describe(images).dtype == torch.float32
+        assert model.embed(images).dtype == torch.float32
     assert losses.total.dtype == torch.float32
     losses.total.backward()
     assert all(p.grad.isfinite().all() for p in model.head_parameters())
@@ -70,9 +70,9 @@ def test_bfloat16_autocast_reaches_the_backbone_and_stops_at_the_losses(make, im
 
 def test_channels_last_changes_nothing(make, images):
     model = make().eval()
-    plain = model.describe(images)
+    plain = model.embed(images)
     model = model.to(memory_format=torch.channels_last)
-    other = model.describe(images.contiguous(memory_format=torch.channels_last))
+    other = model.embed(images.contiguous(memory_format=torch.channels_last))
     torch.testing.assert_close(other, plain, rtol=1e-4, atol=1e-5)
 
 
@@ -92,13 +92,13 @@ def test_no_tensor_is_stored_twice(make):
 
 def test_a_few_steps_bring_the_loss_down(make, images):
     model = make(last_stride=1)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     totals = []
     for _ in range(12):
         loss = model.loss(model(images), PIDS).total
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         totals.append(loss.item())
     assert totals[-1] < 0.8 * totals[0]
 
@@ -108,9 +108,9 @@ def test_the_input_size_is_height_and_width(make):
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float64])
-def test_images_that_cannot_be_normalised_ones_are_refused(make, images, kind):
-    with pytest.raises(DataError, match=rf"images are {kind}, .* pass data.normalise"):
-        make().describe(images.to(kind))
+def test_images_that_cannot_be_normalized_ones_are_refused(make, images, kind):
+    with pytest.raises(DataError, match=rf"images are {kind}, .* pass data.normalize"):
+        make().embed(images.to(kind))
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def multitask(**fields):
 
 
 def delta(x, module):
-    """Eq. 1's 1x1 convolution, batch normalisation, ReLU: (batch, c, m, m) -> (batch, dim, m, m)."""
+    """Eq. 1's 1x1 convolution, batch normalization, ReLU: (batch, c, m, m) -> (batch, dim, m, m)."""
     if isinstance(module, nn.Conv2d):
         return torch.einsum("bchw,dc->bdhw", x, module.weight[:, :, 0, 0])
     return normed(delta(x, module[0]), module[1]).clamp(min=0)
@@ -93,7 +93,7 @@ def test_paper_bs_features_logits_and_descriptor_are_those_after_the_bnneck(imag
         owners = [model.classifiers[j if len(model.classifiers) > 1 else 0] for j in range(len(necks))]
         logits = [neck @ owner.weight.T for neck, owner in zip(necks, owners, strict=True)]
         fused = torch.cat(necks, 1) if model.fusion == "concat" else torch.stack(necks).sum(0)
-        outputs, described = model(images), model.describe(images)
+        outputs, described = model(images), model.embed(images)
     for ours, theirs in ((outputs.necks, necks), (outputs.logits, logits), ([*outputs.contrast.values()], contrast)):
         for one, other in zip(ours, theirs, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
@@ -112,7 +112,7 @@ def test_paper_as_descriptor_and_logits_are_those_after_its_projection_and_norm(
             f = f @ model.projection.weight.T + model.projection.bias
         if norm:
             f = normed(f, model.norm)
-        outputs, described = model(images), model.describe(images)
+        outputs, described = model(images), model.embed(images)
     square = (f[:4] - f[4:]) ** 2
     pairs, people = model.pair_classifier, model.identity_classifier
     torch.testing.assert_close(described, f, rtol=1e-3, atol=1e-4)

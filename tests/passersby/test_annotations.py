@@ -36,7 +36,7 @@ def dyed(key, tone, monkeypatch, materials=slice(1, None)):
         return render.render(0, key)[0].astype(int)
 
 
-def test_the_mask_is_where_recolouring_the_person_changes_the_image(folder, table, monkeypatch):
+def test_the_mask_is_where_recoloring_the_person_changes_the_image(folder, table, monkeypatch):
     """An oracle: draw the image twice, with a black and with a white person; the rest must not differ."""
     for path in table.index[table["pid"] > 0][::12]:
         key = Key.parse(path)

@@ -71,7 +71,7 @@ BUGS = (
         *(("02", "09"), "retrieval/test_roc.py"),
     ),
     Bug(
-        *("cosine without normalisation", "retrieval/distances.py"),
+        *("cosine without normalization", "retrieval/distances.py"),
         *("torch.div(rows, _lengths(rows, name), out=out)", "torch.div(rows, _lengths(rows, name).max(), out=out)"),
         *(("02",), TEST_METRICS),
     ),
@@ -198,8 +198,8 @@ BUGS = (
         *(("10",), TEST_RERANKING),
     ),
     Bug(
-        *("re-ranking takes every neighbour for a mutual one", RERANKING),
-        *("(neighbours[neighbours[part]] == own[:, None, None])", "(neighbours[neighbours[part]] >= 0)"),
+        *("re-ranking takes every neighbor for a mutual one", RERANKING),
+        *("(neighbors[neighbors[part]] == own[:, None, None])", "(neighbors[neighbors[part]] >= 0)"),
         *(("10",), TEST_RERANKING),
     ),
     Bug(

@@ -163,8 +163,8 @@ DEVICE_BUGS = (
     fault(
         "images without their person stay on the CPU",
         "analysis/backgrounds.py",
-        "normalise(batch.to(device))",
-        "normalise(batch)",
+        "normalize(batch.to(device))",
+        "normalize(batch)",
     ),
     fault(
         "images are moved to a GPU that has no room for them",

@@ -24,12 +24,12 @@ BACKBONE = '"factor": recipe.backbone_lr}'
 NECKS = "        necks = self(images).necks\n"
 READ = "store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)"
 EDGES = "np.linspace(ends[0], ends[1], kernels.BINS + 1)"
-INITIALISED = "        _initialise(self)\n\n    def forward(self, images"
+INITIALISED = "        _initialize(self)\n\n    def forward(self, images"
 DILATED = """        for module in self.layer4.modules() if last_stride == 1 else ():
             if getattr(module, "padding", 0) == (1, 1):
                 module.dilation = module.padding = (2, 2)
 """
-MIRRORED = "described = (described + model.describe(images.flip(3)).float()) / 2"
+MIRRORED = "described = (described + model.embed(images.flip(3)).float()) / 2"
 
 
 def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
@@ -60,7 +60,7 @@ OPTIMISER = (
     quiet(
         "gradients add up from step to step",
         ENGINE,
-        "        self.optimiser.zero_grad(set_to_none=True)\n" + STEP,
+        "        self.optimizer.zero_grad(set_to_none=True)\n" + STEP,
         STEP,
         VALUES,
     ),
@@ -178,9 +178,9 @@ SETTINGS = (
         FILES,
     ),
     quiet(
-        "test images are not normalised",
+        "test images are not normalized",
         FEATURES,
-        "return normalise(store.batch(indices))",
+        "return normalize(store.batch(indices))",
         "return (store.batch(indices) / 255)",
         FILES,
     ),

@@ -37,7 +37,7 @@ def model(request):
 
 
 def read(record, mirrored=False):
-    """One image as somebody without this package reads it: (1, 3, H, W), normalised."""
+    """One image as somebody without this package reads it: (1, 3, H, W), normalized."""
     with Image.open(record.path) as opened:
         pixels = np.asarray(opened.convert("RGB").resize(SIZE[::-1], Image.Resampling.BILINEAR))
     pixels = torch.from_numpy((np.fliplr(pixels) if mirrored else pixels).copy()).permute(2, 0, 1)
@@ -46,14 +46,14 @@ def read(record, mirrored=False):
 
 def described(model, records, mirrored=False):
     with torch.no_grad():
-        return torch.cat([model.eval().describe(read(record, mirrored)) for record in records])
+        return torch.cat([model.eval().embed(read(record, mirrored)) for record in records])
 
 
 def close(ours, theirs):
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=2e-4)
 
 
-def test_a_file_is_read_resized_normalised_and_described_in_evaluation_mode(model, records):
+def test_a_file_is_read_resized_normalized_and_described_in_evaluation_mode(model, records):
     close(retrieval.extract(model.train(), records, batch_size=3), described(model, records))
     assert (described(model, records[:1]) - described(model, records[1:2])).abs().max() > 0.01
 

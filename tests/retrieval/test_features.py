@@ -10,8 +10,8 @@ from reid_lab.methods.residual_pooling import ResidualPooling
 from reid_lab.runtime.errors import DataError, DeviceError, FeatureError
 
 
-class Colours(torch.nn.Module):
-    """A network of no skill: the mean colour of the left and of the right half."""
+class Colors(torch.nn.Module):
+    """A network of no skill: the mean color of the left and of the right half."""
 
     input_size = (8, 4)
 
@@ -21,7 +21,7 @@ class Colours(torch.nn.Module):
         self.frozen = torch.nn.BatchNorm1d(6)
         self.seen = []
 
-    def describe(self, images):
+    def embed(self, images):
         assert not self.training and not torch.is_grad_enabled()
         self.seen.append(len(images))
         return torch.cat([images[..., :2].mean((2, 3)), images[..., 2:].mean((2, 3))], dim=1) * self.scale
@@ -29,11 +29,11 @@ class Colours(torch.nn.Module):
 
 @pytest.fixture
 def records(tmp_path):
-    """Six images of three people by two cameras, a colour for a person."""
+    """Six images of three people by two cameras, a color for a person."""
     found = []
-    for pid, colour in enumerate([(250, 20, 30), (20, 240, 40), (30, 20, 230)], start=1):
+    for pid, color in enumerate([(250, 20, 30), (20, 240, 40), (30, 20, 230)], start=1):
         for camid in (1, 2):
-            pixels = np.full((8, 4, 3), colour, dtype=np.uint8)
+            pixels = np.full((8, 4, 3), color, dtype=np.uint8)
             pixels[:, :2] //= camid
             Image.fromarray(pixels).save(tmp_path / f"{pid}_{camid}.png")
             found.append(Record(tmp_path / f"{pid}_{camid}.png", pid, camid))
@@ -41,7 +41,7 @@ def records(tmp_path):
 
 
 def test_descriptors_come_in_the_order_of_the_records_whatever_the_batch(records):
-    model = Colours()
+    model = Colors()
     features = retrieval.extract(model, records, batch_size=4)
     assert model.seen == [4, 2]
     assert features.shape == (6, 6) and features.dtype == torch.float32 and features.device.type == "cpu"
@@ -49,32 +49,32 @@ def test_descriptors_come_in_the_order_of_the_records_whatever_the_batch(records
 
 
 def test_the_flip_test_is_the_mean_with_the_mirror_image(records):
-    plain, flipped = (retrieval.extract(Colours(), records, flip=flip) for flip in (False, True))
+    plain, flipped = (retrieval.extract(Colors(), records, flip=flip) for flip in (False, True))
     torch.testing.assert_close(flipped, (plain + plain.roll(3, dims=1)) / 2)
 
 
 def test_extraction_leaves_every_part_of_the_model_in_its_mode(records):
-    model = Colours().train()
+    model = Colors().train()
     model.frozen.eval()
     retrieval.extract(model, records)
     assert model.training and not model.frozen.training
 
 
 def test_evaluate_gives_scores_and_the_records_behind_them(records):
-    bench = Benchmark("colours", [], records[::2], records[1::2])
-    result = retrieval.evaluate(Colours(), bench)
+    bench = Benchmark("colors", [], records[::2], records[1::2])
+    result = retrieval.evaluate(Colors(), bench)
     assert result.query == bench.query and result.gallery == bench.gallery
     assert result.mAP == 1
     assert [bench.gallery[i].pid for i in result.matches.indices[:, 0]] == [1, 2, 3]
-    assert retrieval.evaluate(Colours(), bench, rerank=True).measure == "re-ranked distance"
+    assert retrieval.evaluate(Colors(), bench, rerank=True).measure == "re-ranked distance"
 
 
 def test_evaluate_takes_the_options_of_extraction_and_of_ranking(records, tmp_path):
-    bench = Benchmark("colours", [], records[::2], records[1::2])
+    bench = Benchmark("colors", [], records[::2], records[1::2])
     options = {"metric": "euclidean", "expand": 2, "top": 2}
-    result = retrieval.evaluate(Colours(), bench, flip=True, cache=tmp_path / "run", **options)
+    result = retrieval.evaluate(Colors(), bench, flip=True, cache=tmp_path / "run", **options)
     labels = [[getattr(record, name) for record in records[i::2]] for name in ("pid", "camid") for i in (0, 1)]
-    query, gallery = (retrieval.extract(Colours(), records[i::2], flip=True) for i in (0, 1))
+    query, gallery = (retrieval.extract(Colors(), records[i::2], flip=True) for i in (0, 1))
     expected = retrieval.rank(query, gallery, *labels, **options)
     np.testing.assert_array_equal(result.matches.scores, expected.matches.scores)
     assert len(list((tmp_path / "run").iterdir())) == 2
@@ -82,13 +82,13 @@ def test_evaluate_takes_the_options_of_extraction_and_of_ranking(records, tmp_pa
 
 def test_an_empty_list_and_an_absent_device_are_refused_with_a_sentence(records):
     with pytest.raises(DataError, match="no images to describe"):
-        retrieval.extract(Colours(), [])
+        retrieval.extract(Colors(), [])
     with pytest.raises(DeviceError, match="was asked for"):
-        retrieval.extract(Colours(), records, device="cuda:63")
+        retrieval.extract(Colors(), records, device="cuda:63")
 
 
 def test_cached_descriptors_are_read_again_only_for_the_same_weights_images_and_options(records, tmp_path):
-    model, folder = Colours(), tmp_path / "run"
+    model, folder = Colors(), tmp_path / "run"
     features = retrieval.extract(model, records, cache=folder)
     calls = len(model.seen)
     torch.testing.assert_close(retrieval.extract(model, records, cache=folder), features)
@@ -118,11 +118,11 @@ def test_networks_of_equal_weights_share_no_cached_descriptors_where_their_setti
 @pytest.mark.parametrize("batch_size", [0, -3, 2.5])
 def test_a_batch_size_that_is_no_number_of_images_is_refused_with_a_sentence(records, batch_size):
     with pytest.raises(FeatureError, match="batch_size must be a whole number from 1"):
-        retrieval.extract(Colours(), records, batch_size=batch_size)
+        retrieval.extract(Colors(), records, batch_size=batch_size)
 
 
 def test_a_damaged_cache_is_made_again(records, tmp_path):
-    model, folder = Colours(), tmp_path / "run"
+    model, folder = Colors(), tmp_path / "run"
     features = retrieval.extract(model, records, cache=folder)
     next(folder.iterdir()).write_bytes(b"half a file")
     torch.testing.assert_close(retrieval.extract(model, records, cache=folder), features)

@@ -46,7 +46,7 @@ def test_reranked_distances_equal_the_cpus(people):
     features, _ = people
     ours, theirs = (retrieval.rerank(*features, device=device) for device in ("cuda", "cpu"))
     assert ours.is_cuda
-    far = (ours.cpu() - theirs).abs() > 1e-4  # a neighbour that only the last bit decides changes a few distances
+    far = (ours.cpu() - theirs).abs() > 1e-4  # a neighbor that only the last bit decides changes a few distances
     assert far.float().mean() < 0.01
 
 

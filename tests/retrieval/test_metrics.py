@@ -14,13 +14,13 @@ from reid_lab.runtime.errors import DataError, FeatureError, NoMatchError
 pytestmark = pytest.mark.usefixtures("inner")
 
 
-def labelled(seed, queries=30, gallery=200, identities=12, cameras=3):
+def labeled(seed, queries=30, gallery=200, identities=12, cameras=3):
     """Labels with junk and unknown cameras, and clustered features for them."""
     rng = np.random.default_rng(seed)
     query_pids, gallery_pids = rng.integers(0, identities, queries), rng.integers(-1, identities, gallery)
     query_camids, gallery_camids = rng.integers(-1, cameras, queries), rng.integers(-1, cameras, gallery)
-    centres = rng.normal(size=(identities + 1, 8))
-    query, images = (centres[pids] + 0.8 * rng.normal(size=(len(pids), 8)) for pids in (query_pids, gallery_pids))
+    centers = rng.normal(size=(identities + 1, 8))
+    query, images = (centers[pids] + 0.8 * rng.normal(size=(len(pids), 8)) for pids in (query_pids, gallery_pids))
     return query, images, query_pids, gallery_pids, query_camids, gallery_camids
 
 
@@ -29,7 +29,7 @@ def scores(result):
 
 
 distances_with_ties = st.integers(0, 2**32 - 1).map(
-    lambda seed: (np.random.default_rng(seed).integers(0, 6, (6, 40)) / 4, labelled(seed, 6, 40, 4)[2:])
+    lambda seed: (np.random.default_rng(seed).integers(0, 6, (6, 40)) / 4, labeled(seed, 6, 40, 4)[2:])
 )
 
 
@@ -46,14 +46,14 @@ def test_scores_equal_the_definitions_walked_down_one_query_at_a_time_also_with_
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_the_type_of_the_distances_does_not_matter_where_they_are_equal(dtype):
     distances = np.random.default_rng(0).integers(-5, 6, (6, 40)) / 4
-    labels = labelled(0, 6, 40, 4)[2:]
+    labels = labeled(0, 6, 40, 4)[2:]
     result = retrieval.rank_distances(distances.astype(dtype), *labels)
     expected = reference.evaluate(distances, *labels)
     np.testing.assert_allclose(scores(result)[:3], scores(expected)[:3], rtol=1e-12)
 
 
 def test_average_precision_equals_scikit_learns():
-    query, gallery, *labels = labelled(3)
+    query, gallery, *labels = labeled(3)
     result = retrieval.rank(query, gallery, *labels)
     query_pids, gallery_pids, query_camids, gallery_camids = labels
     similarity = query @ gallery.T / np.outer(np.linalg.norm(query, axis=1), np.linalg.norm(gallery, axis=1))
@@ -65,7 +65,7 @@ def test_average_precision_equals_scikit_learns():
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_features_rank_as_their_distances_do(metric):
-    query, gallery, *labels = labelled(1)
+    query, gallery, *labels = labeled(1)
     if metric == "cosine":
         unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (query, gallery)]
         distances = 1 - unit[0] @ unit[1].T
@@ -81,7 +81,7 @@ def test_features_rank_as_their_distances_do(metric):
 
 
 def test_euclidean_distances_keep_their_precision_far_from_the_origin():
-    query, gallery, *labels = labelled(1)
+    query, gallery, *labels = labeled(1)
     near, far = (retrieval.rank(query + shift, gallery + shift, *labels, metric="euclidean") for shift in (0, 1000))
     assert far.mAP == pytest.approx(near.mAP, abs=1e-3)
 
@@ -90,7 +90,7 @@ def test_euclidean_distances_keep_their_precision_far_from_the_origin():
 @settings(max_examples=30, deadline=None)
 def test_the_order_of_the_gallery_changes_nothing(seed):
     rng = np.random.default_rng(seed)
-    query_pids, gallery_pids, query_camids, gallery_camids = labelled(seed)[2:]
+    query_pids, gallery_pids, query_camids, gallery_camids = labeled(seed)[2:]
     distances, order = rng.random((30, 200)), rng.permutation(200)  # float64: no ties
     result = retrieval.rank_distances(distances, query_pids, gallery_pids, query_camids, gallery_camids)
     shuffled = retrieval.rank_distances(
@@ -104,7 +104,7 @@ def test_the_order_of_the_gallery_changes_nothing(seed):
 @given(st.integers(0, 1000), st.sampled_from(["identity -1", "own camera"]))
 @settings(max_examples=30, deadline=None)
 def test_adding_junk_changes_nothing(seed, kind):
-    query_pids, gallery_pids, query_camids, gallery_camids = labelled(seed, identities=5)[2:]
+    query_pids, gallery_pids, query_camids, gallery_camids = labeled(seed, identities=5)[2:]
     query_pids[:], query_camids[:] = query_pids[0], 1
     distances = np.random.default_rng(seed).random((30, 207))
     result = retrieval.rank_distances(distances[:, 7:], query_pids, gallery_pids, query_camids, gallery_camids)
@@ -148,7 +148,7 @@ def test_both_average_precisions_are_the_worked_example():
 
 @pytest.mark.parametrize("rerank", [False, True])
 def test_the_size_of_the_blocks_changes_nothing(rerank):
-    arguments = labelled(5)
+    arguments = labeled(5)
     whole, small = (retrieval.rank(*arguments, rerank=rerank, memory=memory) for memory in (2**28, 1))
     np.testing.assert_array_equal(whole.ranks, small.ranks)
     np.testing.assert_allclose(whole.matches.scores, small.matches.scores, rtol=1e-5)
@@ -289,8 +289,8 @@ def test_options_that_are_no_whole_numbers_are_refused_with_a_sentence(option):
 
 def test_whole_numbers_of_numpy_are_whole_numbers():
     options = {"rerank": True, "k1": 5, "k2": 3, "expand": 2, "top": 4}
-    expected = retrieval.rank(*labelled(1), **options)
-    result = retrieval.rank(*labelled(1), **{name: np.int64(value) for name, value in options.items()})
+    expected = retrieval.rank(*labeled(1), **options)
+    result = retrieval.rank(*labeled(1), **{name: np.int64(value) for name, value in options.items()})
     np.testing.assert_array_equal(result.matches.indices, expected.matches.indices)
 
 
@@ -302,7 +302,7 @@ def test_a_rank_that_there_is_not_is_refused_with_a_sentence(k):
 
 @pytest.mark.parametrize("scale", [1e-13, 1e16])
 def test_euclidean_features_of_any_usual_size_rank_alike(scale):
-    query, gallery, *labels = labelled(1)
+    query, gallery, *labels = labeled(1)
     expected, result = (retrieval.rank(query * s, gallery * s, *labels, metric="euclidean") for s in (1, scale))
     assert result.mAP == pytest.approx(expected.mAP, abs=1e-3)
     assert result.roc.eer == pytest.approx(expected.roc.eer, abs=1e-3)
@@ -311,7 +311,7 @@ def test_euclidean_features_of_any_usual_size_rank_alike(scale):
 @pytest.mark.parametrize(("scale", "sentence"), [(1e-24, "near to"), (1e-21, "near to"), (1e19, "far"), (1e37, "far")])
 @pytest.mark.parametrize("use", [retrieval.search, retrieval.rerank, retrieval.rank])
 def test_euclidean_features_whose_squares_leave_float32_are_refused_with_a_sentence(use, scale, sentence):
-    query, gallery, *labels = labelled(1)
+    query, gallery, *labels = labeled(1)
     labels = labels if use is retrieval.rank else []
     with pytest.raises(FeatureError, match=f"lie too {sentence}.*must fit into float32"):
         use(scale * query, scale * gallery, *labels, metric="euclidean")
@@ -324,7 +324,7 @@ def test_very_large_and_very_small_features_keep_their_direction():
 
 @pytest.mark.parametrize("rerank", [False, True])
 def test_an_autocast_around_it_costs_no_precision(rerank):
-    arguments = labelled(2)
+    arguments = labeled(2)
     expected = retrieval.rank(*arguments, rerank=rerank)
     with torch.autocast("cpu", torch.bfloat16):
         result = retrieval.rank(*arguments, rerank=rerank)

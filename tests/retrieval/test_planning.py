@@ -7,7 +7,7 @@ def test_a_plan_tells_memory_and_work():
     plan = retrieval.plan(*MARKET, rerank=True)
     assert plan.features == (3368 + 15913) * 2048 * 4
     assert plan.operations == 2 * 2048 * (3368 * 15913 + (3368 + 15913) ** 2)
-    assert plan.total == plan.features + plan.blocks + plan.neighbours
+    assert plan.total == plan.features + plan.blocks + plan.neighbors
     assert str(plan).startswith(f"about {plan.total / 2**30:.2f} GiB beside the features")
 
 
@@ -19,7 +19,7 @@ def test_memory_grows_with_the_images_and_not_with_their_pairs():
 
 def test_without_reranking_there_are_no_encodings_and_only_one_product():
     plan = retrieval.plan(*MARKET)
-    assert plan.neighbours == 0 and plan.operations == 2 * 2048 * 3368 * 15913
+    assert plan.neighbors == 0 and plan.operations == 2 * 2048 * 3368 * 15913
     assert plan.total < retrieval.plan(*MARKET, rerank=True).total
 
 

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.usefixtures("inner")
 
 def clustered(seed, count, dimension=16, identities=8, spread=0.5):
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(identities, dimension))
-    features = centres[rng.integers(0, identities, count)] + spread * rng.normal(size=(count, dimension))
+    centers = rng.normal(size=(identities, dimension))
+    features = centers[rng.integers(0, identities, count)] + spread * rng.normal(size=(count, dimension))
     return features.astype(np.float32)
 
 
@@ -77,9 +77,9 @@ def test_images_that_are_all_alike_have_equal_distances():
     np.testing.assert_allclose(result, 0, atol=1e-5)
 
 
-def test_every_image_is_among_its_own_neighbours():
-    neighbours = torch.tensor([[0, 1], [1, 0], [2, 0]])
-    starts, members = expanded_sets(neighbours, k1=1)
+def test_every_image_is_among_its_own_neighbors():
+    neighbors = torch.tensor([[0, 1], [1, 0], [2, 0]])
+    starts, members = expanded_sets(neighbors, k1=1)
     assert [found.tolist() for found in members.tensor_split(starts[1:-1])] == [[0, 1], [0, 1], [2]]
 
 

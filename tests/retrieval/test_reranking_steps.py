@@ -29,14 +29,14 @@ def random_rows(rng, rows=20, columns=12):
 
 @given(seeds, st.integers(1, 70), st.sampled_from([1, 7, 16, 100]))
 @settings(max_examples=50, deadline=None)
-def test_neighbours_compiled_and_in_torch_are_those_of_a_stable_sort_after_the_image_itself(seed, count, side):
+def test_neighbors_compiled_and_in_torch_are_those_of_a_stable_sort_after_the_image_itself(seed, count, side):
     rng = np.random.default_rng(seed)
     features = rng.integers(-3, 4, (50, 3)).astype(np.float32)  # whole numbers: many ties, no rounding
     squared = ((features[:, None] - features) ** 2).sum(2)
     expected = np.argsort(squared - 1e9 * np.eye(50), axis=1, kind="stable")[:, :count]
     for module, memory in ((reranking, 50 * 48 * side), (twin, 4 * side**2)):
-        neighbours, furthest = module.nearest_neighbours(torch.from_numpy(features), count, memory)
-        np.testing.assert_array_equal(neighbours, expected)
+        neighbors, furthest = module.nearest_neighbors(torch.from_numpy(features), count, memory)
+        np.testing.assert_array_equal(neighbors, expected)
         np.testing.assert_array_equal(furthest, squared.max(1))
 
 
@@ -45,8 +45,8 @@ def test_neighbours_compiled_and_in_torch_are_those_of_a_stable_sort_after_the_i
 def test_expanded_sets_compiled_and_in_torch_are_the_same(seed, k1):
     rng = np.random.default_rng(seed)
     order = np.argsort(rng.random((10, 10)) - 2 * np.eye(10), axis=1)
-    neighbours = torch.from_numpy(order[:, : k1 + 1])
-    for one, other in zip(*(module.expanded_sets(neighbours, k1) for module in (reranking, twin)), strict=True):
+    neighbors = torch.from_numpy(order[:, : k1 + 1])
+    for one, other in zip(*(module.expanded_sets(neighbors, k1) for module in (reranking, twin)), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -62,9 +62,9 @@ def test_a_transposed_matrix_compiled_and_in_torch_has_the_same_entries(seed):
 @settings(max_examples=30, deadline=None)
 def test_expanded_queries_compiled_and_in_torch_are_means_of_dense_rows(seed, k2):
     rng = np.random.default_rng(seed)
-    matrix, neighbours = random_rows(rng, 15, 15), rng.integers(0, 15, (15, k2))
-    one, other = (module.expand_queries(sparse(matrix), torch.from_numpy(neighbours)) for module in (reranking, twin))
-    np.testing.assert_allclose(dense(one), matrix[neighbours].mean(1), rtol=1e-5)
+    matrix, neighbors = random_rows(rng, 15, 15), rng.integers(0, 15, (15, k2))
+    one, other = (module.expand_queries(sparse(matrix), torch.from_numpy(neighbors)) for module in (reranking, twin))
+    np.testing.assert_allclose(dense(one), matrix[neighbors].mean(1), rtol=1e-5)
     for field in ("starts", "columns", "values"):
         np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
 
@@ -81,7 +81,7 @@ def test_shared_minima_compiled_and_in_torch_are_those_of_dense_matrices(seed):
         np.testing.assert_allclose(minima, expected, rtol=1e-5)
 
 
-def test_shared_minima_stay_within_a_small_budget_where_one_image_is_everybodys_neighbour(monkeypatch):
+def test_shared_minima_stay_within_a_small_budget_where_one_image_is_everybodys_neighbor(monkeypatch):
     matrix = np.eye(30, dtype=np.float32)
     matrix[:, 0] = 0.5
     monkeypatch.setattr(reranking, "MEMORY", 48 * 7)

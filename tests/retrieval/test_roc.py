@@ -64,8 +64,8 @@ def test_the_curve_of_a_ranking_is_that_of_all_its_counted_pairs(options):
     rng = np.random.default_rng(0)
     query_pids, gallery_pids = rng.integers(1, 9, 40), rng.integers(-1, 9, 200)
     query_camids, gallery_camids = rng.integers(0, 3, 40), rng.integers(0, 3, 200)
-    centres = rng.normal(size=(11, 16))
-    query, gallery = (centres[pids] + rng.normal(size=(len(pids), 16)) for pids in (query_pids, gallery_pids))
+    centers = rng.normal(size=(11, 16))
+    query, gallery = (centers[pids] + rng.normal(size=(len(pids), 16)) for pids in (query_pids, gallery_pids))
     result = retrieval.rank(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids, top=200, **options)
     found = result.matches
     counted = found.indices >= 0
@@ -86,9 +86,9 @@ def test_at_each_threshold_of_a_ranking_so_many_pairs_are_accepted_as_its_rates_
     """Each of the curve's 16,385 thresholds, against a count over all pairs in float64."""
     rng = np.random.default_rng(1)
     query_pids, gallery_pids = rng.integers(1, 9, 150), rng.integers(1, 9, 400)
-    centres = rng.normal(size=(9, 12))
+    centers = rng.normal(size=(9, 12))
     query, gallery = (
-        (centres[pids] + rng.normal(size=(len(pids), 12))).astype(np.float32) for pids in (query_pids, gallery_pids)
+        (centers[pids] + rng.normal(size=(len(pids), 12))).astype(np.float32) for pids in (query_pids, gallery_pids)
     )
     roc = retrieval.rank(query, gallery, query_pids, gallery_pids, metric=metric).roc
     one, other = query.astype(float), gallery.astype(float)
@@ -122,8 +122,8 @@ def test_the_strictest_threshold_accepts_nothing_and_a_tie_is_accepted_whole():
 def test_one_image_far_out_leaves_the_curve_of_euclidean_distances_as_it_is(far):
     rng = np.random.default_rng(0)
     pids = np.arange(40).repeat(2)
-    centres = 1.2 * rng.normal(size=(40, 16))
-    query, gallery = centres + rng.normal(size=(40, 16)), centres[pids] + rng.normal(size=(80, 16))
+    centers = 1.2 * rng.normal(size=(40, 16))
+    query, gallery = centers + rng.normal(size=(40, 16)), centers[pids] + rng.normal(size=(80, 16))
     near, spoilt = (
         retrieval.rank(
             query, np.vstack([gallery, np.full((1, 16), out)]), pids[::2], [*pids, 99], metric="euclidean"

@@ -12,7 +12,7 @@ from reid_lab.runtime.errors import DataError, FeatureError, NoMatchError
 
 
 class Brightness(torch.nn.Module):
-    """Describes an image by its mean colour; sure that two are one person if their greens agree."""
+    """Describes an image by its mean color; sure that two are one person if their greens agree."""
 
     input_size = (8, 4)
 
@@ -20,7 +20,7 @@ class Brightness(torch.nn.Module):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
 
-    def describe(self, images):
+    def embed(self, images):
         return images.mean((2, 3)) + self.weight
 
     def verify(self, one, other):
@@ -112,9 +112,9 @@ def test_pairs_seed_and_the_options_of_extraction_are_those_that_were_asked_for(
     described = []
 
     class Watched(Brightness):
-        def describe(self, images):
+        def embed(self, images):
             described.append(len(images))
-            return super().describe(images)
+            return super().embed(images)
 
     curves = retrieval.verification(Watched(), bench, pairs=6, seed=8, flip=True, batch_size=3)
     assert described == [3, 3, 1, 1, 3, 3, 3, 3, 2, 2]  # four queries and eight others, each batch twice

@@ -37,7 +37,7 @@ def save(tensors, path):
 
 
 def freeze(module, mode=True):
-    """PyTorch synchronises batch statistics on GPUs only; frozen, they are the same on any number of processes."""
+    """PyTorch synchronizes batch statistics on GPUs only; frozen, they are the same on any number of processes."""
     return nn.Module.train(module, False)
 
 
@@ -66,7 +66,7 @@ def member(folder):
         loss, gradients = one_step(recipe, bench, team)
         if team.main:
             save({"loss": loss} | gradients, folder / f"{name}.safetensors")
-    recipe = RECIPES["residual_pooling"].but(epochs=2, optimiser="sgd", lr=1e-3, erasing=0.0)
+    recipe = RECIPES["residual_pooling"].replace(epochs=2, optimizer="sgd", lr=1e-3, erasing=0.0)
     run = training.fit(recipe, bench, device="cpu", runs=folder / "runs")
     assert run.environment["processes"] == team.size
     assert run.history["loss"].iloc[1] < run.history["loss"].iloc[0]

@@ -116,7 +116,7 @@ def test_checking_changes_neither_the_network_nor_the_random_numbers(smoke):
     network, images, pids = a_batch(smoke, recipes.multitask("smoke"))
     before, random = {name: t.clone() for name, t in network.state_dict().items()}, torch.get_rng_state()
     precision.check_training(network, images, pids, "bf16")
-    precision.check_describing(network, images, "bf16")
+    precision.check_embedding(network, images, "bf16")
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random) and network.training
     assert all(p.grad is None for p in network.parameters()) and not any(
@@ -174,7 +174,7 @@ def test_a_layer_may_take_and_give_what_it_likes(smoke, monkeypatch):
             self.two = Two()
             self.backbone.conv1.requires_grad_(False)
 
-        def descriptor(self, images):
+        def features(self, images):
             maps = self.backbone(images)[1]
             return self.two(maps.clone(), other=maps, power=1)["sum"].mean((2, 3)).float()
 
@@ -182,7 +182,7 @@ def test_a_layer_may_take_and_give_what_it_likes(smoke, monkeypatch):
     torch.manual_seed(0)
     network = Net().train()
     assert not precision.check_training(network, images, pids, "bf16").fault
-    assert not precision.check_describing(network.eval(), images, "bf16").fault
+    assert not precision.check_embedding(network.eval(), images, "bf16").fault
     right = Two.forward
     monkeypatch.setattr(Two, "forward", lambda *a, **k: {"sum": one_channel_off(right(*a, **k)["sum"])})
     assert not precision.check_training(network.train(), images, pids, "bf16").fault  # wrong in float32, too
@@ -193,7 +193,7 @@ def test_a_layer_may_take_and_give_what_it_likes(smoke, monkeypatch):
 
     monkeypatch.setattr(Two, "forward", wrong)
     assert "the layer two (Two" in precision.check_training(network, images, pids, "bf16").fault
-    assert "the layer two (Two" in precision.check_describing(network.eval(), images, "bf16").fault
+    assert "the layer two (Two" in precision.check_embedding(network.eval(), images, "bf16").fault
 
 
 def test_features_are_compared_at_the_number_of_images_that_are_described_at_once(smoke, smoke_run, monkeypatch):
@@ -218,7 +218,7 @@ def test_what_is_wrong_outside_a_layer_shows_in_the_loss(smoke, monkeypatch):
 def test_training_goes_on_in_float32_and_says_so_once(smoke, monkeypatch, tmp_path, caplog, claims_bf16):
     recipe = recipes.multitask("smoke", **SMALL)
     right = training.fit(
-        recipe.but(precision="float32"), smoke, device="cpu", runs=tmp_path / "right", deterministic=True
+        recipe.replace(precision="float32"), smoke, device="cpu", runs=tmp_path / "right", deterministic=True
     )
     wrong_convolution(monkeypatch, FAULTS["not a number"], narrow_and_strided)
     with caplog.at_level(logging.WARNING, "reid_lab"):
@@ -300,8 +300,8 @@ def test_a_float16_gradient_that_overflows_costs_a_step_and_halves_the_scale(smo
 
 def test_float16_learns_what_float32_learns(smoke):
     """One step from the same weights: without the scale, gradients below 6e-8 would be lost."""
-    engine, images, pids = a_float16_engine(smoke, optimiser="sgd", lr=0.1, momentum=0.0)
-    other, *_ = a_float16_engine(smoke, optimiser="sgd", lr=0.1, momentum=0.0)
+    engine, images, pids = a_float16_engine(smoke, optimizer="sgd", lr=0.1, momentum=0.0)
+    other, *_ = a_float16_engine(smoke, optimizer="sgd", lr=0.1, momentum=0.0)
     other.precision, other.scaler = "float32", torch.amp.GradScaler("cpu", enabled=False)
     start = torch.cat([p.detach().flatten() for p in engine.model.parameters()])
     steps = []

@@ -52,7 +52,7 @@ def test_only_the_last_evaluation_is_in_float32_whatever_the_precision_of_traini
     assert [autocast for autocast, *_ in seen] == [True, False]
     assert seen[0][1] != seen[0][2] and seen[0][1] == pytest.approx(seen[0][2], abs=0.02)
     assert run.result["mAP"] == seen[1][2]
-    training.fit(recipe.but(precision="float32"), smoke, device="cpu", runs=tmp_path)
+    training.fit(recipe.replace(precision="float32"), smoke, device="cpu", runs=tmp_path)
     assert [autocast for autocast, *_ in seen[2:]] == [False, False]
 
 
@@ -69,7 +69,7 @@ def test_recipe_data_and_seed_each_make_another_run(smoke):
     folders = {
         runs.run_folder(recipe, smoke, 0),
         runs.run_folder(recipe, smoke, 1),
-        runs.run_folder(recipe.but(erasing=0.3), smoke, 0),
+        runs.run_folder(recipe.replace(erasing=0.3), smoke, 0),
         runs.run_folder(recipe, other, 0),
     }
     assert len(folders) == 4
@@ -196,7 +196,7 @@ def test_the_backbone_learns_at_its_own_rate(few, tmp_path):
 
 def test_a_recipe_changed_by_hand_after_training_is_refused(smoke, smoke_run, tmp_path):
     folder = copy_of(smoke_run, tmp_path)
-    (folder / "recipe.json").write_text(smoke_run.recipe.but(lr=0.5).to_json())
+    (folder / "recipe.json").write_text(smoke_run.recipe.replace(lr=0.5).to_json())
     with pytest.raises(CheckpointError, match="recipe.json is not the recipe that the weights"):
         training.load(folder)
     with pytest.raises(CheckpointError, match="recipe.json is not the recipe that the weights"):

@@ -25,10 +25,10 @@ def batch_of(recipe, device="cuda"):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("fill", "optimiser"), [("random", "adamw"), ("mean", "sgd")])
-def test_a_step_never_waits_for_the_gpu(smoke, method, fill, optimiser):
-    """Augmentation, network, losses and optimiser: PyTorch is told to call every wait an error."""
-    recipe = method("smoke", erasing=0.5, erasing_fill=fill, optimiser=optimiser)
+@pytest.mark.parametrize(("fill", "optimizer"), [("random", "adamw"), ("mean", "sgd")])
+def test_a_step_never_waits_for_the_gpu(smoke, method, fill, optimizer):
+    """Augmentation, network, losses and optimizer: PyTorch is told to call every wait an error."""
+    recipe = method("smoke", erasing=0.5, erasing_fill=fill, optimizer=optimizer)
     engine, (images, pids) = engine_of(recipe), batch_of(recipe)
     store = data.image_store(smoke.train, recipe.resize, "cuda")
     indices = torch.arange(recipe.batch, device="cuda")
@@ -48,7 +48,7 @@ def test_a_step_never_waits_for_the_gpu(smoke, method, fill, optimiser):
 def test_a_gpu_computes_the_loss_that_a_cpu_does(method):
     recipe = method("smoke", precision="float32", erasing=0.0)
     if recipe.method == "multitask":
-        recipe = recipe.but(dropout_identification=0.0, dropout_verification=0.0)
+        recipe = recipe.replace(dropout_identification=0.0, dropout_verification=0.0)
     losses = []
     for device in ("cpu", "cuda"):
         engine, (images, pids) = engine_of(recipe, device), batch_of(recipe, device)

@@ -12,7 +12,7 @@ from reid_lab.training.engine import Engine
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_a_sentence(few, tmp_path):
-    recipe = recipes.residual_pooling("smoke", optimiser="sgd", lr=1e12, warmup="none", precision="float32")
+    recipe = recipes.residual_pooling("smoke", optimizer="sgd", lr=1e12, warmup="none", precision="float32")
     with pytest.raises(TrainingError, match=r"The \w+ loss became (nan|inf) in epoch 1 .* lower lr"):
         training.fit(recipe, few, device="cpu", runs=tmp_path)
 
@@ -97,7 +97,7 @@ A, B = recipes.multitask("smoke"), recipes.residual_pooling("smoke", margin=0.4)
         (A, 0.1, 0.0001),
         (B, 1.0, 0.004),  # a hundredth of the margin
         (B, 8.0, 0.008),
-        (B.but(triplet_scales=0), 1.0, 0.001),  # no triplet, no margin
+        (B.replace(triplet_scales=0), 1.0, 0.001),  # no triplet, no margin
     ],
     ids=["A", "A, short", "B", "B, long", "B without triplets"],
 )

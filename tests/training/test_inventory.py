@@ -155,7 +155,7 @@ def test_a_name_that_leads_out_of_the_folder_is_no_name(runs, tmp_path):
 
 def test_a_comparison_shows_what_differs_and_all_results(runs, smoke_run):
     other = runs / NAMES[1]
-    (other / "recipe.json").write_text(smoke_run.recipe.but(erasing=0.25, milestones=(1, 2)).to_json())
+    (other / "recipe.json").write_text(smoke_run.recipe.replace(erasing=0.25, milestones=(1, 2)).to_json())
     change(other / "environment.json", seed=5, torch="0.0", data_root="/elsewhere")
     change(other / "result.json", mAP=0.5)
     table = inventory.compare([runs / NAMES[0], other])

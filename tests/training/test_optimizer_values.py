@@ -1,4 +1,4 @@
-"""What a step does to the weights, against both optimisers written out by hand in float64."""
+"""What a step does to the weights, against both optimizers written out by hand in float64."""
 
 import copy
 import functools
@@ -27,9 +27,9 @@ def narrow(monkeypatch):
         monkeypatch.setitem(BACKBONES, name, functools.partial(make, width=8))
 
 
-def engine_of(method, optimiser, **fields):
+def engine_of(method, optimizer, **fields):
     torch.manual_seed(0)
-    recipe = method("smoke", optimiser=optimiser, **COMMON | SCHEDULE | {"momentum": 0.8} | fields)
+    recipe = method("smoke", optimizer=optimizer, **COMMON | SCHEDULE | {"momentum": 0.8} | fields)
     return Engine(recipe, 6, Team(torch.device("cpu")))
 
 
@@ -48,7 +48,7 @@ class ByHand:
     def step(self, weight, gradient, lr):
         decay = self.recipe.weight_decay
         self.steps += 1
-        if self.recipe.optimiser == "sgd":
+        if self.recipe.optimizer == "sgd":
             pull = gradient + decay * weight  # weight decay is part of the gradient
             self.first = pull if self.steps == 1 else self.recipe.momentum * self.first + pull
             return weight - lr * self.first
@@ -58,11 +58,11 @@ class ByHand:
         return weight - lr * decay * weight - lr * mean / (square**0.5 + 1e-8)  # weight decay stands beside it
 
 
-@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("method", METHODS)
-def test_every_weight_moves_as_the_optimiser_written_by_hand_moves_it(method, optimiser, monkeypatch):
+def test_every_weight_moves_as_the_optimizer_written_by_hand_moves_it(method, optimizer, monkeypatch):
     """Gradients of very different sizes are planted, and the learning rate changes from step to step."""
-    engine = engine_of(method, optimiser)
+    engine = engine_of(method, optimizer)
     backbone = {id(parameter) for parameter in engine.model.backbone.parameters()}
     trained = {name: p for name, p in engine.model.named_parameters() if p.requires_grad}
     frozen = {name: p.clone() for name, p in engine.model.named_parameters() if not p.requires_grad}
@@ -146,7 +146,7 @@ def test_the_backbone_computes_in_the_recipes_precision_and_the_loss_in_float32(
 
 def test_backbone_and_head_are_two_groups_and_nothing_is_left_out():
     engine = engine_of(recipes.multitask, "sgd", embed_norm=True)
-    backbone, head = ({id(p) for p in group["params"]} for group in engine.optimiser.param_groups)
+    backbone, head = ({id(p) for p in group["params"]} for group in engine.optimizer.param_groups)
     assert backbone == {id(p) for p in engine.model.backbone.parameters()}
     assert head == {id(p) for p in engine.model.parameters()} - backbone
     assert isinstance(engine.model, methods.MultiTask)

@@ -40,7 +40,7 @@ def test_a_misspelt_field_is_refused_with_the_field_that_was_meant():
     with pytest.raises(RecipeError, match="no field 'poolings'; did you mean 'pooling'"):
         recipes.residual_pooling("smoke", poolings="avg")
     with pytest.raises(RecipeError, match="did you mean 'erasing'"):
-        recipes.multitask("smoke").but(erasng=0.5)
+        recipes.multitask("smoke").replace(erasng=0.5)
 
 
 def test_a_misspelt_field_in_a_file_is_refused():
@@ -138,4 +138,4 @@ def test_a_sweep_over_numbers_of_numpy_gives_the_recipes_of_plain_ones():
     plain, numpys = (recipes.residual_pooling("smoke", **these) for these in (fields, swept))
     assert numpys == plain and numpys.to_json() == plain.to_json()
     assert {name: type(getattr(numpys, name)) for name in fields} == {name: type(fields[name]) for name in fields}
-    assert isinstance(recipes.multitask("smoke").but(lr=np.float32(0.5)).lr, float)
+    assert isinstance(recipes.multitask("smoke").replace(lr=np.float32(0.5)).lr, float)

@@ -44,7 +44,7 @@ def stop_after(monkeypatch, steps):
 
 
 @pytest.mark.parametrize(
-    ("method", "optimiser", "epochs"),
+    ("method", "optimizer", "epochs"),
     [
         (recipes.multitask, "adamw", 0.5),
         (recipes.multitask, "sgd", 1.0),  # between an epoch's last step and its end
@@ -52,8 +52,8 @@ def stop_after(monkeypatch, steps):
         (recipes.residual_pooling, "sgd", 1.5),
     ],
 )
-def test_an_interrupted_run_ends_in_the_same_bits(few, tmp_path, monkeypatch, method, optimiser, epochs):
-    recipe = method("smoke", optimiser=optimiser, lr=0.002, **QUICK | {"epochs": 2})
+def test_an_interrupted_run_ends_in_the_same_bits(few, tmp_path, monkeypatch, method, optimizer, epochs):
+    recipe = method("smoke", optimizer=optimizer, lr=0.002, **QUICK | {"epochs": 2})
     options = dict(seed=1, deterministic=True)
     whole = training.fit(recipe, few, device="cpu", runs=tmp_path / "whole", **options)
     steps = len(few.train) // (recipe.batch // recipe.groups)
@@ -237,7 +237,7 @@ def test_a_damaged_checkpoint_is_refused_when_resuming(smoke, tmp_path):
 def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
     recipe = recipes.multitask("smoke")
     folder = runs.run_folder(recipe, smoke, 0, tmp_path)
-    about = {"recipe": json.loads(recipe.but(lr=0.5).to_json())}
+    about = {"recipe": json.loads(recipe.replace(lr=0.5).to_json())}
     checkpoint.write(folder / "checkpoint.safetensors", {"model.x": torch.zeros(1)}, about)
     with pytest.raises(CheckpointError, match="belongs to another recipe"):
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)

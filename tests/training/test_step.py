@@ -16,7 +16,7 @@ def deterministic():
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.mark.parametrize("changes", [{}, {"optimiser": "sgd", "erasing": 0.0, "backbone_lr": 0.1}])
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "sgd", "erasing": 0.0, "backbone_lr": 0.1}])
 @pytest.mark.parametrize("method", recipes.METHODS)
 def test_the_plain_training_ends_in_the_weights_of_fit_bit_for_bit(few, tmp_path, method, changes):
     recipe = recipes.METHODS[method]("smoke", precision="float32", epochs=2, evaluate_every=0, **changes)
@@ -34,7 +34,7 @@ def test_an_epoch_returns_the_loss_of_each_step_whose_mean_the_history_keeps(few
     pids, labels = np.unique([record.pid for record in few.train], return_inverse=True)
     sampler = step.make_sampler(recipe, labels, np.array([record.camid for record in few.train]), 0)
     network = recipe.build(len(pids)).to(memory_format=torch.channels_last)
-    store, optimiser = data.image_store(few.train, recipe.resize), step.make_optimiser(recipe, network)
-    losses = step.train_epoch(recipe, network, optimiser, sampler, store, torch.from_numpy(labels), 0, 0)
+    store, optimizer = data.image_store(few.train, recipe.resize), step.make_optimizer(recipe, network)
+    losses = step.train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), 0, 0)
     assert len(losses) == len(sampler)
     assert np.mean(losses) == pytest.approx(run.history["loss"][0], rel=1e-6)

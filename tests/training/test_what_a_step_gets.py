@@ -45,7 +45,7 @@ def watched(recipe, bench, folder, monkeypatch, seed=3):
     steps = []
 
     def step(engine, images, pids, key):
-        rates = [group["lr"] for group in engine.optimiser.param_groups]
+        rates = [group["lr"] for group in engine.optimizer.param_groups]
         training_mode = all(module.training for module in engine.model.modules())
         steps.append((images.clone(), pids.clone(), key, rates, training_mode))
         told = torch.tensor(float(len(steps)))
@@ -96,9 +96,9 @@ def test_every_step_has_its_own_key_and_the_seed_decides_it(watch, bench, tmp_pa
     recipe, _, steps = watch
     keys = [key for _, _, key, *_ in steps]
     assert len(set(keys)) == len(keys)
-    other = watched(recipe.but(epochs=1), bench, tmp_path, monkeypatch, seed=4)[1]
+    other = watched(recipe.replace(epochs=1), bench, tmp_path, monkeypatch, seed=4)[1]
     assert not set(keys) & {key for _, _, key, *_ in other}
-    same = watched(recipe.but(epochs=1, lr=0.5), bench, tmp_path, monkeypatch)[1]
+    same = watched(recipe.replace(epochs=1, lr=0.5), bench, tmp_path, monkeypatch)[1]
     assert [key for _, _, key, *_ in same] == keys[: len(same)]
 
 
@@ -133,13 +133,13 @@ def test_the_result_is_the_last_evaluation_in_shares(watch, bench):
         assert run.result[name] == run.history[name].iloc[-1] == pytest.approx(value)
 
 
-def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimisers_buffers_of_its_checkpoint(
+def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimizers_buffers_of_its_checkpoint(
     bench, tmp_path, monkeypatch
 ):
     """Two real steps, then a third in another process: as if there had been no interruption."""
-    for optimiser in ("sgd", "adamw"):
-        recipe = RECIPES["residual_pooling"].but(optimiser=optimiser, lr=0.01)
-        folder, team = tmp_path / optimiser, training.team.assemble("cpu")
+    for optimizer in ("sgd", "adamw"):
+        recipe = RECIPES["residual_pooling"].replace(optimizer=optimizer, lr=0.01)
+        folder, team = tmp_path / optimizer, training.team.assemble("cpu")
         folder.mkdir()
         first = trainer._Training(recipe, bench, 0, team, folder)
         store = data.image_store(bench.train, recipe.resize)
@@ -163,14 +163,14 @@ def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimisers_buffers_of_
             first.engine.model.state_dict().items(), second.engine.model.state_dict().values(), strict=True
         ):
             assert torch.equal(one, other), name
-        assert len(second.history) == 0 and first.engine.optimiser.state
+        assert len(second.history) == 0 and first.engine.optimizer.state
 
 
 def test_an_interrupted_run_goes_on_from_its_last_checkpoint_with_its_minutes_and_its_threads(
     bench, tmp_path, monkeypatch
 ):
     """By a clock on which a step takes 30 seconds and nothing else takes any: a checkpoint is due after five steps."""
-    recipe, now, steps, asked = RECIPES["residual_pooling"].but(evaluate_every=0), [0.0], [], []
+    recipe, now, steps, asked = RECIPES["residual_pooling"].replace(evaluate_every=0), [0.0], [], []
 
     def step(engine, images, pids, key):
         steps.append(key)
