@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from reid_lab import methods
 from reid_lab.runtime.distributed import Team, assemble
 from reid_lab.runtime.errors import DeviceError, RecipeError
-from reid_lab.training import recipes
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -93,7 +93,7 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused():
     team = Team(CPU)
     team.size = 3
     with pytest.raises(RecipeError, match="32 pairs cannot be shared equally among 3 processes"):
-        team.places(recipes.multitask("paper").batch, groups=2)
+        team.places(methods.multitask("paper").batch, groups=2)
 
 
 def test_several_processes_without_accelerate_are_refused(monkeypatch):
