@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +25,11 @@ class Network(nn.Module, ABC):
     """A backbone and the paper's head on it.
 
     ``input_size`` is the (height, width) of the images it was made for; ``num_pids`` the number of training
-    identities. A subclass gives ``forward``, ``descriptor`` and ``loss``. Arguments out of their range raise
+    identities. A subclass gives ``forward``, ``features`` and ``loss``. Arguments out of their range raise
     RecipeError.
     """
+
+    metric: ClassVar[str] = "cosine"  # how retrieval compares the features by default; or "euclidean"
 
     def __init__(self, backbone: Backbone, num_pids: int, input_size: tuple[int, int]) -> None:
         super().__init__()
@@ -68,6 +70,21 @@ class Network(nn.Module, ABC):
             )
         with evaluating(self):
             return self.features(images)
+
+    def identity_logits(self, images: Tensor) -> Tensor:
+        """The identity classifier's answer to single images (batch, 3, H, W), for Grad-CAM.
+
+        Returns:
+            (batch, identities).
+
+        Raises:
+            RecipeError: the network has no identity classifier.
+        """
+        raise RecipeError(f"{type(self).__name__} has no identity classifier: ask for its features' similarity.")
+
+    def unnormalized_features(self, images: Tensor) -> Tensor:
+        """The features (batch, d) before they are brought to length 1, for Grad-CAM; by default, those of retrieval."""
+        return self.features(images)
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         """The trainable parameters of the backbone: they may start from ImageNet and learn more slowly."""
