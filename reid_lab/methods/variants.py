@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reid_lab.methods.residual_pooling import ResidualPooling, ResidualPoolingRecipe, convolution
 from reid_lab.models import heads
-from reid_lab.models.network import Gather
+from reid_lab.models.network import Gather, must_be_one_of
 
 # Which pooled features a variant uses; each of them gets a triplet loss.
 POOLINGS = {
@@ -78,6 +78,9 @@ class VariantPool(nn.Module):
         pooling: one of SEEN.
         shared: both convolutions are one.
         nonlinear: batch normalization and ReLU follow each convolution.
+
+    Raises:
+        RecipeError: there is no such pooling.
     """
 
     SEEN = {
@@ -91,6 +94,7 @@ class VariantPool(nn.Module):
     }
 
     def __init__(self, channels: int, dim: int, pooling: str, shared: bool = False, nonlinear: bool = True) -> None:
+        must_be_one_of("pooling", pooling, self.SEEN)
         super().__init__()
         self.seen = self.SEEN[pooling]
         self.first = _delta(channels, dim, nonlinear)
