@@ -198,7 +198,7 @@ def main():
     parser.add_argument("--steps", type=int, default=40, help="steps in a round (default 40)")
     parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     chosen = parser.parse_args()
-    device = training.pick_device(chosen.device)
+    device = training.find_device(chosen.device)
     if device.type == "cuda":
         bench = data.passersby("full")
         work = {

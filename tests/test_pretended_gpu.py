@@ -98,7 +98,7 @@ def test_nothing_is_left_of_a_gpu_afterwards(pretended):
 def test_a_step_never_waits(smoke, pretended, method, fields, memory):
     recipe = method("smoke", **{"precision": "float32", "erasing": 0.9} | fields)
     with pretended(memory=memory) as gpu:
-        engine = Engine(recipe, 18, Processes(training.pick_device("cuda")))
+        engine = Engine(recipe, 18, Processes(training.find_device("cuda")))
         store = data.ImageStore(smoke.train, recipe.resize, "cuda")
         assert store.pixels.is_cuda == bool(memory)
         picks, pids = torch.arange(recipe.batch), (torch.arange(recipe.batch) % 4).cuda()
@@ -115,7 +115,7 @@ def test_a_step_never_waits(smoke, pretended, method, fields, memory):
 def test_a_fast_precision_is_compared_on_the_gpu(smoke, pretended, kind, used):
     recipe = recipes.residual_pooling("smoke", resize=(32, 32), crop=(32, 32), identities=2)
     with pretended(kind) as gpu:
-        engine = Engine(recipe, 18, Processes(training.pick_device(kind)))
+        engine = Engine(recipe, 18, Processes(training.find_device(kind)))
         engine.model.train()
         images, pids = torch.randn(8, 3, 32, 32).to(kind), (torch.arange(8) // 4).to(kind)
         check = precision.check_training(engine.model, images, pids, used)
@@ -256,7 +256,7 @@ def test_what_the_package_asks_a_device_is_answered_by_computing(pretended):
 def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, tmp_path, memory):
     recipe = recipe_of(recipes.residual_pooling, epochs=2, evaluate_every=0, erasing=0.9)
     with pretended(memory=memory) as gpu, environment.reproducible(0, torch.device("cuda"), False):
-        run = trainer._Training(recipe, smoke, 0, Processes(training.pick_device()), tmp_path, checkpoint_seconds=1e9)
+        run = trainer._Training(recipe, smoke, 0, Processes(training.find_device()), tmp_path, checkpoint_seconds=1e9)
         store, means = data.ImageStore(smoke.train, recipe.resize, "cuda"), run._means
 
         def reading():

@@ -16,7 +16,7 @@ METHODS = [recipes.multitask, recipes.residual_pooling]
 
 def engine_of(recipe, device="cuda"):
     torch.manual_seed(0)
-    return Engine(recipe, 10, Processes(training.pick_device(device)))
+    return Engine(recipe, 10, Processes(training.find_device(device)))
 
 
 def batch_of(recipe, device="cuda"):
