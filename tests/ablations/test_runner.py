@@ -231,7 +231,7 @@ def test_every_run_has_the_mark_of_its_seed_at_its_score():
     assert [line.get_xdata()[0] for line in axes.lines if line not in marks] == [0.5, 10.5]  # the means
 
 
-@pytest.mark.parametrize("name", ["conditions", "heat", "curves"])
+@pytest.mark.parametrize("name", ["conditions", "gradcam", "curves"])
 def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monkeypatch, name):
     whole = grids.GRIDS[name]
     some = {label: whole.variants("smoke")[label].replace(**SHORT) for label in list(whole.variants("smoke"))[-2:]}
@@ -240,14 +240,14 @@ def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monk
     wanted = runner.jobs(grids.GRIDS[name], "smoke", [0])
     for job in wanted:  # in this process, for speed
         order = {"recipe": job.recipe.to_json(), "size": "smoke", "seed": 0, "device": "cpu", "rerank": False}
-        found = job_module.work(order | {"runs": str(tmp_path / "runs"), "measure": name})
+        found = job_module.work(order | {"runs": str(tmp_path / "runs"), "measure": whole.measure})
         runner.record(job, found, tmp_path)
         runner.record(job, found, tmp_path)  # twice: nothing is doubled
     rows = runner.table(name, tmp_path)
     keys = [*runner.KEYS, *whole.several]
     assert len(rows) == len(rows.drop_duplicates(keys)) == 2 * len(found)
     assert not runner.missing(wanted, tmp_path)
-    if name == "heat":
+    if name == "gradcam":
         assert set(rows["network"]) == {"trained", "untrained"} and rows["images"].max() <= 6
         assert rows["heat"].dropna().between(0, 100).all() and (rows["images"] > 0).any()
     elif name == "curves":
