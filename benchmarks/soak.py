@@ -64,7 +64,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--device", help="default: the GPU where there is one")
     chosen = parser.parse_args()
-    device, moments = training.pick_device(chosen.device), random.Random(chosen.seed)
+    device, moments = training.find_device(chosen.device), random.Random(chosen.seed)
     recipe = recipes.residual_pooling("smoke", epochs=60, evaluate_every=2, erasing_fill="random")
     bench, rows = data.passersby("smoke"), []
     with tempfile.TemporaryDirectory() as home:

@@ -123,7 +123,7 @@ def evaluate(chosen: Arguments) -> int:
 
     from reid_lab import retrieval, training
 
-    device = training.pick_device(chosen.device)
+    device = training.find_device(chosen.device)
     run = training.load(chosen_run(chosen))
     benchmark = _data_at(run, chosen.data, chosen.cameras) if chosen.data else _data_of(run, chosen.cameras)
     findings = benchmark.findings(read_images=False)  # whether an image can be decoded will show

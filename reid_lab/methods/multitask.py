@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from reid_lab import losses
 from reid_lab.models import heads
 from reid_lab.models.backbones import backbone as make_backbone
-from reid_lab.models.network import Gather, Network, alone, evaluating, must_be_number, must_be_whole
+from reid_lab.models.network import Gather, Network, evaluating, must_be_number, must_be_whole, no_gather
 from reid_lab.runtime.errors import TrainingError
 
 
@@ -94,7 +94,7 @@ class MultiTask(Network):
         f_s = losses.square_layer(f1, f2)  # eq. 3
         return self.pair_classifier(self.dropout_verification(f_s))  # (B, 2), eq. 4: theta_s o f_s
 
-    def loss(self, outputs: MultiTaskOutputs, pids: Tensor, gather: Gather = alone) -> losses.Losses:
+    def loss(self, outputs: MultiTaskOutputs, pids: Tensor, gather: Gather = no_gather) -> losses.Losses:
         """0.5 Identify(f1) + 0.5 Identify(f2) + 1 Verify(f1, f2): section III.B, with eqs. 2 and 5.
 
         Every term is a mean over single pairs, so nothing needs to be gathered.

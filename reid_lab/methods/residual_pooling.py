@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from reid_lab import losses
 from reid_lab.models import heads
 from reid_lab.models.backbones import backbone as make_backbone
-from reid_lab.models.network import Gather, Network, alone, must_be_number, must_be_one_of, must_be_whole
+from reid_lab.models.network import Gather, Network, must_be_number, must_be_one_of, must_be_whole, no_gather
 
 # Which pooled features a variant uses; each of them gets a triplet loss.
 POOLINGS = {
@@ -191,7 +191,7 @@ class ResidualPooling(Network):
         fused = torch.cat(necks, dim=1) if self.fusion == "concat" else torch.stack(necks).sum(dim=0)
         return F.normalize(fused, dim=1)
 
-    def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = alone) -> losses.Losses:
+    def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = no_gather) -> losses.Losses:
         """Eq. 2: (1/6) sum of 6 triplet losses + (1/3) sum of 3 cross-entropies.
 
         A variant that uses fewer of the six basic features weighs its triplet losses 1 over their number.

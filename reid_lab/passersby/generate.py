@@ -185,7 +185,7 @@ def is_made(size: str, seed: int = 0, home: Path | str | None = None) -> bool:
 
 
 def _place(size: str, seed: int, home: Path | str | None) -> Path:
-    return (Path(home) if home else homes.home()) / "passersby" / f"{size}-seed{seed}-v{VERSION}"
+    return (Path(home) if home else homes.cache_folder()) / "passersby" / f"{size}-seed{seed}-v{VERSION}"
 
 
 def _complete(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 
-from reid_lab.runtime.device import find_device as pick_device
+from reid_lab.runtime.device import find_device
 from reid_lab.training import recipes
 from reid_lab.training.recipes import Recipe
 from reid_lab.training.runs import Run, load
@@ -12,4 +12,4 @@ from reid_lab.training.trainer import fit
 # Deterministic products on a GPU need it, and PyTorch before 2.15 reads it once, at its first product.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-__all__ = ["Recipe", "Run", "fit", "learning_rate", "load", "pick_device", "recipes"]
+__all__ = ["Recipe", "Run", "find_device", "fit", "learning_rate", "load", "recipes"]

@@ -99,7 +99,7 @@ def test_the_networks_agree_with_float32_on_this_machine(smoke, method):
 def a_batch(bench, recipe):
     """A recipe's network in training mode, with the images and labels of a step."""
     torch.manual_seed(0)
-    engine = Engine(recipe, 8, distributed.Team(torch.device("cpu")))
+    engine = Engine(recipe, 8, distributed.Processes(torch.device("cpu")))
     images = data.image_store(bench.train, recipe.resize).batch(range(recipe.batch))
     return engine.model.train(), engine.prepare(images, 0), torch.arange(recipe.batch) // 4 % 8
 
@@ -258,7 +258,7 @@ def test_a_device_that_does_not_know_bf16_trains_in_float32(smoke, monkeypatch):
 
 
 def test_all_processes_leave_a_precision_that_is_wrong_in_one_of_them(smoke, caplog):
-    class Other(distributed.Team):
+    class Other(distributed.Processes):
         def answers(self, answer):
             return [answer, "bf16 is wrong on the other machine"]
 
@@ -279,7 +279,7 @@ TINY = dict(precision="float16", resize=(32, 32), crop=(32, 32))  # a CPU takes 
 def a_float16_engine(bench, **fields):
     recipe = recipes.multitask("smoke", **TINY, **fields)
     torch.manual_seed(0)
-    engine = Engine(recipe, 8, distributed.Team(torch.device("cpu")))
+    engine = Engine(recipe, 8, distributed.Processes(torch.device("cpu")))
     engine.set_lr(1.0)
     engine.model.train()
     return engine, data.image_store(bench.train, recipe.resize).batch(range(recipe.batch)), torch.arange(16) % 8

@@ -164,7 +164,7 @@ def test_a_gpu_that_is_not_there_is_named(smoke, tmp_path):
     with pytest.raises(DeviceError, match=f"{missing}.*cpu"):
         training.fit(recipes.multitask("smoke"), smoke, device=missing, runs=tmp_path)
     with pytest.raises(DeviceError, match="no device called 'gpu'"):
-        training.pick_device("gpu")
+        training.find_device("gpu")
 
 
 def test_a_benchmark_that_cannot_be_evaluated_is_refused_before_training(smoke, tmp_path):
@@ -247,7 +247,7 @@ def test_a_seed_that_is_none_is_refused(smoke, tmp_path, seed):
 @pytest.mark.parametrize("device", ["hpu", "meta"])
 def test_a_kind_of_device_that_training_does_not_use_is_refused(device):
     with pytest.raises(DeviceError, match=f"'{device}' is of a kind"):
-        training.pick_device(device)
+        training.find_device(device)
 
 
 def test_the_faster_number_of_threads_is_taken_and_large_work_is_left_alone(monkeypatch):

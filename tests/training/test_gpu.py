@@ -5,7 +5,7 @@ import torch
 
 from reid_lab import data, training
 from reid_lab.runtime.device import exact_float32
-from reid_lab.runtime.distributed import Team
+from reid_lab.runtime.distributed import Processes
 from reid_lab.training import recipes, runs
 from reid_lab.training.engine import Engine
 
@@ -16,7 +16,7 @@ METHODS = [recipes.multitask, recipes.residual_pooling]
 
 def engine_of(recipe, device="cuda"):
     torch.manual_seed(0)
-    return Engine(recipe, 10, Team(training.pick_device(device)))
+    return Engine(recipe, 10, Processes(training.find_device(device)))
 
 
 def batch_of(recipe, device="cuda"):
