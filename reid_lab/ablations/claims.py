@@ -95,7 +95,12 @@ def _told(points: float, half_width: float) -> str:
 CLAIMS = (
     Claim("A", "Table 2", "erasing half of the images helps", "erasing", ("0.5",), ("0.0",), numbers=(2, 0.5, 0.0)),
     Claim(
-        *("A", "Table 2", "erasing half of the images helps, given three times the epochs (our question)", "erasing_longer"),
+        *(
+            "A",
+            "Table 2",
+            "erasing half of the images helps, given three times the epochs (our question)",
+            "erasing_longer",
+        ),
         *(("erasing 0.5, 3 x epochs",), ("erasing 0.0, 3 x epochs",)),
     ),
     Claim(

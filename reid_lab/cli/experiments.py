@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from reid_lab.ablations.runner import Job
 
 NAMES = (
-    *("pooling", "pooling_more_seeds", "heads", "backbone", "erasing", "erasing_longer", "losses", "interpretations", "projection"),
+    *(
+        "pooling",
+        "pooling_more_seeds",
+        "heads",
+        "backbone",
+        "erasing",
+        "erasing_longer",
+        "losses",
+        "interpretations",
+        "projection",
+    ),
     *("conditions", "occlusion", "curves", "erasing_fit", "gradcam"),
 )
 

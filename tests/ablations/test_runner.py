@@ -13,8 +13,8 @@ import torch
 from reid_lab.ablations import grids, measures, pictures, runner, tables
 from reid_lab.ablations import job as job_module
 from reid_lab.cli import experiments as experiments_command
+from reid_lab.methods import residual_pooling
 from reid_lab.runtime.errors import DataError, RecipeError, TrainingError
-from reid_lab.training.recipes import residual_pooling
 
 SHORT = dict(epochs=1, evaluate_every=0)
 
@@ -211,7 +211,7 @@ def test_every_grid_compares_different_recipes_with_a_reference(name, size):
 def test_controls_of_equal_size_are_of_equal_size():
     variants = grids.grid("pooling").variants("classroom")
     counts = {
-        label: sum(p.numel() for p in variants[label].build(10).parameters())
+        label: sum(p.numel() for p in variants[label].network(10).parameters())
         for label in ("residual", "average + average", "max + max", "max + average")
     }
     assert len(set(counts.values())) == 1
