@@ -16,21 +16,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _provenance import keep, show  # noqa: E402
 
-from reid_lab import training  # noqa: E402
+from reid_lab import (
+    methods,  # noqa: E402
+    training,  # noqa: E402
+)
 from reid_lab.analysis import cost  # noqa: E402
-from reid_lab.training import recipes  # noqa: E402
 
 IDENTITIES = 751  # Market-1501's, as in the paper
 
 
 def networks():
     """By name, untrained: the time does not depend on the weights."""
-    b, a = recipes.residual_pooling("paper", weights=None), recipes.multitask("paper", weights=None)
+    b, a = methods.residual_pooling("paper", weights=None), methods.multitask("paper", weights=None)
     found = {f"B: {pooling}": b.replace(pooling=pooling) for pooling in ("baseline", "avg", "max", "residual")}
     found["B: residual, last stride 2"] = b.replace(last_stride=2)
     for backbone in ("resnet50", "res2net50", "resnet101", "res2net101"):
         found[f"A: {backbone}"] = a.replace(backbone=backbone)
-    return {name: recipe.build(IDENTITIES) for name, recipe in found.items()}
+    return {name: recipe.network(IDENTITIES) for name, recipe in found.items()}
 
 
 def main():

@@ -42,7 +42,7 @@ def size() -> str:
     Raises:
         CourseError: ``REID_LAB_SIZE`` is not one of SIZES.
     """
-    from reid_lab.training.recipes import default_size
+    from reid_lab.methods import default_size
 
     asked = os.environ.get("REID_LAB_SIZE")
     if asked and asked not in SIZES:

@@ -138,15 +138,15 @@ def _fault(device: Any, fastest: str) -> str:
     """The first that is wrong in a step of either method's network, on a few random images."""
     import torch
 
+    from reid_lab import methods
     from reid_lab.runtime.precision import check_training
-    from reid_lab.training import recipes
 
     pids, faults = torch.arange(8, device=device) // 2, []
-    for make in recipes.METHODS.values():
-        recipe = make("classroom")
+    for method in methods.METHODS.values():
+        recipe = method.at("classroom")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            network = recipe.build(4).to(device).to(memory_format=torch.channels_last)
+            network = recipe.network(4).to(device).to(memory_format=torch.channels_last)
             images = torch.randn(8, 3, *recipe.crop).to(device, memory_format=torch.channels_last)
         check = check_training(network, images, lambda trial, outputs: trial.loss(outputs, pids).total, fastest)
         faults.append(check.fault)

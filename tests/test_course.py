@@ -67,9 +67,7 @@ def test_the_notebooks_take_the_gpu_where_there_is_one(monkeypatch, there, envir
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("reid_lab.runtime.device.find_device", lambda name: torch.device(name or there))
-    monkeypatch.setattr(
-        "reid_lab.training.recipes.default_size", lambda on: "full" if on.type == "cuda" else "classroom"
-    )
+    monkeypatch.setattr("reid_lab.methods.default_size", lambda on: "full" if on.type == "cuda" else "classroom")
     assert (course.device().type, course.size()) == (device, size)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from reid_lab import data, training
 from reid_lab.ablations.measures import MEASURES
-from reid_lab.training.recipes import from_json
+from reid_lab.methods import from_json
 
 ABOUT = ("data", "device", "precision", "threads", "torch", "reid_lab", "date")
 

@@ -27,13 +27,13 @@ from reid_lab import data
 from reid_lab.ablations.grids import GRIDS, Grid
 from reid_lab.ablations.job import ABOUT
 from reid_lab.ablations.measures import FOUND, RANKS
+from reid_lab.methods import Recipe
 from reid_lab.passersby.generate import is_made
 from reid_lab.runtime.device import find_device, memory
 from reid_lab.runtime.errors import DataError, RecipeError, ReidLabError, TrainingError
 from reid_lab.runtime.files import lock, project_folder, write_text
 from reid_lab.runtime.progress import bar
 from reid_lab.runtime.signals import Interruption
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.runs import finished, read_history, run_folder, runs_root
 
 KEYS = ["variant", "size", "seed"]

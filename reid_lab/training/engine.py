@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from reid_lab import data
 from reid_lab.losses import Losses
+from reid_lab.methods import Recipe
 from reid_lab.runtime import environment, precision
 from reid_lab.runtime.device import fast_precision, out_of_memory, synchronize
 from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DeviceError
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.schedule import learning_rate
-from reid_lab.training.step import make_augmentation, make_optimizer
+from reid_lab.training.step import make_optimizer
 
 
 class Engine:
@@ -35,8 +35,8 @@ class Engine:
         self.precision = fastest if recipe.precision == "auto" else recipe.precision  # until it is checked
         self.places = processes.share(recipe.batch, recipe.groups)
         self.part = data.Part(self.places, recipe.batch) if processes.size > 1 else None
-        self.augment = make_augmentation(recipe)
-        self.model = recipe.build(identities).to(processes.device).to(memory_format=torch.channels_last)
+        self.augment = recipe.augmentation()
+        self.model = recipe.network(identities).to(processes.device).to(memory_format=torch.channels_last)
         self.network = processes.wrap(self.model)  # what is called in training; shares its weights with ``model``
         self.optimizer = make_optimizer(recipe, self.model)
         # Small gradients are zero in float16, so the loss is multiplied until they are too large for it, then by less.

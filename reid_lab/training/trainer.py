@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from reid_lab import data, models, retrieval
+from reid_lab.methods import Recipe
 from reid_lab.runtime import checkpoint, environment
 from reid_lab.runtime.distributed import Processes, assemble
 from reid_lab.runtime.errors import CheckpointError, RecipeError
@@ -28,10 +29,9 @@ from reid_lab.runtime.signals import Interruption
 from reid_lab.runtime.validation import is_whole
 from reid_lab.training import guards
 from reid_lab.training.engine import Engine
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.runs import METRICS, Run, finished, load, run_folder, tensorboard_writer, write_tensorboard
 from reid_lab.training.schedule import learning_rate
-from reid_lab.training.step import make_sampler, random_key
+from reid_lab.training.step import random_key
 
 READ_EVERY = 20  # steps between two looks at the loss: each look makes a GPU wait
 
@@ -54,7 +54,7 @@ def fit(
     :mod:`reid_lab.runtime.distributed`.
 
     Args:
-        recipe: from :mod:`reid_lab.training.recipes`.
+        recipe: from :mod:`reid_lab.methods.recipe`.
         benchmark: from :mod:`reid_lab.data`; it is checked before any work.
         seed: of the weights, the samplers, the augmentation and dropout.
         device: "cpu", "cuda", "mps", "xpu"; default the GPU where there is one.
@@ -118,7 +118,7 @@ class _Training:
         known, labels = np.unique(pids, return_inverse=True)  # classifiers count identities from 0
         self.identities = len(known)
         self.labels = torch.from_numpy(labels).to(self.device)
-        self.sampler = make_sampler(recipe, labels, camids, seed)
+        self.sampler = recipe.sampler(labels, camids, seed)
         self.engine = Engine(recipe, self.identities, processes)
         self.history: list[dict[str, Any]] = []
         self.step, self.sums = 0, dict[str, Tensor]()

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from reid_lab import methods
 from reid_lab.runtime.distributed import Processes, assemble
 from reid_lab.runtime.errors import DeviceError, RecipeError
-from reid_lab.training import recipes
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
@@ -94,7 +94,7 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused():
     processes = Processes(CPU)
     processes.size = 3
     with pytest.raises(RecipeError, match="32 pairs cannot be shared equally among 3 processes"):
-        processes.share(recipes.multitask("paper").batch, groups=2)
+        processes.share(methods.multitask("paper").batch, groups=2)
 
 
 def test_several_processes_without_accelerate_are_refused(monkeypatch):

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from reid_lab import data, retrieval, training
+from reid_lab import data, methods, retrieval, training
 from reid_lab.data.records import Record
 from reid_lab.losses import Losses
 from reid_lab.runtime.distributed import assemble
 from reid_lab.runtime.errors import TrainingError
-from reid_lab.training import recipes, trainer
+from reid_lab.training import trainer
 from reid_lab.training.engine import Engine
 
 PIDS = [1501, 7, 42, 300, 7, 1501, 300, 42] * 3  # neither ascending nor without gaps
@@ -23,8 +23,8 @@ CAMIDS = [1 + i // 8 for i in range(24)]  # everybody is seen twice by each of t
 SMALL = dict(crop=(32, 16), resize=(40, 24), precision="float32", epochs=3, evaluate_every=2, lr=1.0)
 SMALL |= dict(warmup="linear", warmup_epochs=1, warmup_factor=0.1, schedule="steps", milestones=(2,), decay=0.5)
 RECIPES = {
-    "multitask": recipes.multitask("smoke", pairs=4, positive=0.75, cross_camera=True, embed_dim=8, **SMALL),
-    "residual_pooling": recipes.residual_pooling("smoke", identities=3, images=2, dim=8, **SMALL),
+    "multitask": methods.multitask("smoke", pairs=4, positive=0.75, cross_camera=True, embed_dim=8, **SMALL),
+    "residual_pooling": methods.residual_pooling("smoke", identities=3, images=2, dim=8, **SMALL),
 }
 
 
