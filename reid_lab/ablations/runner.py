@@ -35,7 +35,7 @@ from reid_lab.runtime.progress import bar
 from reid_lab.runtime.signals import Interruption
 from reid_lab.training import pick_device
 from reid_lab.training.recipes import Recipe
-from reid_lab.training.runs import finished, read_history, run_folder, runs_root
+from reid_lab.training.run import finished, read_history, run_folder, runs_root
 
 KEYS = ["variant", "size", "seed"]
 RERANKED = ", re-ranked"

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from reid_lab import methods, models
+from reid_lab.methods.stage import Stage
 from reid_lab.runtime.errors import RecipeError
 from reid_lab.runtime.validation import is_number, is_size, is_whole
 from reid_lab.training import sizes
@@ -55,7 +56,7 @@ class Recipe:
         "random"  # "random": uniform values per pixel; "mean": ImageNet's mean color
     )
     # optimizer
-    optimizer: str  # "sgd" or "adamw"
+    optimizer: str  # "sgd", "nesterov" (SGD with Nesterov's momentum), "adam" (coupled weight decay) or "adamw"
     lr: float
     momentum: float = 0.9  # silent in both papers
     weight_decay: float
@@ -105,7 +106,8 @@ class Recipe:
         self._choice("weights", (None, "imagenet"))
         self._choice("last_stride", (1, 2))
         self._choice("erasing_fill", ("random", "mean"))
-        self._choice("optimizer", ("sgd", "adamw"))
+        self._choice("optimizer", ("sgd", "nesterov", "adam", "adamw"))
+        self._require("momentum", self.momentum > 0 or self.optimizer != "nesterov", "above 0 for nesterov")
         self._choice("warmup", ("none", "constant", "linear"))
         self._choice("schedule", ("steps", "cosine"))
         self._choice("precision", ("auto", "bf16", "float16", "float32"))
@@ -135,6 +137,37 @@ class Recipe:
         raise RecipeError(_BARE)
 
     groups: ClassVar[int] = 1
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The trainings that follow one another: here one, of all epochs and all parameters."""
+        return (Stage("all", self.epochs, self.lr, self.milestones),)
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The factor on the learning rate of each group of parameters that does not learn at the whole rate."""
+        return {"backbone": self.backbone_lr}
+
+    def network(self, num_pids: int) -> models.Network:
+        return self.build(num_pids)
+
+    def sampler(self, labels: np.ndarray, camids: np.ndarray, seed: int) -> Any:
+        from reid_lab import data
+
+        if isinstance(self, MultiTaskRecipe):
+            return data.PairSampler(labels, camids, self.pairs, self.positive, self.cross_camera, seed)
+        assert isinstance(self, ResidualPoolingRecipe)
+        return data.PKSampler(labels, self.identities, self.images, seed)
+
+    def augmentation(self) -> Any:
+        from reid_lab import data
+
+        erasing = None
+        if self.erasing:
+            erasing = data.RandomErasing(
+                self.erasing, self.erasing_area, self.erasing_aspect, self.erasing_attempts, self.erasing_fill
+            )
+        return data.Augment(self.crop, self.pad, self.flip, erasing)
 
     def build(self, identities: int) -> methods.MultiTask | methods.ResidualPooling:
         """The network for ``identities`` training identities, its weights drawn from torch's generator."""

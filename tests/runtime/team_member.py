@@ -24,7 +24,6 @@ from reid_lab import data, training  # noqa: E402
 from reid_lab.runtime.distributed import assemble  # noqa: E402
 from reid_lab.training import recipes  # noqa: E402
 from reid_lab.training.engine import Engine  # noqa: E402
-from reid_lab.training.step import make_sampler  # noqa: E402
 
 RECIPES = {
     "multitask": recipes.multitask("smoke", precision="float32", dropout_identification=0.0, dropout_verification=0.0),
@@ -48,7 +47,7 @@ def one_step(recipe, bench, team):
     engine = Engine(recipe, int(pids.max()) + 1, team)
     store = data.image_store(bench.train, recipe.resize)
     camids = [record.camid for record in bench.train]
-    batch = torch.from_numpy(make_sampler(recipe, pids.numpy(), camids, 0).epoch(0)[0])[engine.places]
+    batch = torch.from_numpy(recipe.sampler(pids.numpy(), camids, 0).epoch(0)[0])[engine.places]
     engine.model.train()
     losses = engine.losses(engine.prepare(store.batch(batch), 7), pids[batch])
     losses.total.backward()

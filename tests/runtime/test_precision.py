@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from reid_lab import data, doctor, retrieval, training
 from reid_lab.runtime import checkpoint, device, distributed, precision
 from reid_lab.runtime.errors import DeviceError, TrainingError
-from reid_lab.training import engine, recipes
+from reid_lab.training import engine, recipes, trainer
 from reid_lab.training.engine import Engine
 
 SMALL = dict(epochs=1, evaluate_every=0)
@@ -335,7 +335,7 @@ def test_a_float16_run_resumes_with_its_scale(smoke, tmp_path, monkeypatch):
 
 def test_a_run_that_began_in_float32_goes_on_in_it(smoke, tmp_path, monkeypatch, claims_bf16):
     recipe = recipes.residual_pooling("smoke", epochs=2, evaluate_every=0)
-    save = training.loop._Training._save
+    save = trainer.Trainer.save
 
     def save_and_stop(self):
         self.engine._use_float32()  # as on a machine without bf16
@@ -343,7 +343,7 @@ def test_a_run_that_began_in_float32_goes_on_in_it(smoke, tmp_path, monkeypatch,
         raise KeyError("killed")
 
     with monkeypatch.context() as patch, pytest.raises(KeyError):
-        patch.setattr(training.loop._Training, "_save", save_and_stop)
+        patch.setattr(trainer.Trainer, "save", save_and_stop)
         training.fit(recipe, smoke, device="cpu", runs=tmp_path, checkpoint_seconds=0)
     assert training.fit(recipe, smoke, device="cpu", runs=tmp_path).environment["precision"] == "float32"
 
@@ -358,7 +358,7 @@ def test_not_a_number_in_a_fast_precision_names_float32_first(tmp_path):
 def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, monkeypatch):
     recipe = recipes.residual_pooling("smoke", precision="float32", epochs=2, evaluate_every=1)
     whole = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "whole", deterministic=True)
-    evaluate, calls = training.loop.retrieval.evaluate, []
+    evaluate, calls = trainer.retrieval.evaluate, []
 
     def fails_at_the_end(*given, **named):
         calls.append(1)
@@ -367,7 +367,7 @@ def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, m
         return evaluate(*given, **named)
 
     with monkeypatch.context() as patch, pytest.raises(OverflowError):
-        patch.setattr(training.loop.retrieval, "evaluate", fails_at_the_end)
+        patch.setattr(trainer.retrieval, "evaluate", fails_at_the_end)
         training.fit(recipe, smoke, device="cpu", runs=tmp_path, deterministic=True)
     folder = next(tmp_path.glob("residual_pooling*"))
     assert (folder / "weights.safetensors").is_file() and not (folder / "result.json").exists()

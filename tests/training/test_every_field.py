@@ -13,7 +13,7 @@ import torch
 from reid_lab import models
 from reid_lab.models import backbones
 from reid_lab.runtime.distributed import Team
-from reid_lab.training import learning_rate, recipes, step
+from reid_lab.training import learning_rate, recipes
 from reid_lab.training.engine import Engine
 
 LABELS = np.arange(48) // 4
@@ -61,7 +61,7 @@ def trace(recipe):
     """Numbers of what the recipe decides: the batches, the rates, the weights and descriptors after two steps."""
     torch.manual_seed(0)
     engine = Engine(recipe, 12, Team(torch.device("cpu")))
-    batches = np.stack(step.make_sampler(recipe, LABELS, CAMIDS, 0).epoch(0))
+    batches = np.stack(recipe.sampler(LABELS, CAMIDS, 0).epoch(0))
     random = torch.Generator().manual_seed(1)
     pixels = torch.randint(0, 256, (48, 3, *recipe.resize), dtype=torch.uint8, generator=random)
     found = [batches, [learning_rate(recipe, progress) for progress in (0, 1.5, 2.5, 3.5, 5.5)]]

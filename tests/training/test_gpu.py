@@ -6,7 +6,7 @@ import torch
 from reid_lab import data, training
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.distributed import Team
-from reid_lab.training import recipes, runs
+from reid_lab.training import recipes
 from reid_lab.training.engine import Engine
 
 pytestmark = pytest.mark.usefixtures("a_gpu")
@@ -99,4 +99,4 @@ def test_images_are_decoded_once_however_the_gpu_is_called(smoke):
 def test_the_default_is_the_gpu_and_its_name_is_kept(smoke, tmp_path):
     run = training.fit(recipes.multitask("smoke"), smoke, runs=tmp_path)
     assert run.environment["device"] == torch.cuda.get_device_name()
-    assert runs.load(run.folder).result["mAP"] > 0
+    assert training.load(run.folder).result["mAP"] > 0
