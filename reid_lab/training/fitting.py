@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 
 from reid_lab import data
+from reid_lab.methods import Recipe
 from reid_lab.runtime import environment
 from reid_lab.runtime.distributed import assemble
 from reid_lab.runtime.errors import CheckpointError, RecipeError
 from reid_lab.runtime.files import lock
 from reid_lab.runtime.validation import is_whole
 from reid_lab.training import guards
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.run import Run, finished, load, run_folder
 from reid_lab.training.tensorboard import tensorboard_writer
 from reid_lab.training.trainer import Options, Trainer
@@ -68,20 +68,20 @@ def _fit(
     """Load or train. Of several processes the main one holds the run's folder."""
     if options.tensorboard:
         tensorboard_writer()  # now, rather than after an epoch
-    team = assemble(device)
+    processes = assemble(device)
     benchmark.check(read_images=False)
     folder = run_folder(recipe, benchmark, seed, runs)
-    with lock(folder, waiting=f"training {folder.name}") if team.main else contextlib.nullcontext():
-        if not team.told(finished(folder)):
+    with lock(folder, waiting=f"training {folder.name}") if processes.main else contextlib.nullcontext():
+        if not processes.broadcast(finished(folder)):
             with (
-                environment.reproducible(seed, team.device, options.deterministic),
+                environment.reproducible(seed, processes.device, options.deterministic),
                 guards.memory_told(recipe, folder),
             ):
-                Trainer(recipe, benchmark, seed, team, folder, options).run()
-        elif team.main:
-            environment.note_other(folder, team.device)
+                Trainer(recipe, benchmark, seed, processes, folder, options).run()
+        elif processes.main:
+            environment.note_other(folder, processes.device)
         run = load(folder)
     if run.recipe != recipe:
         raise CheckpointError(f"{folder} holds a run of another recipe. Move that folder away and start again.")
-    run.model.to(team.device)
+    run.model.to(processes.device)
     return run

@@ -19,10 +19,10 @@ import torch
 
 from reid_lab import models
 from reid_lab.data import Benchmark
+from reid_lab.methods import Recipe, from_json
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import CheckpointError, RecipeError
 from reid_lab.runtime.files import runs_folder
-from reid_lab.training.recipes import Recipe, from_json
 
 METRICS = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP")
 FORMAT = 2  # raise it when training the same recipe gives another result, so that old runs are not taken for new

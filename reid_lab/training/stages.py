@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from reid_lab.methods.stage import Stage
+from reid_lab.methods import Recipe, Stage
 from reid_lab.models import Network
 from reid_lab.runtime.errors import RecipeError
-from reid_lab.training.recipes import Recipe
 
 
 def total_epochs(recipe: Recipe) -> int:

@@ -7,28 +7,16 @@ Everything random in a step is decided by (seed, epoch, step): its batch, its au
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from reid_lab import data, models
+from reid_lab.methods import Recipe, Sampler
 from reid_lab.runtime.errors import RecipeError
 from reid_lab.runtime.precision import autocast
 from reid_lab.training import stages
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.schedule import learning_rate
-
-
-class Sampler(Protocol):
-    """What draws the batches."""
-
-    def __len__(self) -> int:
-        """How many steps an epoch takes."""
-
-    def epoch(self, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch, indices (batch,) of training images; the same whenever it is asked."""
 
 
 def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: str = "float32") -> models.Network:

@@ -22,15 +22,15 @@ import torch
 from torch import Tensor
 
 from reid_lab import data, retrieval
+from reid_lab.methods import Recipe
 from reid_lab.runtime import checkpoint, environment
-from reid_lab.runtime.distributed import Team
+from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.files import write_text
 from reid_lab.runtime.progress import bar
 from reid_lab.runtime.signals import Interruption
 from reid_lab.training import guards, progress
 from reid_lab.training.engine import Engine
 from reid_lab.training.progress import Progress
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.run import METRICS
 from reid_lab.training.schedule import learning_rate
 from reid_lab.training.stages import stage_at, total_epochs
@@ -65,26 +65,26 @@ class Trainer:
         recipe: Recipe,
         benchmark: data.Benchmark,
         seed: int,
-        team: Team,
+        processes: Processes,
         folder: Path,
         options: Options = Options(),  # noqa: B008 (frozen)
     ) -> None:
-        self.recipe, self.benchmark, self.seed, self.team, self.folder = recipe, benchmark, seed, team, folder
-        self.options, self.device = options, team.device
+        self.recipe, self.benchmark, self.seed, self.processes, self.folder = recipe, benchmark, seed, processes, folder
+        self.options, self.device = options, processes.device
         pids = np.array([record.pid for record in benchmark.train])
         camids = np.array([record.camid for record in benchmark.train])
         known, labels = np.unique(pids, return_inverse=True)  # classifiers count identities from 0
         self.identities = len(known)
         self.labels = torch.from_numpy(labels).to(self.device)
         self.sampler = recipe.sampler(labels, camids, seed)
-        self.engine = Engine(recipe, self.identities, team)
+        self.engine = Engine(recipe, self.identities, processes)
         self.epochs = total_epochs(recipe)
-        self.interruption = Interruption(active=team.size == 1)
+        self.interruption = Interruption(active=processes.size == 1)
         self.precision_check = ""
         self.progress, self.counted, self.saved = Progress(), time.monotonic(), time.monotonic()
-        if team.told((folder / progress.FILE).is_file()):
+        if processes.broadcast((folder / progress.FILE).is_file()):
             self.progress = progress.restore(folder, self.engine)
-            if team.main:
+            if processes.main:
                 environment.note_other(folder, self.device, self.engine.precision)
 
     def run(self) -> None:
@@ -120,7 +120,7 @@ class Trainer:
         pids, images = self.labels[indices.to(self.device)], self.engine.prepare(store.batch(indices), 0)
         if self.device.type == "cpu":  # a resumed run keeps its own number, so that its bits stay the same
             threads = self.progress.threads
-            if threads is None and self.team.size == 1 and not torch.are_deterministic_algorithms_enabled():
+            if threads is None and self.processes.size == 1 and not torch.are_deterministic_algorithms_enabled():
                 threads = self.engine.fastest_threads(images, pids)
             self.progress.threads = threads or torch.get_num_threads()
             torch.set_num_threads(self.progress.threads)
@@ -147,12 +147,12 @@ class Trainer:
         if epoch + 1 == self.epochs:
             self._keep_weights()
         if self._evaluation_is_due(epoch + 1):
-            row |= self.team.told(self._evaluate(epoch + 1) if self.team.main else None)
+            row |= self.processes.broadcast(self._evaluate(epoch + 1) if self.processes.main else None)
         with self.interruption.held():
             self.progress.history.append(row)
             self.progress.step, self.progress.sums = 0, {}
         self._write_history()
-        if self.options.tensorboard and self.team.main:
+        if self.options.tensorboard and self.processes.main:
             write_tensorboard(self.folder / "tensorboard", row)
 
     def _begin(self, epoch: int) -> None:
@@ -203,7 +203,7 @@ class Trainer:
     def _means(self) -> dict[str, float]:
         """The epoch's mean losses until now, over all processes."""
         sums = self.progress.sums
-        total = self.team.mean(torch.stack(list(sums.values())) / self.progress.step)
+        total = self.processes.mean(torch.stack(list(sums.values())) / self.progress.step)
         return dict(zip(sums, total.tolist(), strict=True))
 
     def _evaluation_is_due(self, epochs: int) -> bool:
@@ -219,7 +219,7 @@ class Trainer:
 
     def _kept_images(self) -> list[data.ImageStore]:
         """Query and gallery, decoded once for all evaluations."""
-        if not self.team.main:
+        if not self.processes.main:
             return []
         splits = (self.benchmark.query, self.benchmark.gallery)
         return [data.image_store(split, self.recipe.crop, self.device) for split in splits]
@@ -229,7 +229,7 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint, unless a loss is no longer finite: the last good one stays."""
         self.saved = time.monotonic()
-        if not self.team.main:
+        if not self.processes.main:
             return
         self._count_minutes()
         sums = {name: total.item() for name, total in self.progress.sums.items()}
@@ -245,20 +245,20 @@ class Trainer:
         """Save what there is; a sentence for whoever interrupted."""
         done, steps = self.progress, len(self.sampler)
         where = f"epoch {len(done.history) + 1} of {self.epochs}, after {done.step} of {steps} steps"
-        if self.team.size > 1:  # each process was interrupted at another place
+        if self.processes.size > 1:  # each process was interrupted at another place
             return f"Interrupted in {where}. Start the same training again: it goes on from its last checkpoint."
         if done.history or done.step:
             self.save()
         return f"Interrupted in {where}. All is kept in {self.folder}: start the same training again, and it goes on."
 
     def _write_about(self, more: dict[str, Any]) -> None:
-        if not self.team.main:
+        if not self.processes.main:
             return
         told = environment.describe(self.device) | {
             "seed": self.seed,
             "precision": self.engine.precision,
             "precision_check": self.precision_check,
-            "processes": self.team.size,
+            "processes": self.processes.size,
             "data": self.benchmark.name,
             "data_root": str(self.benchmark.root),
             "data_digest": self.benchmark.digest,
@@ -270,18 +270,18 @@ class Trainer:
         write_text(self.folder / "environment.json", json.dumps(told | more, indent=1))
 
     def _write_history(self) -> None:
-        if self.team.main:
+        if self.processes.main:
             write_text(self.folder / "history.csv", pd.DataFrame(self.progress.history).to_csv(index=False))
 
     def _keep_weights(self) -> None:
         """Before the last evaluation, whose failure then costs nothing: the same training goes on from here."""
         self.save()
-        if self.team.main:
+        if self.processes.main:
             about = {"recipe": json.loads(self.recipe.to_json()), "identities": self.identities}
             checkpoint.write(self.folder / "weights.safetensors", self.engine.model.state_dict(), about)
 
     def _finish(self) -> None:
-        if self.team.main:
+        if self.processes.main:
             if not (self.folder / "weights.safetensors").is_file():  # all epochs were trained before an interruption
                 self._keep_weights()
             self._count_minutes()
@@ -290,4 +290,4 @@ class Trainer:
             self._write_history()
             write_text(self.folder / "result.json", json.dumps(result, indent=1))
             (self.folder / progress.FILE).unlink(missing_ok=True)
-        self.team.told(None)  # the others may look only now
+        self.processes.broadcast(None)  # the others may look only now
