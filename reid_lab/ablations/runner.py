@@ -34,7 +34,7 @@ from reid_lab.runtime.errors import DataError, RecipeError, ReidLabError, Traini
 from reid_lab.runtime.files import lock, project_folder, write_text
 from reid_lab.runtime.progress import bar
 from reid_lab.runtime.signals import Interruption
-from reid_lab.training.runs import finished, read_history, run_folder, runs_root
+from reid_lab.training.run import finished, read_history, run_folder, runs_root
 
 KEYS = ["variant", "size", "seed"]
 RERANKED = ", re-ranked"

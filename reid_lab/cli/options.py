@@ -64,10 +64,10 @@ def run_argument(parser: argparse.ArgumentParser) -> None:
 
 def chosen_run(chosen: Arguments) -> Path:
     """The folder of RUN. Raises CheckpointError where no run, or more than one, is called so."""
-    from reid_lab.training import inventory
+    from reid_lab.training import runs
 
     folder = Path(chosen.folder).expanduser()
-    return folder if folder.is_dir() else inventory.find(chosen.folder, chosen.runs)
+    return folder if folder.is_dir() else runs.find(chosen.folder, chosen.runs)
 
 
 def cameras_option(parser: argparse.ArgumentParser) -> None:

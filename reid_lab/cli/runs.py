@@ -42,9 +42,9 @@ def add_to(commands: Any) -> None:
 def show(chosen: Arguments) -> int:
     """Print the table of all runs."""
     from reid_lab.runtime.files import runs_folder
-    from reid_lab.training import inventory
+    from reid_lab.training import runs
 
-    table = inventory.shelf(chosen.runs)
+    table = runs.table(chosen.runs)
     if table.empty:
         print(f"No runs in {chosen.runs or runs_folder()} yet: train one, for example with python -m reid_lab demo.")
         return 0
@@ -61,24 +61,24 @@ def show(chosen: Arguments) -> int:
 
 def compare(chosen: Arguments) -> int:
     """Print in what the runs differ, runs as columns."""
-    from reid_lab.training import inventory
+    from reid_lab.training import runs
 
-    _print(inventory.compare([inventory.find(name, chosen.runs) for name in chosen.names]), digits=4)
+    _print(runs.compare([runs.find(name, chosen.runs) for name in chosen.names]), digits=4)
     return 0
 
 
 def delete(chosen: Arguments) -> int:
     """Delete runs, after a question; status 1 where the answer was no."""
-    from reid_lab.training import inventory
+    from reid_lab.training import runs
 
-    folders = list(dict.fromkeys(inventory.find(name, chosen.runs) for name in chosen.names))
+    folders = list(dict.fromkeys(runs.find(name, chosen.runs) for name in chosen.names))
     for folder in folders:
-        inventory.check_deletable(folder)  # all of them before the first is gone
+        runs.check_deletable(folder)  # all of them before the first is gone
     if not chosen.yes and not _agreed(folders):
         print("Nothing was deleted.")
         return 1
     for folder in folders:
-        inventory.delete(folder)
+        runs.delete(folder)
         print(f"Deleted {folder}")
     return 0
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from reid_lab import doctor
+from reid_lab import doctor, training
 from reid_lab.cli import main
-from reid_lab.training import inventory
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["demo", "check", "train", "evaluate", "passersby", "runs", "export", "describe", "search"]
@@ -89,7 +88,7 @@ def test_the_demonstration_writes_its_table_and_pictures_and_then_reuses_its_run
     import pandas as pd
 
     from reid_lab import plots
-    from reid_lab.training import trainer
+    from reid_lab.training import fitting
 
     shutil.copytree(smoke_run.folder, tmp_path / smoke_run.folder.name)  # so that only paper A's network is trained
     command = ["demo", "--size", "smoke", "--runs", str(tmp_path), "--device", "cpu"]
@@ -103,7 +102,7 @@ def test_the_demonstration_writes_its_table_and_pictures_and_then_reuses_its_run
     assert {"rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP", "seed", "device", "torch"} <= set(table)
     first = next(tmp_path.glob("multitask-*")) / "environment.json"
     first.write_text(json.dumps(json.loads(first.read_text()) | {"device": "a machine of its own"}))
-    monkeypatch.setattr(trainer, "_Training", None)  # a second training would raise
+    monkeypatch.setattr(fitting, "Trainer", None)  # a second training would raise
     monkeypatch.setattr(plots, "save", lambda figure, path: None)  # drawn above
     assert main(command) == 0
     table = pd.read_csv(out / "table.csv", index_col=0)
@@ -294,8 +293,8 @@ def test_runs_lists_every_run_and_says_what_to_do_with_a_damaged_one(runs, capsy
 
 
 def test_runs_advises_nobody_to_delete_a_run_that_may_only_not_be_read(runs, monkeypatch, capsys):
-    told = inventory.shelf(runs).assign(state=["finished", "unreadable: result.json"])
-    monkeypatch.setattr(inventory, "shelf", lambda root: told)
+    told = training.runs.table(runs).assign(state=["finished", "unreadable: result.json"])
+    monkeypatch.setattr(training.runs, "table", lambda root: told)
     assert main(["runs", "--runs", str(runs)]) == 0
     listed = capsys.readouterr().out
     assert "ask its owner" in listed and "delete" not in listed
