@@ -18,8 +18,8 @@ from reid_lab.runtime.errors import DataError, NoMatchError, RecipeError
 
 if TYPE_CHECKING:
     from reid_lab.data import Benchmark, Finding
+    from reid_lab.methods import Recipe
     from reid_lab.training import Run
-    from reid_lab.training.recipes import Recipe
 
 GROUP = "Training"
 Method = Annotated[
@@ -121,7 +121,7 @@ def evaluate(
     """Score a trained run on the data of its training, or on other data."""
     from reid_lab import retrieval, training
 
-    where = training.pick_device(device)
+    where = training.find_device(device)
     run = training.load(chosen_run(name, runs))
     benchmark = data_at(run, data, cameras) if data else data_of(run, cameras)
     findings = benchmark.findings(read_images=False)  # an image that cannot be decoded stops the scoring anyway
@@ -141,11 +141,11 @@ def evaluate(
 
 
 def _recipe(method: str, size: str | None, device: str | None, changes: Sequence[str]) -> Recipe:
-    from reid_lab.training import recipes
+    from reid_lab.methods import METHODS, default_size
 
-    if method not in recipes.METHODS:
-        raise RecipeError(f"There is no method {method!r}; choose one of {', '.join(recipes.METHODS)}.")
-    return recipes.METHODS[method](size or recipes.default_size(device), **_fields(changes))
+    if method not in METHODS:
+        raise RecipeError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+    return METHODS[method].at(size or default_size(device), **_fields(changes))
 
 
 def _fields(changes: Sequence[str]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def embed(
     from reid_lab import training
     from reid_lab.export import passed_over, to_npz
 
-    where = training.pick_device(device)
+    where = training.find_device(device)
     run = training.load(chosen_run(name, runs))
     count, dimension = to_npz(run, images, out, where, force)
     print(f"Written to {out}: {count:,} feature vectors of {dimension:,} values, rows of length 1")
@@ -74,7 +74,7 @@ def search(
     from reid_lab.data.greys import alike
     from reid_lab.export import crops, passed_over
 
-    where = training.pick_device(device)
+    where = training.find_device(device)
     run = training.load(chosen_run(name, runs))
     queries, images = alike({"query": _queries(query), "gallery": crops(gallery)}).values()
     kept = run.folder if os.access(run.folder, os.W_OK) else None  # a second search reads the gallery's features there
