@@ -17,11 +17,11 @@ from reid_lab.cli.options import (
 from reid_lab.runtime.errors import CheckpointError, ReidLabError, TrainingError
 
 if TYPE_CHECKING:
-    from reid_lab.ablations.runner import Job
+    from reid_lab.ablations.run import Job
 
 NAMES = (
-    *("pooling", "pooling_more_seeds", "heads", "backbone", "erasing", "erasing_longer", "losses", "interpretations", "projection"),
-    *("conditions", "occlusion", "curves", "erasing_fit", "gradcam"),
+    *("pooling", "pooling_more_seeds", "heads", "backbone", "erasing", "erasing_longer", "losses", "interpretations"),
+    *("projection", "conditions", "occlusion", "curves", "erasing_fit", "gradcam"),
 )
 
 
@@ -53,20 +53,20 @@ def add_to(commands: Any) -> None:
 
 def ablate(chosen: Arguments) -> int:
     """Run, record, draw. Returns 1 where something is left to do."""
-    from reid_lab.ablations import claims, grids, runner
+    from reid_lab.ablations import claims, grids, run, tables
 
     names = list(grids.GRIDS) if "all" in chosen.experiments else list(dict.fromkeys(chosen.experiments))
-    folder = chosen.out or runner.figures_folder()
-    runner.check_tables(folder)
-    runner.add_tables(names, chosen.merge, folder)
-    wanted = [job for name in names for job in runner.jobs(grids.grid(name), chosen.size, range(chosen.seeds))]
-    wanted = runner.shard(wanted, chosen.shard)
+    folder = chosen.out or tables.figures_folder()
+    tables.check(folder)
+    tables.add_from(chosen.merge, names, folder)
+    wanted = [job for name in names for job in run.jobs(grids.grid(name), chosen.size, range(chosen.seeds))]
+    wanted = run.shard(wanted, chosen.shard)
     if chosen.dry_run:
         return _show_plan(wanted, folder, chosen)
     left, troubles = 0, list[ReidLabError]()
     if not chosen.draw:
         try:
-            left = runner.run(
+            left = run.run(
                 wanted,
                 device=chosen.device,
                 runs=chosen.runs,
@@ -94,14 +94,14 @@ def ablate(chosen: Arguments) -> int:
 
 
 def _show_plan(wanted: list[Job], folder: Path, chosen: Arguments) -> int:
-    from reid_lab.ablations import runner
+    from reid_lab.ablations.plan import plan
 
-    plan = runner.plan(wanted, folder, chosen.runs)
-    print(plan.round(1).to_string(index=False))
-    left = plan[~plan["state"].isin(["recorded"])]
+    planned = plan(wanted, folder, chosen.runs)
+    print(planned.round(1).to_string(index=False))
+    left = planned[planned["state"] != "recorded"]
     known = left["minutes"].notna().all()
     print(
-        f"{len(left)} of {len(plan)} runs are left"
+        f"{len(left)} of {len(planned)} runs are left"
         + (
             f", {left['minutes'].sum():.0f} minutes one after another."
             if known
@@ -113,31 +113,31 @@ def _show_plan(wanted: list[Job], folder: Path, chosen: Arguments) -> int:
 
 def _show(name: str, size: str, folder: Path) -> None:
     """The table of a grid, and what its seeds can tell apart."""
-    from reid_lab.ablations import grids, runner, tables
+    from reid_lab.ablations import grids, statistics, tables
     from reid_lab.runtime.errors import DataError
 
-    rows = runner.table(name, folder)
+    rows = tables.read(name, folder)
     if not (len(rows) and (rows["size"] == size).any()):
         print(f"\n{name}: nothing is recorded at size {size}.")
         return
     print(f"\n{grids.grid(name).title} ({grids.grid(name).source})\n{grids.grid(name).equal}\n")
     if grids.grid(name).several:
-        print(tables.means(name, rows, size).round(1).to_string())
+        print(statistics.means(name, rows, size).round(1).to_string())
     else:
         columns = ["seeds", "rank-1", "rank-1 sd", "mAP", "mAP sd", "descriptor", "parameters", "minutes"]
-        print(tables.variants(rows, size)[columns].round(1).to_string())
+        print(statistics.variants(rows, size)[columns].round(1).to_string())
         try:
-            print("\n" + tables.against(name, rows, size).round(1).to_string())
+            print("\n" + statistics.against(name, rows, size).round(1).to_string())
         except DataError as error:
             print(f"\n{error}")
 
 
 def _draw(name: str, size: str, folder: Path) -> list[ReidLabError]:
     """The picture of a grid where something is recorded of it; errors where it cannot be written."""
-    from reid_lab.ablations import runner
+    from reid_lab.ablations import tables
 
     print(end="", flush=True)  # all tables, before a picture can fail
-    rows = runner.table(name, folder)
+    rows = tables.read(name, folder)
     if len(rows) and (rows["size"] == size).any():
         from reid_lab.ablations import pictures
 
