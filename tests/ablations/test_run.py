@@ -185,7 +185,7 @@ def test_shards_share_the_jobs_out_and_merge_puts_them_together():
             run.shard(wanted, wrong)
     one, other = pd.DataFrame([row(mAP=1.0), row(seed=1)]), pd.DataFrame([row(mAP=2.0), row("narrow")])
     together = tables.merge("pooling", [one, pd.DataFrame(), other])
-    assert len(together) == 3 and together["mAP"].iloc[0] == 1.0
+    assert len(together) == 3 and together.set_index(["variant", "seed"]).loc[("wide", 0), "mAP"] == 1.0
 
 
 def test_rows_stand_in_the_grids_own_order(grid, tmp_path):
