@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from reid_lab.methods import Recipe, multitask, residual_pooling
 from reid_lab.runtime.errors import RecipeError
-from reid_lab.training.recipes import Recipe, multitask, residual_pooling
 
 
 @dataclass(frozen=True)

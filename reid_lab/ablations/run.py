@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import _thread
-import contextlib
 import functools
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
 
 from reid_lab import data, training
 from reid_lab.ablations import tables
 from reid_lab.ablations.grids import GRIDS, Grid
 from reid_lab.ablations.measures import MEASURES
 from reid_lab.ablations.tables import KEYS, PROVENANCE, RERANKED
+from reid_lab.methods import Recipe
 from reid_lab.runtime.device import find_device, memory, seen
 from reid_lab.runtime.errors import RecipeError, TrainingError
-from reid_lab.runtime.progress import bar
+from reid_lab.runtime.pool import ordered_map
 from reid_lab.runtime.signals import Interruption
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.runs import run_folder, runs_root
 
 
@@ -117,6 +115,7 @@ def run(
 
     Raises:
         TrainingError: a job failed; the others have been recorded.
+        WorkerError: a process was killed; what was finished before has been recorded.
         KeyboardInterrupt: Ctrl-C, or the kill of a scheduler. The next call goes on from the runs' last
             checkpoints.
     """
@@ -129,42 +128,44 @@ def run(
     return len(missing(wanted, folder))
 
 
+@dataclass(frozen=True)
+class _Order:
+    """A job, and where and how it is done."""
+
+    job: Job
+    device: str | None
+    runs: Path
+    folder: Path
+    quiet: bool
+
+
 def _run(
     waiting: Sequence[Job], device: str | None, runs: Path, folder: Path, workers: int, say: Callable[[str], object]
 ) -> None:
-    """Run and record all jobs, several at once; one worker is this process itself."""
+    """Run and record all jobs; raise at the end if some have failed."""
+    orders = [_Order(job, device, runs, folder, workers > 1) for job in waiting]
     threads, failed = max(1, torch.get_num_threads() // workers), []
-    pool = Parallel(workers, return_as="generator_unordered", backend="loky", inner_max_num_threads=threads)
-    try:
-        with bar(total=len(waiting), description="runs of the grid", unit="run") as shown:
-            for job, rows, trouble in pool(delayed(work)(job, device, runs, workers > 1) for job in waiting):
-                if trouble:
-                    failed.append(f"{job.name}: {trouble}")
-                    say(f"{job.name} failed: {trouble}")
-                else:
-                    tables.add(job.grid, rows_of(job, rows), folder)
-                    scores = [f"{name} {rows[0][name]:.1f}" for name in ("rank-1", "mAP", "heat") if name in rows[0]]
-                    say(f"{job.name}: {', '.join(scores)}")
-                shown.update()
-    except BrokenProcessPool as error:
-        failed.append(
-            f"a process was killed ({str(error).splitlines()[0]}). Perhaps {workers} runs at once need too much "
-            "memory: start again with fewer workers. What was in progress goes on from its last checkpoint."
-        )
+    done = ordered_map(_work, orders, workers, description="runs of the grid", unit="run", threads=threads)
+    with closing(done):
+        for job, (scores, trouble) in zip(waiting, done, strict=True):
+            say(f"{job.name} failed: {trouble}" if trouble else f"{job.name}: {scores}")
+            failed += [f"{job.name}: {trouble}"] if trouble else []
     if failed:
         raise TrainingError(f"{len(failed)} runs failed; the first, {failed[0]}")
 
 
-def work(job: Job, device: str | None, runs: Path, own_process: bool) -> tuple[Job, list[dict[str, Any]], str]:
-    """Train (or resume, or load) a job's run and measure it; an error becomes a sentence, so that the others go on."""
-    if own_process:  # several bars would write over each other
+def _work(order: _Order) -> tuple[str, str]:
+    """Do a job and record it; an error becomes a sentence, so that the other jobs go on. Returns scores and errors."""
+    if order.quiet:  # the bars of several processes would write over each other
         os.environ["TQDM_DISABLE"] = "1"
     try:
-        return job, train_and_measure(job, device, runs), ""
+        rows = train_and_measure(order.job, order.device, order.runs)
+        tables.add(order.job.grid, rows_of(order.job, rows), order.folder)
     except Exception as error:  # whatever it is
-        return job, [], (str(error) or type(error).__name__).strip().splitlines()[-1]
+        return "", (str(error) or type(error).__name__).strip().splitlines()[-1]
     finally:
         torch.cuda.empty_cache()  # a process that waits for its next job keeps no memory from the others
+    return ", ".join(f"{name} {rows[0][name]:.1f}" for name in ("rank-1", "mAP", "heat") if name in rows[0]), ""
 
 
 def train_and_measure(job: Job, device: str | None, runs: Path) -> list[dict[str, Any]]:
@@ -186,7 +187,7 @@ def rows_of(job: Job, found: Sequence[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
-@contextlib.contextmanager
+@contextmanager
 def _at_most(minutes: float | None) -> Iterator[None]:
     """End the block after so many minutes; None: let it take its time."""
     if minutes is None:
@@ -211,9 +212,9 @@ def runs_at_once(device: str | None) -> int:
     """
     name = str(device or seen() or "cpu")
     if not name.startswith("cpu"):
-        found = Parallel(n_jobs=2, backend="loky")([delayed(_gpu_holds)(device)])[0]
+        (found,) = ordered_map(_gpu_holds, [device], workers=2)
         if found:
-            return int(found)
+            return found
     return max(1, torch.get_num_threads())
 
 

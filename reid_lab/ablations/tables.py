@@ -13,7 +13,7 @@ import pandas as pd
 from reid_lab.ablations.grids import GRIDS
 from reid_lab.ablations.measures import FOUND, RANKS
 from reid_lab.runtime.errors import DataError
-from reid_lab.runtime.files import lock, write_text
+from reid_lab.runtime.files import lock, project_folder, write_text
 
 KEYS = ["variant", "size", "seed"]
 RERANKED = ", re-ranked"  # ends the label of a re-ranked row
@@ -28,8 +28,7 @@ MEASURED = {  # by a grid's measure: the columns of its table that running and d
 
 def figures_folder() -> Path:
     """Where tables and pictures are kept: ``figures`` in the checkout, else where one stands."""
-    checkout = Path(__file__).resolve().parents[2]
-    return (checkout if (checkout / "notebooks").is_dir() else Path.cwd()) / "figures"
+    return project_folder() / "figures"
 
 
 def read(name: str, folder: Path | str | None = None) -> pd.DataFrame:

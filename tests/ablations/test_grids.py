@@ -3,7 +3,7 @@
 import pytest
 
 from reid_lab.ablations import grids
-from reid_lab.training.recipes import multitask, residual_pooling
+from reid_lab.methods import multitask, residual_pooling
 
 POOLINGS = {
     **{"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual", "average + average": "avg+avg"},

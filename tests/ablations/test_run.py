@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import signal
-from concurrent.futures.process import BrokenProcessPool
 
 import pandas as pd
 import pytest
@@ -12,8 +11,8 @@ import torch
 from reid_lab.ablations import grids, measures, pictures, run, statistics, tables
 from reid_lab.ablations import plan as planning
 from reid_lab.cli import experiments as experiments_command
-from reid_lab.runtime.errors import DataError, DeviceError, RecipeError, TrainingError
-from reid_lab.training.recipes import residual_pooling
+from reid_lab.methods import residual_pooling
+from reid_lab.runtime.errors import DataError, DeviceError, RecipeError, TrainingError, WorkerError
 
 SHORT = dict(epochs=1, evaluate_every=0)
 
@@ -74,18 +73,16 @@ def test_a_grid_is_run_recorded_and_not_run_again_and_a_job_that_fails_is_named(
     assert run.run(wanted, workers=1, **options) == 0
 
 
-def test_a_killed_process_is_told_as_such(grid, smoke, tmp_path, monkeypatch):
-    class Killed:
-        def __call__(self, orders):
-            yield run.work(wanted[0], "cpu", tmp_path / "runs", False)
-            raise BrokenProcessPool("a worker stopped")
+def test_a_killed_process_costs_only_what_it_had_in_progress(grid, smoke, tmp_path, monkeypatch):
+    def killed_at_the_second(work, orders, workers, **_):
+        yield work(orders[0])
+        raise WorkerError("A worker process ended early.")
 
     monkeypatch.setattr(run, "train_and_measure", lambda *_: [found()])
-    monkeypatch.setattr(run, "Parallel", lambda *_, **__: Killed())
-    wanted = run.jobs(grid, "smoke", [0])
-    with pytest.raises(TrainingError, match="a worker stopped.*fewer workers"):
-        run.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=2)
-    assert list(tables.read("small", tmp_path)["variant"]) == ["wide"], "what was done before is recorded"
+    monkeypatch.setattr(run, "ordered_map", killed_at_the_second)
+    with pytest.raises(WorkerError):
+        run.run(run.jobs(grid, "smoke", [0]), device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=2)
+    assert list(tables.read("small", tmp_path)["variant"]) == ["wide"]
 
 
 def test_variants_named_by_a_number_are_recorded_like_others(tmp_path):
@@ -213,7 +210,7 @@ def test_every_grid_compares_different_recipes_with_a_reference(name, size):
 def test_controls_of_equal_size_are_of_equal_size():
     variants = grids.grid("pooling").variants("classroom")
     counts = {
-        label: sum(p.numel() for p in variants[label].build(10).parameters())
+        label: sum(p.numel() for p in variants[label].network(10).parameters())
         for label in ("residual", "average + average", "max + max", "max + average")
     }
     assert len(set(counts.values())) == 1
