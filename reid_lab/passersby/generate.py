@@ -79,7 +79,7 @@ def is_made(size: str, seed: int = 0, home: Path | str | None = None) -> bool:
 
 
 def _folder(size: str, seed: int, home: Path | str | None) -> Path:
-    return (Path(home) if home else files.home()) / "passersby" / f"{size}-seed{seed}-v{VERSION}"
+    return (Path(home) if home else files.cache_folder()) / "passersby" / f"{size}-seed{seed}-v{VERSION}"
 
 
 def _complete(folder: Path) -> bool:
