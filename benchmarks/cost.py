@@ -16,21 +16,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _provenance import keep, show  # noqa: E402
 
-from reid_lab import training  # noqa: E402
+from reid_lab import (
+    methods,  # noqa: E402
+    training,  # noqa: E402
+)
 from reid_lab.analysis import cost  # noqa: E402
-from reid_lab.training import recipes  # noqa: E402
 
 IDENTITIES = 751  # Market-1501's, as in the paper
 
 
 def networks():
     """By name, untrained: the time does not depend on the weights."""
-    b, a = recipes.residual_pooling("paper", weights=None), recipes.multitask("paper", weights=None)
+    b, a = methods.residual_pooling("paper", weights=None), methods.multitask("paper", weights=None)
     found = {f"B: {pooling}": b.replace(pooling=pooling) for pooling in ("baseline", "avg", "max", "residual")}
     found["B: residual, last stride 2"] = b.replace(last_stride=2)
     for backbone in ("resnet50", "res2net50", "resnet101", "res2net101"):
         found[f"A: {backbone}"] = a.replace(backbone=backbone)
-    return {name: recipe.build(IDENTITIES) for name, recipe in found.items()}
+    return {name: recipe.network(IDENTITIES) for name, recipe in found.items()}
 
 
 def main():
@@ -40,7 +42,7 @@ def main():
     parser.add_argument("--repeats", type=int, help="calls that are timed (default 200 on a GPU, 30 on a CPU)")
     parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     chosen = parser.parse_args()
-    device = training.pick_device(chosen.device)
+    device = training.find_device(chosen.device)
     on_gpu, rows = device.type == "cuda", []
     ways = ["eager"] + ["graph"] * on_gpu + ["compiled"] * chosen.compile
     for precision, folded in (("float32", False), ("bf16", False), ("bf16", True)) if on_gpu else (("float32", False),):

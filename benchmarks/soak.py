@@ -19,10 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _provenance import keep, show  # noqa: E402
 
-from reid_lab import data, training  # noqa: E402
+from reid_lab import (  # noqa: E402
+    data,
+    methods,  # noqa: E402
+    training,
+)
 from reid_lab.runtime import checkpoint  # noqa: E402
 from reid_lab.runtime.errors import CheckpointError  # noqa: E402
-from reid_lab.training import recipes, runs  # noqa: E402
+from reid_lab.training import runs  # noqa: E402
 
 LONGEST = 4.0  # seconds between a process's start and its end
 
@@ -32,7 +36,7 @@ torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
 from reid_lab import data, training
 print("ready", flush=True)
-training.fit(training.recipes.from_json(sys.argv[3]), data.passersby("smoke"), seed=5, device=sys.argv[4],
+training.fit(methods.from_json(sys.argv[3]), data.passersby("smoke"), seed=5, device=sys.argv[4],
              runs=sys.argv[2], checkpoint_seconds=0, deterministic=True)
 """
 
@@ -64,8 +68,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--device", help="default: the GPU where there is one")
     chosen = parser.parse_args()
-    device, moments = training.pick_device(chosen.device), random.Random(chosen.seed)
-    recipe = recipes.residual_pooling("smoke", epochs=60, evaluate_every=2, erasing_fill="random")
+    device, moments = training.find_device(chosen.device), random.Random(chosen.seed)
+    recipe = methods.residual_pooling("smoke", epochs=60, evaluate_every=2, erasing_fill="random")
     bench, rows = data.passersby("smoke"), []
     with tempfile.TemporaryDirectory() as home:
         folder = runs.run_folder(recipe, bench, 5, Path(home) / "killed")

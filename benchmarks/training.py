@@ -29,11 +29,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _provenance import keep, show  # noqa: E402
 
-from reid_lab import data, training  # noqa: E402
+from reid_lab import (  # noqa: E402
+    data,
+    methods,  # noqa: E402
+    training,
+)
 from reid_lab.runtime import environment  # noqa: E402
-from reid_lab.runtime.distributed import Team  # noqa: E402
+from reid_lab.runtime.distributed import Processes  # noqa: E402
 from reid_lab.runtime.signals import Interruption  # noqa: E402
-from reid_lab.training import recipes, trainer  # noqa: E402
+from reid_lab.training import trainer  # noqa: E402
 
 GIB = 2**30
 
@@ -93,7 +97,7 @@ def bare(run, store, steps):
 def plain(run, steps, workers):
     """Seconds for so many steps as most code takes them."""
     recipe, device = run.recipe, run.device
-    model = recipe.build(run.identities).to(device).train()
+    model = recipe.network(run.identities).to(device).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     labels = run.labels.cpu().numpy()
     batches = [batch.tolist() for batch in run.sampler.epoch(0)[:steps]]
@@ -144,7 +148,7 @@ def measure(name, recipe, bench, device, chosen, compiled=False):
     """One line of the table."""
     with tempfile.TemporaryDirectory() as folder, environment.reproducible(0, device, False):
         recipe = recipe.replace(epochs=1000, evaluate_every=0, schedule="steps", milestones=(), lr=1e-4)
-        run = trainer._Training(recipe, bench, 0, Team(device), Path(folder), checkpoint_seconds=1e9)
+        run = trainer._Training(recipe, bench, 0, Processes(device), Path(folder), checkpoint_seconds=1e9)
         store = data.image_store(bench.train, recipe.resize, device)
         flops = operations(run, store)
         warm_up = run._warm_up(store, compiled)
@@ -198,18 +202,18 @@ def main():
     parser.add_argument("--steps", type=int, default=40, help="steps in a round (default 40)")
     parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     chosen = parser.parse_args()
-    device = training.pick_device(chosen.device)
+    device = training.find_device(chosen.device)
     if device.type == "cuda":
         bench = data.passersby("full")
         work = {
-            "B: ResNet-50": recipes.residual_pooling("full"),
-            "A: Res2Net-50": recipes.multitask("full"),
+            "B: ResNet-50": methods.residual_pooling("full"),
+            "A: Res2Net-50": methods.multitask("full"),
         }
     else:
         bench = data.passersby("classroom")
         work = {
-            "B: slim ResNet": recipes.residual_pooling("classroom"),
-            "A: slim Res2Net": recipes.multitask("classroom"),
+            "B: slim ResNet": methods.residual_pooling("classroom"),
+            "A: slim Res2Net": methods.multitask("classroom"),
         }
     rows = []
     for compiled in (False, True) if chosen.compile else (False,):

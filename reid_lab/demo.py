@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from reid_lab import data, plots, retrieval, training
+from reid_lab import data, methods, plots, retrieval, training
 from reid_lab.retrieval import Result
 from reid_lab.runtime.files import write_text
-from reid_lab.training import Recipe, recipes
+from reid_lab.training import Recipe
 from reid_lab.training.runs import runs_root
 
 
@@ -25,7 +25,7 @@ def demo(
     """Train (or load) both methods, evaluate four rankings and write ``table.csv`` and three pictures.
 
     Args:
-        size: of data and recipes, see ``recipes.SIZES``.
+        size: of data and recipes, see ``methods.SIZES``.
         seed: of training; the data set is always the one of seed 0.
         device: default the GPU where there is one.
         runs: folder of the runs; the results go to its sub-folder ``demo``.
@@ -41,7 +41,7 @@ def demo(
     say(benchmark.summary().to_string())
     trained = {}
     for title, recipe in _methods(size).items():
-        say(f"{title}: training on {training.pick_device(device)}, or loading what was trained before")
+        say(f"{title}: training on {training.find_device(device)}, or loading what was trained before")
         trained[title] = training.fit(recipe, benchmark, seed, device=device, runs=runs)
         say(f"  {trained[title].result['minutes']:.1f} minutes of training, kept in {trained[title].folder}")
     say("Ranking the gallery for every query")
@@ -64,8 +64,8 @@ def demo(
 
 def _methods(size: str) -> dict[str, Recipe]:
     return {
-        "A: multi-task Res2Net": recipes.multitask(size),
-        "B: residual pooling": recipes.residual_pooling(size),
+        "A: multi-task Res2Net": methods.multitask(size),
+        "B: residual pooling": methods.residual_pooling(size),
     }
 
 
@@ -78,11 +78,11 @@ def _rankings(
     benchmark: data.Benchmark, trained: dict[str, training.Run], seed: int, device: str | None
 ) -> dict[str, Result]:
     """An untrained network, both trained ones, and the second again after re-ranking."""
-    where = training.pick_device(device)
+    where = training.find_device(device)
     title, last = list(trained.items())[-1]
     with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
         torch.manual_seed(seed)
-        untrained = last.recipe.replace(weights=None).build(2)
+        untrained = last.recipe.replace(weights=None).network(2)
     results = {"untrained network": retrieval.evaluate(untrained, benchmark, device=where)}
     for name, run in trained.items():
         results[name] = retrieval.evaluate(run.model, benchmark, device=where, cache=run.folder)

@@ -12,7 +12,19 @@ from typing import Any
 
 # What may be missing is imported where it is used: a doctor that needs it could not say so.
 
-NEEDED = ("torch", "torchvision", "numpy", "scipy", "pandas", "matplotlib", "PIL", "tqdm", "safetensors", "filelock")
+NEEDED = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "PIL",
+    "tqdm",
+    "safetensors",
+    "filelock",
+    "platformdirs",
+)
 COURSE = ("jupyterlab", "ipywidgets", "seaborn", "pytorch_grad_cam")
 FREE_GB = 2.0  # data and runs of the course at classroom size, with room to spare
 
@@ -76,10 +88,10 @@ def _line(good: bool, fact: str, cure: str) -> str:
 
 
 def _free_disk() -> str:
-    from reid_lab.runtime.files import home, runs_folder
+    from reid_lab.runtime.files import cache_folder, runs_folder
 
     cures = []
-    for folder, variable in ((home(), "REID_LAB_HOME"), (runs_folder(), "REID_LAB_RUNS")):
+    for folder, variable in ((cache_folder(), "REID_LAB_HOME"), (runs_folder(), "REID_LAB_RUNS")):
         there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
         free = shutil.disk_usage(there).free / 1e9
         if not there.is_dir() or not os.access(there, os.W_OK):
@@ -126,15 +138,15 @@ def _fault(device: Any, fastest: str) -> str:
     """The first that is wrong in a step of either method's network, on a few random images."""
     import torch
 
+    from reid_lab import methods
     from reid_lab.runtime.precision import check_training
-    from reid_lab.training import recipes
 
     pids, faults = torch.arange(8, device=device) // 2, []
-    for make in recipes.METHODS.values():
-        recipe = make("classroom")
+    for method in methods.METHODS.values():
+        recipe = method.at("classroom")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            network = recipe.build(4).to(device).to(memory_format=torch.channels_last)
+            network = recipe.network(4).to(device).to(memory_format=torch.channels_last)
             images = torch.randn(8, 3, *recipe.crop).to(device, memory_format=torch.channels_last)
         faults.append(check_training(network, images, pids, fastest).fault)
     return next(filter(None, faults), "")

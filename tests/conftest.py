@@ -60,9 +60,9 @@ def smoke(own_home):
 @pytest.fixture(scope="session")
 def smoke_run(smoke, own_home):
     """Paper B's network, trained at smoke size. Its folder is everybody's, too."""
-    from reid_lab import training
+    from reid_lab import methods, training
 
-    return training.fit(training.recipes.residual_pooling("smoke"), smoke, seed=0, device="cpu")
+    return training.fit(methods.residual_pooling("smoke"), smoke, seed=0, device="cpu")
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from reid_lab import data, export, retrieval, training
+from reid_lab import data, export, methods, retrieval, training
 from reid_lab.cli import main
 from reid_lab.runtime.errors import CheckpointError, DataError, FeatureError, ReidLabError
 
 
 @pytest.fixture(scope="module")
 def multitask_run(smoke, tmp_path_factory):
-    recipe = training.recipes.multitask("smoke", epochs=1)
+    recipe = methods.multitask("smoke", epochs=1)
     return training.fit(recipe, smoke, device="cpu", runs=tmp_path_factory.mktemp("runs"))
 
 
@@ -73,7 +73,7 @@ def test_the_onnx_file_says_where_it_comes_from_and_what_it_takes(onnx_file, smo
     session = session_of(onnx_file)
     about = session.get_modelmeta().custom_metadata_map
     assert about["run"] == smoke_run.folder.name
-    assert training.recipes.from_json(about["recipe"]) == smoke_run.recipe
+    assert methods.from_json(about["recipe"]) == smoke_run.recipe
     assert tuple(json.loads(about["input_size"])) == smoke_run.model.input_size
     (images,), (descriptor,) = session.get_inputs(), session.get_outputs()
     assert (images.name, images.type, descriptor.name) == ("images", "tensor(float)", "descriptor")
@@ -183,7 +183,7 @@ def test_a_numpy_file_holds_the_descriptors_in_the_order_of_the_paths(folder_of_
     records = [data.Record(folder_of_crops / path, pid=0) for path in kept["paths"]]
     assert same_direction(kept["features"], retrieval.extract(run.model, records).numpy())
     assert str(kept["run"]) == run.folder.name
-    assert training.recipes.from_json(str(kept["recipe"])) == run.recipe
+    assert methods.from_json(str(kept["recipe"])) == run.recipe
 
 
 def test_a_bad_crop_is_named_and_nothing_is_written(smoke_run, folder_of_crops, tmp_path):

@@ -4,14 +4,13 @@ import string
 import pandas as pd
 import pytest
 
-from reid_lab import papers
+from reid_lab import methods, papers
 from reid_lab.papers.settings import STATUSES
 from reid_lab.runtime.errors import DataError
-from reid_lab.training import recipes
 
 MARKET, DUKE = "Market-1501", "DukeMTMC-reID"
 SCORES = [key for key in papers.TABLES if key not in {("A", 1), ("B", 1), ("B", 4)}]
-PAPER_RECIPES = {"A": recipes.multitask("paper"), "B": recipes.residual_pooling("paper")}
+PAPER_RECIPES = {"A": methods.multitask("paper"), "B": methods.residual_pooling("paper")}
 NOT_OF_A_PAPER = {"size", "precision", "evaluate_every"}  # how we run it, not what is run
 
 
@@ -111,7 +110,7 @@ def test_re_ranking_lowers_what_the_notes_say_it_lowers():
 
 
 def test_our_network_of_paper_b_has_the_parameters_of_its_table_4():
-    model = PAPER_RECIPES["B"].replace(weights=None).build(751)
+    model = PAPER_RECIPES["B"].replace(weights=None).network(751)
     millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
     assert round(millions, 2) == papers.table("B", 4).loc["Residual", "parameters (M)"]
 

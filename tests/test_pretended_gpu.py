@@ -12,14 +12,14 @@ from reid_lab import data, export, methods, retrieval, training
 from reid_lab.ablations import measures
 from reid_lab.analysis import backgrounds, cost, gradcam
 from reid_lab.runtime import device, environment, precision
-from reid_lab.runtime.distributed import Team
+from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DeviceError
 from reid_lab.runtime.progress import bar
 from reid_lab.runtime.signals import Interruption
-from reid_lab.training import recipes, trainer
+from reid_lab.training import trainer
 from reid_lab.training.engine import Engine
 
-METHODS = [recipes.multitask, recipes.residual_pooling]
+METHODS = [methods.multitask, methods.residual_pooling]
 ROOM = pytest.mark.parametrize("memory", [24 * 2**30, 0], ids=["images on the GPU", "images on the CPU"])
 OPTIONS = [{}, {"expand": 3, "multi_query": True}, {"rerank": True}, {"memory": 2**14}, {"metric": "euclidean"}]
 OPTIONS += [{"rerank": True, "metric": "euclidean", "memory": 2**18}]
@@ -32,7 +32,7 @@ def recipe_of(method, **fields):
 
 def network(method):
     torch.manual_seed(0)
-    return recipe_of(method).build(18)
+    return recipe_of(method).network(18)
 
 
 # The pretence itself
@@ -89,16 +89,16 @@ def test_nothing_is_left_of_a_gpu_afterwards(pretended):
 @pytest.mark.parametrize(
     ("method", "fields"),
     [
-        (recipes.multitask, {"erasing_fill": "mean", "optimizer": "sgd"}),
-        (recipes.residual_pooling, {"erasing_fill": "random", "optimizer": "adamw"}),
-        (recipes.residual_pooling, {"precision": "float16"}),  # with a loss that is scaled
+        (methods.multitask, {"erasing_fill": "mean", "optimizer": "sgd"}),
+        (methods.residual_pooling, {"erasing_fill": "random", "optimizer": "adamw"}),
+        (methods.residual_pooling, {"precision": "float16"}),  # with a loss that is scaled
     ],
     ids=["multitask", "residual_pooling", "float16"],
 )
 def test_a_step_never_waits(smoke, pretended, method, fields, memory):
     recipe = method("smoke", **{"precision": "float32", "erasing": 0.9} | fields)
     with pretended(memory=memory) as gpu:
-        engine = Engine(recipe, 18, Team(training.pick_device("cuda")))
+        engine = Engine(recipe, 18, Processes(training.find_device("cuda")))
         store = data.ImageStore(smoke.train, recipe.resize, "cuda")
         assert store.pixels.is_cuda == bool(memory)
         picks, pids = torch.arange(recipe.batch), (torch.arange(recipe.batch) % 4).cuda()
@@ -113,9 +113,9 @@ def test_a_step_never_waits(smoke, pretended, method, fields, memory):
 
 @pytest.mark.parametrize(("kind", "used"), [("cuda", "float16"), ("xpu", "bf16")])
 def test_a_fast_precision_is_compared_on_the_gpu(smoke, pretended, kind, used):
-    recipe = recipes.residual_pooling("smoke", resize=(32, 32), crop=(32, 32), identities=2)
+    recipe = methods.residual_pooling("smoke", resize=(32, 32), crop=(32, 32), identities=2)
     with pretended(kind) as gpu:
-        engine = Engine(recipe, 18, Team(training.pick_device(kind)))
+        engine = Engine(recipe, 18, Processes(training.find_device(kind)))
         engine.model.train()
         images, pids = torch.randn(8, 3, 32, 32).to(kind), (torch.arange(8) // 4).to(kind)
         check = precision.check_training(engine.model, images, pids, used)
@@ -197,7 +197,7 @@ def test_whatever_takes_a_network_runs_on_a_gpu(smoke, pretended, tmp_path, meth
 
 @pytest.mark.parametrize("kind", ["mps", "xpu"])
 def test_other_makers_gpus_explain_and_are_timed(smoke, pretended, kind):
-    model = network(recipes.residual_pooling)
+    model = network(methods.residual_pooling)
     with pretended(kind) as gpu:
         model.to(kind)
         assert gradcam.grad_cam(model, smoke.query[:2]).max() == pytest.approx(1)
@@ -208,7 +208,7 @@ def test_other_makers_gpus_explain_and_are_timed(smoke, pretended, kind):
 
 
 def test_a_graph_that_cannot_be_recorded_leaves_the_rest_of_the_table(pretended, monkeypatch):
-    model = network(recipes.residual_pooling)
+    model = network(methods.residual_pooling)
     with pretended():
         describe = type(model).descriptor
 
@@ -232,7 +232,7 @@ def test_every_operation_that_reached_the_gpu_has_a_kernel_there(people, pretend
         for method in METHODS:
             recipe = recipe_of(method)
             images = torch.zeros(recipe.batch, 3, *recipe.resize, dtype=torch.uint8).cuda()
-            Engine(recipe, 18, Team(torch.device("cuda"))).step(images, torch.arange(recipe.batch).cuda() % 4, 0)
+            Engine(recipe, 18, Processes(torch.device("cuda"))).step(images, torch.arange(recipe.batch).cuda() % 4, 0)
     names = {name.removesuffix(".default").replace("aten.", "aten::", 1) for name, _ in gpu.seen if name[:5] == "aten."}
     keys = ("CUDA", "CompositeImplicitAutograd", "CompositeExplicitAutograd", "CompositeExplicitAutogradNonFunctional")
     lacking = [n for n in names if not any(torch._C._dispatch_has_kernel_for_dispatch_key(n, key) for key in keys)]
@@ -254,9 +254,9 @@ def test_what_the_package_asks_a_device_is_answered_by_computing(pretended):
 
 @ROOM
 def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, tmp_path, memory):
-    recipe = recipe_of(recipes.residual_pooling, epochs=2, evaluate_every=0, erasing=0.9)
+    recipe = recipe_of(methods.residual_pooling, epochs=2, evaluate_every=0, erasing=0.9)
     with pretended(memory=memory) as gpu, environment.reproducible(0, torch.device("cuda"), False):
-        run = trainer._Training(recipe, smoke, 0, Team(training.pick_device()), tmp_path, checkpoint_seconds=1e9)
+        run = trainer._Training(recipe, smoke, 0, Processes(training.find_device()), tmp_path, checkpoint_seconds=1e9)
         store, means = data.ImageStore(smoke.train, recipe.resize, "cuda"), run._means
 
         def reading():
@@ -300,7 +300,7 @@ def test_a_training_ends_in_the_weights_of_a_cpu_also_after_an_interruption(
 
 @pytest.mark.parametrize("kind", ["mps", "xpu"])
 def test_other_makers_gpus_train_too(smoke, pretended, tmp_path, kind):
-    recipe = recipe_of(recipes.residual_pooling, epochs=1, evaluate_every=1)
+    recipe = recipe_of(methods.residual_pooling, epochs=1, evaluate_every=1)
     with pretended(kind):
         run = training.fit(recipe, smoke, runs=tmp_path)
         assert run.environment["kind"] == kind and next(run.model.parameters()).device.type == kind
@@ -309,5 +309,5 @@ def test_other_makers_gpus_train_too(smoke, pretended, tmp_path, kind):
 
 def test_mps_refuses_to_be_deterministic_before_any_work(smoke, pretended, tmp_path):
     with pretended("mps"), pytest.raises(DeviceError, match="max_pool2d.* deterministic"):
-        training.fit(recipe_of(recipes.multitask), smoke, runs=tmp_path, deterministic=True)
+        training.fit(recipe_of(methods.multitask), smoke, runs=tmp_path, deterministic=True)
     assert not list(tmp_path.glob("*/recipe.json"))

@@ -32,7 +32,7 @@ def test_what_is_said_of_erasing_is_what_the_runs_say():
     assert (against.iloc[:, 0] < 0).all()
     assert (against["verdict"][against.index.astype(float) >= 0.3] == "separated").all()
     short, longer = (
-        tables.difference(runner.table("patience"), "classroom", f"erasing 0.5{end}", f"erasing 0.0{end}")
+        tables.difference(runner.table("erasing_longer"), "classroom", f"erasing 0.5{end}", f"erasing 0.0{end}")
         for end in ("", ", 3 x epochs")
     )
     lost = [f"{-one.points:.1f} ± {one.half_width:.1f}" for one in (longer, short)]
@@ -60,7 +60,7 @@ def test_the_demonstrations_scores_are_those_of_its_table():
 
 @pytest.mark.parametrize(
     ("name", "heading"),
-    [("pooling", "What the experiments show"), ("rivals", "The closest poolings, with eight seeds")],
+    [("pooling", "What the experiments show"), ("pooling_more_seeds", "The closest poolings, with eight seeds")],
 )
 def test_the_poolings_scores_and_verdicts_are_those_of_the_recorded_runs(name, heading):
     recorded = runner.table(name)
@@ -79,8 +79,8 @@ def test_the_poolings_scores_and_verdicts_are_those_of_the_recorded_runs(name, h
 
 
 def test_the_readings_scores_and_verdicts_are_those_of_the_recorded_runs():
-    recorded = runner.table("readings")
-    measured, against = tables.variants(recorded, "classroom"), tables.against("readings", recorded, "classroom")
+    recorded = runner.table("interpretations")
+    measured, against = tables.variants(recorded, "classroom"), tables.against("interpretations", recorded, "classroom")
     shown = rows("Where paper B leaves a choice")
     assert [cells[0] for cells in shown] == list(measured.index)
     for label, seeds, rank1, mean_ap, difference in shown:

@@ -25,7 +25,7 @@ from reid_lab.runtime.files import write_text
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
 MISSING, NOT_ASKED = "not recorded yet", "not asked at this size"
 MARKET = "Market-1501"
-AGAIN = {"pooling": "rivals"}  # grids of which some variants were asked again, with new seeds
+AGAIN = {"pooling": "pooling_more_seeds"}  # grids of which some variants were asked again, with new seeds
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,12 @@ def _told(points: float, half_width: float) -> str:
 CLAIMS = (
     Claim("A", "Table 2", "erasing half of the images helps", "erasing", ("0.5",), ("0.0",), numbers=(2, 0.5, 0.0)),
     Claim(
-        *("A", "Table 2", "erasing half of the images helps, given three times the epochs (our question)", "patience"),
+        *(
+            "A",
+            "Table 2",
+            "erasing half of the images helps, given three times the epochs (our question)",
+            "erasing_longer",
+        ),
         *(("erasing 0.5, 3 x epochs",), ("erasing 0.0, 3 x epochs",)),
     ),
     Claim(
@@ -166,7 +171,7 @@ CLAIMS = (
     ),
     *(
         Claim(
-            *("B", "Fig. 6", f"residual's heat at {layer} lies more on the person than {than}", "heat"),
+            *("B", "Fig. 6", f"residual's heat at {layer} lies more on the person than {than}", "gradcam"),
             *(("residual",), (other,), "heat"),
             only={"network": "trained", "layer": layer, "target": "identity"},
         )

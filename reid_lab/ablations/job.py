@@ -11,7 +11,7 @@ from typing import Any
 
 from reid_lab import data, training
 from reid_lab.ablations.measures import MEASURES
-from reid_lab.training.recipes import from_json
+from reid_lab.methods import from_json
 
 ABOUT = ("data", "device", "precision", "threads", "torch", "reid_lab", "date")
 
@@ -24,7 +24,7 @@ def work(order: dict[str, Any]) -> list[dict[str, Any]]:
     measure = MEASURES[order["measure"]]
     about = {"minutes": run.result["minutes"], "run": run.folder.name}
     about |= {name: run.environment[name] for name in ABOUT}
-    return [row | about for row in measure(run, bench, training.pick_device(order["device"]), order["rerank"])]
+    return [row | about for row in measure(run, bench, training.find_device(order["device"]), order["rerank"])]
 
 
 if __name__ == "__main__":

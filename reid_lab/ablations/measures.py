@@ -55,7 +55,7 @@ def heat(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows
     records = bench.query[:: max(1, len(bench.query) // LOOKED_AT)][:LOOKED_AT]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.environment["seed"])
-        untrained = run.recipe.replace(weights=None).build(run.model.num_pids).to(device)
+        untrained = run.recipe.replace(weights=None).network(run.model.num_pids).to(device)
     return [
         {"network": name, "layer": layer, "target": target} | _mean_heat(model, records, layer, target)
         for name, model in {"trained": run.model, "untrained": untrained}.items()

@@ -27,14 +27,13 @@ from reid_lab import data
 from reid_lab.ablations.grids import GRIDS, Grid
 from reid_lab.ablations.job import ABOUT
 from reid_lab.ablations.measures import FOUND, RANKS
+from reid_lab.methods import Recipe
 from reid_lab.passersby.generate import is_made
-from reid_lab.runtime.device import memory
+from reid_lab.runtime.device import find_device, memory
 from reid_lab.runtime.errors import DataError, RecipeError, ReidLabError, TrainingError
-from reid_lab.runtime.files import lock, write_text
+from reid_lab.runtime.files import lock, project_folder, write_text
 from reid_lab.runtime.progress import bar
 from reid_lab.runtime.signals import Interruption
-from reid_lab.training import pick_device
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.runs import finished, read_history, run_folder, runs_root
 
 KEYS = ["variant", "size", "seed"]
@@ -70,8 +69,7 @@ class Job:
 
 def figures_folder() -> Path:
     """Where tables and pictures are kept: ``figures`` in the checkout, else where one stands."""
-    checkout = Path(__file__).resolve().parents[2]
-    return (checkout if (checkout / "notebooks").is_dir() else Path.cwd()) / "figures"
+    return project_folder() / "figures"
 
 
 def jobs(grid: Grid, size: str, seeds: Sequence[int]) -> list[Job]:
@@ -178,7 +176,7 @@ def run(
         TrainingError: a job failed; the others have been recorded.
         KeyboardInterrupt: Ctrl-C, or the kill of a scheduler; what was in progress is resumed by the next call.
     """
-    target = pick_device(device)
+    target = find_device(device)
     runs, folder = runs_root(runs), Path(folder or figures_folder())
     workers = workers or _at_once(target)
     waiting = missing(wanted, folder)

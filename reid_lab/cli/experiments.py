@@ -20,8 +20,18 @@ if TYPE_CHECKING:
     from reid_lab.ablations.runner import Job
 
 NAMES = (
-    *("pooling", "rivals", "heads", "backbone", "erasing", "patience", "losses", "readings", "descriptor"),
-    *("conditions", "occlusion", "curves", "fitting", "heat"),
+    *(
+        "pooling",
+        "pooling_more_seeds",
+        "heads",
+        "backbone",
+        "erasing",
+        "erasing_longer",
+        "losses",
+        "interpretations",
+        "projection",
+    ),
+    *("conditions", "occlusion", "curves", "erasing_fit", "gradcam"),
 )
 
 

@@ -88,11 +88,10 @@ def demo(chosen: Arguments) -> int:
 
 def train(chosen: Arguments) -> int:
     """Train, resume or load one run."""
-    from reid_lab import data, training
-    from reid_lab.training import recipes
+    from reid_lab import data, methods, training
 
-    size = chosen.size or recipes.default_size(chosen.device)
-    recipe = recipes.METHODS[chosen.method](size, **_fields(chosen.set))
+    size = chosen.size or methods.default_size(chosen.device)
+    recipe = methods.METHODS[chosen.method].at(size, **_fields(chosen.set))
     if chosen.data is None and recipe.size == "paper":
         raise DataError("The paper recipes are for a real data set: give its folder with --data PATH.")
     cameras, first = cameras_of_data(chosen), not int(os.environ.get("RANK", "0"))  # of several processes one speaks
@@ -123,7 +122,7 @@ def evaluate(chosen: Arguments) -> int:
 
     from reid_lab import retrieval, training
 
-    device = training.pick_device(chosen.device)
+    device = training.find_device(chosen.device)
     run = training.load(chosen_run(chosen))
     benchmark = _data_at(run, chosen.data, chosen.cameras) if chosen.data else _data_of(run, chosen.cameras)
     findings = benchmark.findings(read_images=False)  # whether an image can be decoded will show

@@ -98,7 +98,7 @@ def describe(chosen: Arguments) -> int:
     from reid_lab import training
     from reid_lab.export import passed_over, to_npz
 
-    device = training.pick_device(chosen.device)
+    device = training.find_device(chosen.device)
     run = training.load(chosen_run(chosen))
     count, dimension = to_npz(run, chosen.images, chosen.out, device, chosen.force)
     print(f"Written to {chosen.out}: {count:,} descriptors of {dimension:,} values, rows of length 1")
@@ -114,7 +114,7 @@ def search(chosen: Arguments) -> int:
     from reid_lab.data.greys import alike
     from reid_lab.export import crops, passed_over
 
-    device = training.pick_device(chosen.device)
+    device = training.find_device(chosen.device)
     run = training.load(chosen_run(chosen))
     query, gallery = alike({"query": _queries(chosen.query), "gallery": crops(chosen.gallery)}).values()
     kept = run.folder if os.access(run.folder, os.W_OK) else None  # a second search need not describe the gallery

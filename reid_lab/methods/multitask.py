@@ -10,15 +10,20 @@ Two images go through one network. It says who each is (identification) and whet
 """
 
 from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reid_lab import losses
+from reid_lab import data, losses
+from reid_lab.methods import sizes
+from reid_lab.methods.recipe import Recipe, shared
 from reid_lab.models import heads
 from reid_lab.models.backbones import backbone as make_backbone
-from reid_lab.models.network import Gather, Network, alone, evaluating, must_be_number, must_be_whole
+from reid_lab.models.network import Gather, Network, evaluating, must_be_number, must_be_whole, no_gather
 from reid_lab.runtime.errors import TrainingError
+from reid_lab.runtime.validation import is_number, is_whole
 
 
 @dataclass
@@ -94,7 +99,7 @@ class MultiTask(Network):
         f_s = losses.square_layer(f1, f2)  # eq. 3
         return self.pair_classifier(self.dropout_verification(f_s))  # (B, 2), eq. 4: theta_s o f_s
 
-    def loss(self, outputs: MultiTaskOutputs, pids: Tensor, gather: Gather = alone) -> losses.Losses:
+    def loss(self, outputs: MultiTaskOutputs, pids: Tensor, gather: Gather = no_gather) -> losses.Losses:
         """0.5 Identify(f1) + 0.5 Identify(f2) + 1 Verify(f1, f2): section III.B, with eqs. 2 and 5.
 
         Every term is a mean over single pairs, so nothing needs to be gathered.
@@ -125,3 +130,54 @@ class MultiTask(Network):
         """
         with evaluating(self), losses.full_precision(features1):
             return torch.softmax(self._compare(features1.float(), features2.float()), dim=1)[:, 0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiTaskRecipe(Recipe):
+    """Paper A: identification and verification of a pair of images through shared weights."""
+
+    method: ClassVar[str] = "multitask"
+    groups: ClassVar[int] = 2
+
+    pairs: int = 32  # pairs in a batch (silent)
+    positive: float | Literal["annealed"] = (
+        0.5  # probability of a positive partner, or "annealed" from 1/2 towards 1/5 (silent)
+    )
+    cross_camera: bool = False  # draw a positive from another camera where one exists (silent)
+    embed_dim: int = 4096  # descriptor f, "1x1x4096"; 0: the backbone's pooled feature itself
+    embed_norm: bool = False  # batch normalization of f, which sets its scale (the paper names none)
+    identification: float = 0.5  # weight of each of the two identification losses (III.B)
+    verification: float = 1.0  # weight of the verification loss (III.B)
+    dropout_identification: float = 0.5  # before the classifiers (silent)
+    dropout_verification: float = 0.5
+
+    def _check(self) -> None:
+        super()._check()
+        self._require("pairs", is_whole(self.pairs, 1), "a whole number from 1")
+        for name in ("embed_norm", "cross_camera"):
+            self._require(name, isinstance(getattr(self, name), bool), "true or false")
+        self._require("embed_dim", is_whole(self.embed_dim, 0), "a whole number from 0")
+        for name in ("identification", "verification"):
+            self._require(name, is_number(getattr(self, name), 0), "a number from 0")
+        for name in ("dropout_identification", "dropout_verification"):
+            self._require(name, is_number(getattr(self, name), 0) and getattr(self, name) < 1, "from 0 to below 1")
+        probable = self.positive == "annealed" or is_number(self.positive, 0, 1)
+        self._require("positive", probable, "a probability or 'annealed'")
+
+    @property
+    def batch(self) -> int:
+        """Images in a batch: the anchors, then their partners."""
+        return 2 * self.pairs
+
+    @classmethod
+    def sizes(cls) -> dict[str, dict[str, Any]]:
+        """The values of the fields at each of SIZES."""
+        return sizes.MULTITASK
+
+    def sampler(self, labels: np.ndarray, camids: np.ndarray, seed: int) -> data.PairSampler:
+        """Pairs of images."""
+        return data.PairSampler(labels, camids, self.pairs, self.positive, self.cross_camera, seed)
+
+    def network(self, num_pids: int) -> MultiTask:
+        """Paper A's network."""
+        return MultiTask(num_pids, input_size=self.crop, **shared(self, MultiTask))

@@ -10,15 +10,20 @@ vector of each two, and these three are classified and, side by side, compared:
 """
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reid_lab import losses
+from reid_lab import data, losses
+from reid_lab.methods import sizes
+from reid_lab.methods.recipe import Recipe, shared
 from reid_lab.models import heads
 from reid_lab.models.backbones import backbone as make_backbone
-from reid_lab.models.network import Gather, Network, alone, must_be_number, must_be_one_of, must_be_whole
+from reid_lab.models.network import Gather, Network, must_be_number, must_be_one_of, must_be_whole, no_gather
+from reid_lab.runtime.validation import is_number, is_whole
 
 # Which pooled features a variant uses; each of them gets a triplet loss.
 POOLINGS = {
@@ -191,7 +196,7 @@ class ResidualPooling(Network):
         fused = torch.cat(necks, dim=1) if self.fusion == "concat" else torch.stack(necks).sum(dim=0)
         return F.normalize(fused, dim=1)
 
-    def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = alone) -> losses.Losses:
+    def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = no_gather) -> losses.Losses:
         """Eq. 2: (1/6) sum of 6 triplet losses + (1/3) sum of 3 cross-entropies.
 
         A variant that uses fewer of the six basic features weighs its triplet losses 1 over their number.
@@ -212,3 +217,58 @@ class ResidualPooling(Network):
             spread=spread,
             length=length,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualPoolingRecipe(Recipe):
+    """Paper B: multi-scale residual pooling, or one of the variants it is compared with."""
+
+    method: ClassVar[str] = "residual_pooling"
+
+    identities: int = 8  # P identities x K images; 8 x 4 = the paper's batch of 32
+    images: int = 4
+    pooling: str = "residual"
+    dim: int = 640  # the "unified dimension"; 640 gives Table 4's 30.55 M parameters
+    shared_convolutions: bool = False
+    nonlinear: bool = True
+    sign: str = "avg-max"  # eq. 1; the text of 3.2 says "max-avg"
+    third: str = "map"  # the 2x2 features: convolved as a map and averaged, or "flatten"
+    classifiers: int = 1  # one shared by the three branches, or 3
+    fusion: str = "concat"
+    triplet_scales: int = 3  # places with triplet losses: 3 (eq. 2), 1 (layer4 as a whole) or 0
+    margin: float = 0.3  # of the triplet loss (silent)
+
+    def _check(self) -> None:
+        super()._check()
+        self._require("identities", is_whole(self.identities, 2), "a whole number from 2")
+        self._require("images", is_whole(self.images, 2), "a whole number from 2: a triplet needs a positive")
+        self._require("dim", is_whole(self.dim, 1), "a whole number from 1")
+        self._require("margin", is_number(self.margin, 0), "a number from 0")
+        self._choice("pooling", tuple(POOLINGS))
+        self._choice("sign", ("avg-max", "max-avg"))
+        self._choice("third", ("map", "flatten"))
+        self._require("classifiers", is_whole(self.classifiers, 1), "1 or 3")
+        self._choice("classifiers", (1, 3))
+        for name in ("shared_convolutions", "nonlinear"):
+            self._require(name, isinstance(getattr(self, name), bool), "true or false")
+        self._choice("fusion", ("concat",) if self.pooling.startswith("raw") else ("concat", "sum"))
+        self._require("triplet_scales", is_whole(self.triplet_scales, 0), "0, 1 or 3")
+        self._choice("triplet_scales", (0, 1, 3))
+
+    @property
+    def batch(self) -> int:
+        """Images in a batch: P identities x K images."""
+        return self.identities * self.images
+
+    @classmethod
+    def sizes(cls) -> dict[str, dict[str, Any]]:
+        """The values of the fields at each of SIZES."""
+        return sizes.RESIDUAL_POOLING
+
+    def sampler(self, labels: np.ndarray, camids: np.ndarray, seed: int) -> data.PKSampler:
+        """P identities x K images."""
+        return data.PKSampler(labels, self.identities, self.images, seed)
+
+    def network(self, num_pids: int) -> ResidualPooling:
+        """Paper B's network."""
+        return ResidualPooling(num_pids, input_size=self.crop, **shared(self, ResidualPooling))

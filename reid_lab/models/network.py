@@ -1,7 +1,7 @@
 """What the rest of the package may ask of either paper's network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,15 +10,9 @@ from torch import Tensor, nn
 
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
+from reid_lab.runtime.distributed import Gather, no_gather
 from reid_lab.runtime.errors import DataError, RecipeError
 from reid_lab.runtime.validation import is_number, is_whole
-
-Gather = Callable[[Tensor], Tensor]
-
-
-def alone(tensor: Tensor) -> Tensor:
-    """The rows of all processes, where there is only one."""
-    return tensor
 
 
 class Network(nn.Module, ABC):
@@ -45,7 +39,7 @@ class Network(nn.Module, ABC):
         """The vector (batch, d) that retrieval compares."""
 
     @abstractmethod
-    def loss(self, outputs: Any, pids: Tensor, gather: Gather = alone) -> Losses:
+    def loss(self, outputs: Any, pids: Tensor, gather: Gather = no_gather) -> Losses:
         """The paper's loss of what ``forward`` returned, for identities ``pids`` counted from 0.
 
         Where several processes share a batch, ``gather`` puts the rows of all of them together, for a loss that

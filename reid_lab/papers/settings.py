@@ -94,7 +94,7 @@ SETTINGS = {"A": _A, "B": _B}
 def settings(paper: str) -> pd.DataFrame:
     """What a paper says about each field of its recipe: columns "paper says", "reading" and "status".
 
-    The index holds names of fields of `training.recipes.multitask` (A) or `residual_pooling` (B); "reading" is
+    The index holds names of fields of `methods.multitask` (A) or `residual_pooling` (B); "reading" is
     their value at size "paper". The status is one of STATUSES; where it is "silent", the value is ours.
 
     Args:

@@ -9,17 +9,14 @@ thrown away and made again.
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import closing
 from pathlib import Path
-from typing import IO
 
 from PIL import Image
 
@@ -30,7 +27,7 @@ from reid_lab.passersby.people import ATTRIBUTES
 from reid_lab.passersby.splits import GALLERY, QUERY, SIZES, TRAIN, plan
 from reid_lab.runtime import files as homes
 from reid_lab.runtime.errors import CheckpointError, DataError
-from reid_lab.runtime.progress import bar
+from reid_lab.runtime.pool import available_processors, ordered_map
 
 CHUNK = 48  # images a worker hands back at a time
 
@@ -73,7 +70,7 @@ COLUMNS = (
 )
 
 
-def _make(seed: int, folder: Path, images: list[tuple[str, Key]]) -> Made:
+def _make(seed: int, folder: Path, images: list[tuple[str, Key]]) -> tuple[list[list[object]], str]:
     """Render and write images; their rows of the truth table and a digest over their pixels."""
     rows, digest = [], hashlib.sha256()
     for split, key in images:
@@ -84,66 +81,9 @@ def _make(seed: int, folder: Path, images: list[tuple[str, Key]]) -> Made:
     return rows, digest.hexdigest()
 
 
-# --- Many images, several processes ---
-# A worker is a fresh Python that imports this module and nothing of the caller's: that works from a notebook,
-# from a script without a main guard and on every system. It answers on its standard output, a line per chunk.
-_WORKER = "from reid_lab.passersby.generate import serve; serve()"
-Made = tuple[list[list[object]], str]  # rows of the truth table and a digest, for one chunk
-
-
-def serve() -> None:
-    """Work for `generate` in another process: make every n-th chunk, in order."""
-    size, seed, folder, worker, workers = json.loads(sys.argv[1])
-    images = plan(SIZES[size], seed)
-    with suppress(KeyboardInterrupt, BrokenPipeError):  # whoever started this has ended
-        for start in range(worker * CHUNK, len(images), workers * CHUNK):
-            answer: object
-            try:
-                answer = _make(seed, Path(folder), images[start : start + CHUNK])
-            except OSError as error:
-                answer = [error.errno, error.strerror or str(error)]
-            sys.stdout.write(json.dumps(answer) + "\n")
-            sys.stdout.flush()
-
-
-def _made(size: str, seed: int, folder: Path, workers: int) -> Iterator[Made]:
-    """All chunks of a data set in order, made here or by several processes."""
-    images = plan(SIZES[size], seed)
-    if workers == 1:
-        for start in range(0, len(images), CHUNK):
-            yield _make(seed, folder, images[start : start + CHUNK])
-        return
-    with ExitStack() as stack:
-        team = [_start(stack, [size, seed, str(folder), worker, workers]) for worker in range(workers)]
-        for number in range(-(-len(images) // CHUNK)):
-            line = team[number % workers].readline()
-            if not line:
-                raise DataError(
-                    f"A process that was making Passersby in {folder} ended early (out of memory or disk?). "
-                    "Free some, then start again; workers=1 makes it in this process and shows the error."
-                )
-            first, second = json.loads(line)
-            if not isinstance(first, list):
-                raise OSError(first, second)
-            yield first, second
-
-
-def _start(stack: ExitStack, job: list[object]) -> IO[str]:
-    """Start a worker that ends with the stack; returns what it says."""
-    paths = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    command = [sys.executable, "-c", _WORKER, json.dumps(job)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment)
-    stack.callback(process.wait)
-    stack.callback(process.terminate)
-    assert process.stdout is not None  # a pipe was asked for
-    return stack.enter_context(process.stdout)
-
-
 def _workers(workers: int | None, images: int) -> int:
     if workers is None:
-        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        workers = 1 if images < 600 else min(available, 16)
+        workers = 1 if images < 600 else min(available_processors(), 16)
     return max(1, min(workers, -(-images // CHUNK)))
 
 
@@ -185,7 +125,7 @@ def is_made(size: str, seed: int = 0, home: Path | str | None = None) -> bool:
 
 
 def _place(size: str, seed: int, home: Path | str | None) -> Path:
-    return (Path(home) if home else homes.home()) / "passersby" / f"{size}-seed{seed}-v{VERSION}"
+    return (Path(home) if home else homes.cache_folder()) / "passersby" / f"{size}-seed{seed}-v{VERSION}"
 
 
 def _complete(folder: Path) -> bool:
@@ -209,27 +149,29 @@ def _write(size: str, seed: int, final: Path, workers: int | None) -> None:
         shutil.rmtree(final)
     for split in (TRAIN, QUERY, GALLERY):
         (partial / split).mkdir(parents=True)
-    counts, digest, sizes = {TRAIN: 0, QUERY: 0, GALLERY: 0}, hashlib.sha256(), SIZES[size]
-    total = sizes.train_images + sizes.queries + sizes.gallery + sizes.distractors + sizes.junk
+    images, digest = plan(SIZES[size], seed), hashlib.sha256()
+    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
+    made = ordered_map(
+        functools.partial(_make, seed, partial),
+        chunks,
+        _workers(workers, len(images)),
+        description=f"Passersby {size}",
+        unit="image",
+        units=len,
+    )
     try:
-        with (
-            open(partial / TRUTH, "w", newline="", encoding="utf-8") as file,
-            bar(total=total, description=f"Passersby {size}", unit="image") as progress,
-        ):
+        with open(partial / TRUTH, "w", newline="", encoding="utf-8") as file, closing(made):
             table = csv.writer(file, lineterminator="\n")
             table.writerow(COLUMNS)
-            for rows, part in _made(size, seed, partial, _workers(workers, total)):
+            for rows, part in made:
                 table.writerows(rows)
                 digest.update(part.encode())
-                for row in rows:
-                    counts[str(row[0]).split("/")[0]] += 1
-                progress.update(len(rows))
         marker = {
             "kind": "Passersby",
             "size": size,
             "seed": seed,
             "generator": VERSION,
-            "counts": counts,
+            "counts": {name: sum(split == name for split, _ in images) for name in (TRAIN, QUERY, GALLERY)},
             "digest": digest.hexdigest(),
         }
         (partial / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")

@@ -1,10 +1,9 @@
-"""Training: recipes as data, a loop to read, runs that survive a kill."""
+"""Training: a loop to read, runs that survive a kill."""
 
 import os
 
-from reid_lab.runtime.device import find_device as pick_device
-from reid_lab.training import recipes
-from reid_lab.training.recipes import Recipe
+from reid_lab.methods import Recipe
+from reid_lab.runtime.device import find_device
 from reid_lab.training.runs import Run, load
 from reid_lab.training.schedule import learning_rate
 from reid_lab.training.trainer import fit
@@ -12,4 +11,4 @@ from reid_lab.training.trainer import fit
 # Deterministic products on a GPU need it, and PyTorch before 2.15 reads it once, at its first product.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-__all__ = ["Recipe", "Run", "fit", "learning_rate", "load", "pick_device", "recipes"]
+__all__ = ["Recipe", "Run", "find_device", "fit", "learning_rate", "load"]

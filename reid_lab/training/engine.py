@@ -12,35 +12,35 @@ from torch import Tensor, nn
 
 from reid_lab import data
 from reid_lab.losses import Losses
+from reid_lab.methods import Recipe
 from reid_lab.runtime import environment, precision
 from reid_lab.runtime.device import fast_precision, out_of_memory, synchronize
-from reid_lab.runtime.distributed import Team
+from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DeviceError
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.schedule import learning_rate
-from reid_lab.training.step import make_augmentation, make_optimizer
+from reid_lab.training.step import make_optimizer
 
 
 class Engine:
-    """A recipe's network with all that trains it, on one device or shared by a team of processes.
+    """A recipe's network with all that trains it, on one device or shared by several processes.
 
     ``places`` are this process's images within a batch. Nothing here waits for a GPU: what a step needs is decided on
     the CPU beforehand, and what it gives stays on the device until somebody reads it. On several GPUs PyTorch's
     synchronized batch norms wait once each.
     """
 
-    def __init__(self, recipe: Recipe, identities: int, team: Team) -> None:
-        self.recipe, self.team, self.device = recipe, team, team.device
-        fastest = fast_precision(team.device)
+    def __init__(self, recipe: Recipe, identities: int, processes: Processes) -> None:
+        self.recipe, self.processes, self.device = recipe, processes, processes.device
+        fastest = fast_precision(processes.device)
         self.precision = fastest if recipe.precision == "auto" else recipe.precision  # until it is checked
-        self.places = team.places(recipe.batch, recipe.groups)
-        self.part = data.Part(self.places, recipe.batch) if team.size > 1 else None
-        self.augment = make_augmentation(recipe)
-        self.model = recipe.build(identities).to(team.device).to(memory_format=torch.channels_last)
-        self.network = team.spread(self.model)  # what is called in training; shares its weights with ``model``
+        self.places = processes.share(recipe.batch, recipe.groups)
+        self.part = data.Part(self.places, recipe.batch) if processes.size > 1 else None
+        self.augment = recipe.augmentation()
+        self.model = recipe.network(identities).to(processes.device).to(memory_format=torch.channels_last)
+        self.network = processes.wrap(self.model)  # what is called in training; shares its weights with ``model``
         self.optimizer = make_optimizer(recipe, self.model)
         # Small gradients are zero in float16, so the loss is multiplied until they are too large for it, then by less.
-        self.scaler = torch.amp.GradScaler(team.device.type, enabled=self.precision == "float16")
+        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=self.precision == "float16")
 
     def check_precision(self, images: Tensor, pids: Tensor) -> str:
         """Compare a fast precision with float32 on prepared images; returns what was found, for the record.
@@ -53,13 +53,13 @@ class Engine:
         if self.precision == "float32":
             return "float32 needs none"
         check = precision.check_training(self.model, images, pids, self.precision)
-        faults = [fault for fault in self.team.answers(check.fault) if fault]
+        faults = [fault for fault in self.processes.answers(check.fault) if fault]
         if not faults:
             return str(check)
         if self.recipe.precision == self.precision:
             raise DeviceError(f"{faults[0]}. Train with precision='auto' or 'float32'.")
         self._use_float32()
-        if self.team.main:
+        if self.processes.main:
             logging.getLogger("reid_lab").warning("%s. So the training runs in float32.", faults[0])
         return faults[0]
 
@@ -80,7 +80,7 @@ class Engine:
 
     def prepare(self, images: Tensor, key: int) -> Tensor:
         """Augmented, normalized, float32, channels last; dropout is seeded, too."""
-        torch.manual_seed(key + self.team.rank)
+        torch.manual_seed(key + self.processes.rank)
         return self.augment(images, key, self.part).contiguous(memory_format=torch.channels_last)
 
     def update(self, images: Tensor, pids: Tensor) -> Losses:
@@ -96,7 +96,7 @@ class Engine:
         """Prepared images through network and loss. Distances and logits are float32, whatever the autocast."""
         with precision.autocast(self.device, self.precision):
             outputs = self.network(images)
-        return self.model.loss(outputs, pids, self.team.gather)
+        return self.model.loss(outputs, pids, self.processes.gather)
 
     def set_lr(self, progress: float) -> float:
         """Set the learning rate after ``progress`` epochs, and return it (the head's)."""

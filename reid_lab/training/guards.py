@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from reid_lab.methods import Recipe
 from reid_lab.runtime.device import out_of_memory
 from reid_lab.runtime.errors import TrainingError
-from reid_lab.training.recipes import Recipe
 
 ALIKE = 1e-3  # of the features' length: what is left of the distances after bfloat16 rounded them
 SMALL = 1e-2  # of the triplet's margin

@@ -19,10 +19,10 @@ from typing import Any
 import pandas as pd
 import safetensors
 
+from reid_lab.methods import Recipe, from_json
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import CheckpointError, RecipeError, ReidLabError
 from reid_lab.runtime.files import lock
-from reid_lab.training.recipes import Recipe, from_json
 from reid_lab.training.runs import METRICS, finished, read_history, read_json, runs_root
 
 COLUMNS = ("method", "size", "data", "seed", "state", "rank-1", "mAP", "minutes", "device", "date")

@@ -18,12 +18,12 @@ from typing import Any
 import pandas as pd
 import torch
 
-from reid_lab import methods, models
+from reid_lab import models
 from reid_lab.data import Benchmark
+from reid_lab.methods import Recipe, from_json
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import CheckpointError, DeviceError, RecipeError
 from reid_lab.runtime.files import runs_folder
-from reid_lab.training.recipes import Recipe, from_json
 
 METRICS = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP")
 FORMAT = 2  # raise it when training the same recipe gives another result, so that old runs are not taken for new
@@ -44,7 +44,7 @@ class Run:
 
     folder: Path
     recipe: Recipe
-    model: methods.MultiTask | methods.ResidualPooling
+    model: models.Network
     history: pd.DataFrame
     result: dict[str, Any]
     environment: dict[str, Any]
@@ -94,7 +94,7 @@ def load(folder: Path | str) -> Run:
             "Put the original back; to train another recipe, give it to training.fit, which makes a folder for it."
         )
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten at once
-        model = recipe.replace(weights=None).build(about["identities"])
+        model = recipe.replace(weights=None).network(about["identities"])
     models.load_weights(model, tensors)
     model = model.to(memory_format=torch.channels_last)
     return Run(

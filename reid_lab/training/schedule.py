@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from reid_lab.methods import Recipe
 from reid_lab.runtime.errors import RecipeError
-from reid_lab.training.recipes import Recipe
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:

@@ -12,11 +12,9 @@ import torch
 from torch import Tensor
 
 from reid_lab import data, models
+from reid_lab.methods import Recipe, Sampler
 from reid_lab.runtime.precision import autocast
-from reid_lab.training.recipes import MultiTaskRecipe, Recipe, ResidualPoolingRecipe
 from reid_lab.training.schedule import learning_rate
-
-Sampler = data.PairSampler | data.PKSampler
 
 
 def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: str = "float32") -> models.Network:
@@ -27,9 +25,9 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: s
     torch.manual_seed(seed)  # of the weights
     pids, labels = np.unique([record.pid for record in benchmark.train], return_inverse=True)  # labels count from 0
     camids = np.array([record.camid for record in benchmark.train])
-    sampler = make_sampler(recipe, labels, camids, seed)
+    sampler = recipe.sampler(labels, camids, seed)
     store = data.image_store(benchmark.train, recipe.resize)  # uint8 (N, 3, H, W)
-    network = recipe.build(len(pids)).to(memory_format=torch.channels_last)
+    network = recipe.network(len(pids)).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(recipe, network)
     for epoch in range(recipe.epochs):
         train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed, precision)
@@ -48,7 +46,7 @@ def train_epoch(
     precision: str = "float32",
 ) -> list[float]:
     """One pass over the sampler's batches; returns the loss of each step. ``epoch`` counts from 0."""
-    augment, losses = make_augmentation(recipe), []
+    augment, losses = recipe.augmentation(), []
     network.train()
     for step, indices in enumerate(map(torch.from_numpy, sampler.epoch(epoch))):  # (batch,)
         for group in optimizer.param_groups:
@@ -64,24 +62,6 @@ def train_epoch(
         optimizer.step()
         losses.append(loss.item())
     return losses
-
-
-def make_sampler(recipe: Recipe, labels: np.ndarray, camids: np.ndarray, seed: int) -> Sampler:
-    """What draws the batches: pairs for paper A, P identities x K images for paper B."""
-    if isinstance(recipe, MultiTaskRecipe):
-        return data.PairSampler(labels, camids, recipe.pairs, recipe.positive, recipe.cross_camera, seed)
-    assert isinstance(recipe, ResidualPoolingRecipe)
-    return data.PKSampler(labels, recipe.identities, recipe.images, seed)
-
-
-def make_augmentation(recipe: Recipe) -> data.Augment:
-    """Random crop, flip and erasing of a batch."""
-    erasing = None
-    if recipe.erasing:
-        erasing = data.RandomErasing(
-            recipe.erasing, recipe.erasing_area, recipe.erasing_aspect, recipe.erasing_attempts, recipe.erasing_fill
-        )
-    return data.Augment(recipe.crop, recipe.pad, recipe.flip, erasing)
 
 
 def make_optimizer(recipe: Recipe, network: models.Network) -> torch.optim.Optimizer:

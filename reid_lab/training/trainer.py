@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 
 from reid_lab import data, models, retrieval
+from reid_lab.methods import Recipe
 from reid_lab.runtime import checkpoint, environment
-from reid_lab.runtime.distributed import Team, assemble
+from reid_lab.runtime.distributed import Processes, assemble
 from reid_lab.runtime.errors import CheckpointError, RecipeError
 from reid_lab.runtime.files import lock, write_text
 from reid_lab.runtime.progress import bar
@@ -28,10 +29,9 @@ from reid_lab.runtime.signals import Interruption
 from reid_lab.runtime.validation import is_whole
 from reid_lab.training import guards
 from reid_lab.training.engine import Engine
-from reid_lab.training.recipes import Recipe
 from reid_lab.training.runs import METRICS, Run, finished, load, run_folder, tensorboard_writer, write_tensorboard
 from reid_lab.training.schedule import learning_rate
-from reid_lab.training.step import make_sampler, random_key
+from reid_lab.training.step import random_key
 
 READ_EVERY = 20  # steps between two looks at the loss: each look makes a GPU wait
 
@@ -50,10 +50,11 @@ def fit(
 ) -> Run:
     """Train ``recipe`` on ``benchmark``; load it if it was trained before, resume it if it was interrupted.
 
-    Started by ``accelerate launch`` or ``torchrun``, the processes share every batch (see :mod:`.team`).
+    Started by ``accelerate launch`` or ``torchrun``, the processes share every batch: see
+    :mod:`reid_lab.runtime.distributed`.
 
     Args:
-        recipe: from :mod:`reid_lab.training.recipes`.
+        recipe: from :mod:`reid_lab.methods.recipe`.
         benchmark: from :mod:`reid_lab.data`; it is checked before any work.
         seed: of the weights, the samplers, the augmentation and dropout.
         device: "cpu", "cuda", "mps", "xpu"; default the GPU where there is one.
@@ -76,20 +77,20 @@ def fit(
     seed = int(seed)
     if tensorboard:
         tensorboard_writer()  # now, rather than after an epoch
-    team = assemble(device)
+    processes = assemble(device)
     benchmark.check(read_images=False)
     folder = run_folder(recipe, benchmark, seed, runs)
-    with lock(folder, waiting=f"training {folder.name}") if team.main else contextlib.nullcontext():
-        if not team.told(finished(folder)):
-            with environment.reproducible(seed, team.device, deterministic), guards.memory_told(recipe, folder):
-                training = _Training(recipe, benchmark, seed, team, folder, checkpoint_seconds, tensorboard)
+    with lock(folder, waiting=f"training {folder.name}") if processes.main else contextlib.nullcontext():
+        if not processes.broadcast(finished(folder)):
+            with environment.reproducible(seed, processes.device, deterministic), guards.memory_told(recipe, folder):
+                training = _Training(recipe, benchmark, seed, processes, folder, checkpoint_seconds, tensorboard)
                 training.run(compile)
-        elif team.main:
-            environment.note_other(folder, team.device)
+        elif processes.main:
+            environment.note_other(folder, processes.device)
         run = load(folder)
     if run.recipe != recipe:
         raise CheckpointError(f"{folder} holds a run of another recipe. Move that folder away and start again.")
-    run.model.to(team.device)
+    run.model.to(processes.device)
     return run
 
 
@@ -105,20 +106,20 @@ class _Training:
         recipe: Recipe,
         benchmark: data.Benchmark,
         seed: int,
-        team: Team,
+        processes: Processes,
         folder: Path,
         checkpoint_seconds: float = 60.0,
         tensorboard: bool = False,
     ) -> None:
-        self.recipe, self.benchmark, self.seed, self.team, self.folder = recipe, benchmark, seed, team, folder
-        self.device, self.checkpoint_seconds, self.tensorboard = team.device, checkpoint_seconds, tensorboard
+        self.recipe, self.benchmark, self.seed, self.processes, self.folder = recipe, benchmark, seed, processes, folder
+        self.device, self.checkpoint_seconds, self.tensorboard = processes.device, checkpoint_seconds, tensorboard
         pids = np.array([record.pid for record in benchmark.train])
         camids = np.array([record.camid for record in benchmark.train])
         known, labels = np.unique(pids, return_inverse=True)  # classifiers count identities from 0
         self.identities = len(known)
         self.labels = torch.from_numpy(labels).to(self.device)
-        self.sampler = make_sampler(recipe, labels, camids, seed)
-        self.engine = Engine(recipe, self.identities, team)
+        self.sampler = recipe.sampler(labels, camids, seed)
+        self.engine = Engine(recipe, self.identities, processes)
         self.history: list[dict[str, Any]] = []
         self.step, self.sums = 0, dict[str, Tensor]()
         self.threads: int | None = None
@@ -133,7 +134,7 @@ class _Training:
         self._write_about({"compile_seconds": warm_up} if compile else {})
         steps, first = len(self.sampler), len(self.history)
         with (
-            Interruption(active=self.team.size == 1) as interruption,
+            Interruption(active=self.processes.size == 1) as interruption,
             bar(total=self.recipe.epochs * steps, description=self.folder.name, unit="step") as shown,
         ):
             shown.update(first * steps + self.step)
@@ -171,12 +172,12 @@ class _Training:
         if epoch + 1 == self.recipe.epochs:
             self._keep_weights()
         if self._evaluation_is_due(epoch + 1):
-            row |= self.team.told(self._evaluate(epoch + 1) if self.team.main else None)
+            row |= self.processes.broadcast(self._evaluate(epoch + 1) if self.processes.main else None)
         with interruption.held():
             self.history.append(row)
             self.step, self.sums = 0, {}
         self._write_history()
-        if self.tensorboard and self.team.main:
+        if self.tensorboard and self.processes.main:
             write_tensorboard(self.folder / "tensorboard", row)
 
     def _step(self, images: Tensor, pids: Tensor, epoch: int) -> float:
@@ -196,7 +197,7 @@ class _Training:
 
     def _means(self) -> dict[str, float]:
         """The epoch's mean losses until now, over all processes."""
-        total = self.team.mean(torch.stack(list(self.sums.values())) / self.step)
+        total = self.processes.mean(torch.stack(list(self.sums.values())) / self.step)
         return dict(zip(self.sums, total.tolist(), strict=True))
 
     def _evaluation_is_due(self, epochs: int) -> bool:
@@ -212,7 +213,7 @@ class _Training:
 
     def _kept_images(self) -> list[data.ImageStore]:
         """Query and gallery, decoded once for all evaluations."""
-        if not self.team.main:
+        if not self.processes.main:
             return []
         splits = (self.benchmark.query, self.benchmark.gallery)
         return [data.image_store(split, self.recipe.crop, self.device) for split in splits]
@@ -226,7 +227,7 @@ class _Training:
         indices = torch.from_numpy(self.sampler.epoch(0)[0])[self.engine.places]
         pids, images = self.labels[indices.to(self.device)], self.engine.prepare(store.batch(indices), 0)
         if self.device.type == "cpu":  # a resumed run keeps its own number, so that its bits stay the same
-            if self.threads is None and self.team.size == 1 and not torch.are_deterministic_algorithms_enabled():
+            if self.threads is None and self.processes.size == 1 and not torch.are_deterministic_algorithms_enabled():
                 self.threads = self.engine.fastest_threads(images, pids)
             self.threads = self.threads or torch.get_num_threads()
             torch.set_num_threads(self.threads)
@@ -238,7 +239,7 @@ class _Training:
     def _resume(self) -> None:
         """Take up the last checkpoint, if there is one."""
         path = self.folder / "checkpoint.safetensors"
-        if not self.team.told(path.is_file()):
+        if not self.processes.broadcast(path.is_file()):
             return
         tensors, about = checkpoint.read(path)
         if about.get("recipe") != json.loads(self.recipe.to_json()):
@@ -249,13 +250,13 @@ class _Training:
         self.sums = {name: value.to(self.device) for name, value in _part(tensors, "sum.").items()}
         self.minutes, self.threads = about["minutes"], about["threads"]
         self.engine.resume_precision(about.get("precision", self.engine.precision), about.get("scaler", {}))
-        if self.team.main:
+        if self.processes.main:
             environment.note_other(self.folder, self.device, self.engine.precision)
 
     def _save(self) -> None:
         """Write a checkpoint: all that a killed run needs to go on as if nothing had happened."""
         self.saved = time.monotonic()
-        if not self.team.main:
+        if not self.processes.main:
             return
         sums = {name: total.item() for name, total in self.sums.items()}
         guards.check_finite(sums, len(self.history) + 1, self.folder, self.engine.precision)  # the last good one stays
@@ -280,20 +281,20 @@ class _Training:
     def _after_interruption(self) -> str:
         """Save what there is; a sentence for whoever interrupted."""
         where = f"epoch {len(self.history) + 1} of {self.recipe.epochs}, after {self.step} of {len(self.sampler)} steps"
-        if self.team.size > 1:  # each process was interrupted at another place
+        if self.processes.size > 1:  # each process was interrupted at another place
             return f"Interrupted in {where}. Start the same training again: it goes on from its last checkpoint."
         if self.history or self.step:
             self._save()
         return f"Interrupted in {where}. All is kept in {self.folder}: start the same training again, and it goes on."
 
     def _write_about(self, more: dict[str, Any]) -> None:
-        if not self.team.main:
+        if not self.processes.main:
             return
         told = environment.describe(self.device) | {
             "seed": self.seed,
             "precision": self.engine.precision,
             "precision_check": self.precision_check,
-            "processes": self.team.size,
+            "processes": self.processes.size,
             "data": self.benchmark.name,
             "data_root": str(self.benchmark.root),
             "data_digest": self.benchmark.digest,
@@ -305,18 +306,18 @@ class _Training:
         write_text(self.folder / "environment.json", json.dumps(told | more, indent=1))
 
     def _write_history(self) -> None:
-        if self.team.main:
+        if self.processes.main:
             write_text(self.folder / "history.csv", pd.DataFrame(self.history).to_csv(index=False))
 
     def _keep_weights(self) -> None:
         """Before the last evaluation, whose failure then costs nothing: the same training goes on from here."""
         self._save()
-        if self.team.main:
+        if self.processes.main:
             about = {"recipe": json.loads(self.recipe.to_json()), "identities": self.identities}
             checkpoint.write(self.folder / "weights.safetensors", self.engine.model.state_dict(), about)
 
     def _finish(self) -> None:
-        if self.team.main:
+        if self.processes.main:
             if not (self.folder / "weights.safetensors").is_file():  # all epochs were trained before an interruption
                 self._keep_weights()
             last = self.history[-1]
@@ -324,7 +325,7 @@ class _Training:
             self._write_history()
             write_text(self.folder / "result.json", json.dumps(result, indent=1))
             (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
-        self.team.told(None)  # the others may look only now
+        self.processes.broadcast(None)  # the others may look only now
 
 
 def _part(tensors: checkpoint.State, prefix: str) -> checkpoint.State:

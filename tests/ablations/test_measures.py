@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from reid_lab import retrieval
+from reid_lab import methods, retrieval
 from reid_lab.ablations import measures
 from reid_lab.analysis import conditions, cost, gradcam
-from reid_lab.training import recipes
 
 CPU = torch.device("cpu")
 
@@ -19,10 +18,10 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def run():
     """A run's network, recipe, seed and history; its weights are not those that its seed would draw."""
-    recipe = recipes.residual_pooling("smoke", dim=8)
+    recipe = methods.residual_pooling("smoke", dim=8)
     torch.manual_seed(99)
     history = pd.DataFrame({"epoch": [1, 2], "loss": [3.00004, 2.0], "accuracy": [0.25, 0.125], "lr": [0.1, 0.2]})
-    return SimpleNamespace(recipe=recipe, model=recipe.build(12), environment={"seed": 5}, history=history)
+    return SimpleNamespace(recipe=recipe, model=recipe.network(12), environment={"seed": 5}, history=history)
 
 
 def result_of(smoke, seed, top=10):
@@ -102,6 +101,6 @@ def test_heat_is_of_the_trained_and_of_a_fresh_network_on_queries_from_all_over(
     assert (rows["images"] == 2).all() and (rows["area"] == 20).all()
     assert rows.groupby("network")["heat"].first().round(3).to_dict() == {"trained": 35.0, "untrained": 25.0}
     torch.manual_seed(5)
-    fresh = run.recipe.build(12).state_dict()
+    fresh = run.recipe.network(12).state_dict()
     other = next(model for model, *_ in asked if model is not run.model)
     assert all(torch.equal(value, fresh[name]) for name, value in other.state_dict().items())

@@ -13,8 +13,8 @@ import torch
 from reid_lab.ablations import grids, measures, pictures, runner, tables
 from reid_lab.ablations import job as job_module
 from reid_lab.cli import experiments as experiments_command
+from reid_lab.methods import residual_pooling
 from reid_lab.runtime.errors import DataError, RecipeError, TrainingError
-from reid_lab.training.recipes import residual_pooling
 
 SHORT = dict(epochs=1, evaluate_every=0)
 
@@ -211,7 +211,7 @@ def test_every_grid_compares_different_recipes_with_a_reference(name, size):
 def test_controls_of_equal_size_are_of_equal_size():
     variants = grids.grid("pooling").variants("classroom")
     counts = {
-        label: sum(p.numel() for p in variants[label].build(10).parameters())
+        label: sum(p.numel() for p in variants[label].network(10).parameters())
         for label in ("residual", "average + average", "max + max", "max + average")
     }
     assert len(set(counts.values())) == 1
@@ -231,7 +231,7 @@ def test_every_run_has_the_mark_of_its_seed_at_its_score():
     assert [line.get_xdata()[0] for line in axes.lines if line not in marks] == [0.5, 10.5]  # the means
 
 
-@pytest.mark.parametrize("name", ["conditions", "heat", "curves"])
+@pytest.mark.parametrize("name", ["conditions", "gradcam", "curves"])
 def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monkeypatch, name):
     whole = grids.GRIDS[name]
     some = {label: whole.variants("smoke")[label].replace(**SHORT) for label in list(whole.variants("smoke"))[-2:]}
@@ -240,14 +240,14 @@ def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monk
     wanted = runner.jobs(grids.GRIDS[name], "smoke", [0])
     for job in wanted:  # in this process, for speed
         order = {"recipe": job.recipe.to_json(), "size": "smoke", "seed": 0, "device": "cpu", "rerank": False}
-        found = job_module.work(order | {"runs": str(tmp_path / "runs"), "measure": name})
+        found = job_module.work(order | {"runs": str(tmp_path / "runs"), "measure": whole.measure})
         runner.record(job, found, tmp_path)
         runner.record(job, found, tmp_path)  # twice: nothing is doubled
     rows = runner.table(name, tmp_path)
     keys = [*runner.KEYS, *whole.several]
     assert len(rows) == len(rows.drop_duplicates(keys)) == 2 * len(found)
     assert not runner.missing(wanted, tmp_path)
-    if name == "heat":
+    if name == "gradcam":
         assert set(rows["network"]) == {"trained", "untrained"} and rows["images"].max() <= 6
         assert rows["heat"].dropna().between(0, 100).all() and (rows["images"] > 0).any()
     elif name == "curves":

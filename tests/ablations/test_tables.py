@@ -128,7 +128,7 @@ def test_several_rows_of_a_run_are_averaged_over_seeds_key_by_key():
             *(("classroom", 0, 2, 5.0), ("classroom", 1, 2, 7.0), ("full", 0, 1, 99.0)),
         )
     )
-    found = tables.means("fitting", rows, "classroom")
+    found = tables.means("erasing_fit", rows, "classroom")
     assert found["loss"].to_dict() == {("a", 1): 3.0, ("a", 2): 6.0}
     assert found["accuracy"].tolist() == [30.0, 60.0] and found["seeds"].tolist() == [3, 2]
 

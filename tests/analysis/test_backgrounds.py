@@ -41,10 +41,10 @@ def test_a_network_that_sees_the_background_is_found_out(smoke):
 
 
 def test_plain_images_are_described_as_retrieval_describes_them(smoke):
-    from reid_lab.training import recipes
+    from reid_lab import methods
 
     torch.manual_seed(0)
-    model = recipes.residual_pooling("smoke").build(18)  # smaller images than Passersby's: they are resized
+    model = methods.residual_pooling("smoke").network(18)  # smaller images than Passersby's: they are resized
     table = backgrounds.background_shortcut(model, smoke, identities=None, donors=40)
     result = retrieval.evaluate(model, smoke)
     assert table.loc["plain", ["mAP", "rank-1"]].tolist() == pytest.approx([100 * result.mAP, 100 * result.rank(1)])

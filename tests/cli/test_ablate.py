@@ -78,8 +78,8 @@ def test_nothing_is_merged_where_one_table_is_damaged(tmp_path, capsys, damage, 
     record(other)
     rows = pd.read_csv(other / "pooling.csv").assign(network="trained", layer="layer4", target="", heat=1.0, area=1.0)
     rows = rows.assign(size="huge") if damage == "size" else rows.drop(columns="heat")
-    (other / "heat.csv").write_text(rows.to_csv() if damage else "")
-    assert ablate("pooling", "heat", "--draw", "--merge", str(one), str(other), folder=here) == 2
+    (other / "gradcam.csv").write_text(rows.to_csv() if damage else "")
+    assert ablate("pooling", "gradcam", "--draw", "--merge", str(one), str(other), folder=here) == 2
     assert said in capsys.readouterr().err
     assert not here.exists()
 

@@ -93,7 +93,7 @@ def test_the_options_of_export_and_describe(reached, smoke_run, tmp_path):
         assert run.folder == smoke_run.folder and given == [tmp_path / "x.onnx", force, opset]
         command = ["describe", smoke_run.folder, "--images", tmp_path, "--out", tmp_path / "x.npz", "--device", "cpu"]
         (run, *given), _ = reached(export, "to_npz", *command, *["--force"] * force)
-        assert given == [tmp_path, tmp_path / "x.npz", training.pick_device("cpu"), force]
+        assert given == [tmp_path, tmp_path / "x.npz", training.find_device("cpu"), force]
 
 
 def test_a_gallery_of_fewer_images_than_were_asked_for_is_shown_whole(reached, smoke_run, smoke, monkeypatch):

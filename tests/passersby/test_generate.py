@@ -28,7 +28,6 @@ passersby.SIZES["tiny"] = replace(passersby.SIZES["smoke"], **{TINY})
 module = sys.modules["reid_lab.passersby.generate"]
 module.CHUNK = 8
 """
-WORKER = f"{THERE}module.serve()"
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,6 @@ def tiny(monkeypatch, tiny_folder):
     """A size of a few images, and its folder as it should be."""
     monkeypatch.setitem(passersby.SIZES, "tiny", replace(passersby.SIZES["smoke"], **TINY))
     monkeypatch.setattr(GENERATE, "CHUNK", 8)
-    monkeypatch.setattr(GENERATE, "_WORKER", WORKER)
     return tiny_folder
 
 
@@ -144,7 +142,7 @@ def test_two_processes_that_want_it_at_once_get_the_same_whole_data_set(tiny, tm
 
 def test_several_processes_write_the_same_bytes_also_for_a_script_without_a_main_guard(tiny, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(f"{THERE}module._WORKER = {WORKER!r}\npassersby.generate('tiny', home=sys.argv[1], workers=3)\n")
+    script.write_text(f"{THERE}passersby.generate('tiny', home=sys.argv[1], workers=3)\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(passersby.__file__).parents[2])}
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, env=environment)
     assert contents(tmp_path / "passersby" / tiny.name) == contents(tiny)
@@ -157,13 +155,6 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, monkeypat
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(DataError, match="No space left on device. Free space or set REID_LAB_HOME"):
         passersby.generate("smoke", home=tmp_path)
-    assert not [path for path in (tmp_path / "passersby").iterdir() if path.is_dir()]
-
-
-def test_a_worker_that_dies_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(GENERATE, "_WORKER", "raise SystemExit(3)")
-    with pytest.raises(DataError, match="ended early"):
-        passersby.generate("smoke", home=tmp_path, workers=2)
     assert not [path for path in (tmp_path / "passersby").iterdir() if path.is_dir()]
 
 

@@ -174,7 +174,7 @@ DEVICE_BUGS = (
     ),
     fault(
         "the size follows the machine instead of the device asked for",
-        "training/recipes.py",
+        "methods/recipe.py",
         "found = find_device(device)",
         "found = find_device()",
         DEVICE,

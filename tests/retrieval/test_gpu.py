@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from reid_lab import retrieval
-from reid_lab.training import recipes
+from reid_lab import methods, retrieval
 
 pytestmark = pytest.mark.usefixtures("a_gpu")
 OPTIONS = [
@@ -52,7 +51,7 @@ def test_reranked_distances_equal_the_cpus(people):
 
 def test_an_evaluation_on_the_gpu_equals_one_on_the_cpu(smoke):
     torch.manual_seed(0)
-    model = recipes.residual_pooling("smoke").build(18)
+    model = methods.residual_pooling("smoke").network(18)
     ours = retrieval.evaluate(model.cuda(), smoke, device="cuda")
     theirs = retrieval.evaluate(model.cpu(), smoke, device="cpu")
     assert ours.mAP == pytest.approx(theirs.mAP, abs=0.02)

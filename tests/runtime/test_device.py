@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from reid_lab import doctor, retrieval
+from reid_lab import doctor, methods, retrieval
 from reid_lab.ablations import runner
 from reid_lab.runtime import device, environment
 from reid_lab.runtime.distributed import assemble
 from reid_lab.runtime.errors import DeviceError
-from reid_lab.training import guards, recipes
+from reid_lab.training import guards
 
 GIB = 2**30
 NO_KERNEL = "CUDA error: no kernel image is available for execution on the device"
@@ -93,8 +93,8 @@ def test_a_gpu_that_is_seen_but_cannot_be_used_is_not_taken(pretended, monkeypat
 def test_full_size_is_for_a_gpu_with_the_memory_for_it(pretended, monkeypatch, kind, memory, size):
     monkeypatch.delenv("REID_LAB_SIZE", raising=False)
     with pretended(kind, memory=memory * GIB):
-        assert recipes.default_size() == recipes.multitask().size == size
-        assert recipes.default_size("cpu") == "classroom"  # the size follows the device asked for
+        assert methods.default_size() == methods.multitask().size == size
+        assert methods.default_size("cpu") == "classroom"  # the size follows the device asked for
 
 
 @pytest.mark.parametrize(("options", "size"), [(["--device", "cpu"], "classroom"), ([], "full")])
@@ -202,7 +202,7 @@ def test_rankings_and_features_are_computed_in_exact_float32(pretended, monkeypa
         retrieval.rank(features, features, **labels, rerank=True, device="cuda")
         retrieval.rerank(features, features, device="cuda")
         retrieval.search(features, features, 1, device="cuda")
-        model = recipes.residual_pooling("smoke", precision="float32").build(18)
+        model = methods.residual_pooling("smoke", precision="float32").network(18)
         describe = type(model).describe
         monkeypatch.setattr(type(model), "describe", lambda *a: seen.append(device.tf32(where)) or describe(*a))
         retrieval.extract(model, smoke.query[:2], "cuda")
@@ -225,7 +225,7 @@ def test_a_memory_that_is_too_small_is_known_by_whatever_name(tmp_path, error, s
 
     assert device.out_of_memory(error) == small
     expected = TrainingError if small else type(error)
-    with pytest.raises(expected), guards.memory_told(recipes.residual_pooling("smoke"), tmp_path):
+    with pytest.raises(expected), guards.memory_told(methods.residual_pooling("smoke"), tmp_path):
         raise error
 
 

@@ -2,15 +2,16 @@
 
 import json
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from reid_lab import data, doctor, retrieval, training
+from reid_lab import data, doctor, methods, retrieval, training
 from reid_lab.runtime import checkpoint, device, distributed, precision
 from reid_lab.runtime.errors import DeviceError, TrainingError
-from reid_lab.training import engine, recipes
+from reid_lab.training import engine
 from reid_lab.training.engine import Engine
 
 SMALL = dict(epochs=1, evaluate_every=0)
@@ -89,9 +90,9 @@ def claims_bf16(monkeypatch):
         monkeypatch.setattr(reader, "fast_precision", lambda device: "bf16")
 
 
-@pytest.mark.parametrize("method", recipes.METHODS)
+@pytest.mark.parametrize("method", methods.METHODS)
 def test_the_networks_agree_with_float32_on_this_machine(smoke, method):
-    check = precision.check_training(*a_batch(smoke, recipes.METHODS[method]("smoke")), "bf16")
+    check = precision.check_training(*a_batch(smoke, methods.METHODS[method].at("smoke")), "bf16")
     assert not check.fault and 0 < check.worst < precision.LAYER_LIMIT / 2 and check.layers > 20
     assert str(check).startswith("bf16 agrees with float32 in")
 
@@ -99,21 +100,21 @@ def test_the_networks_agree_with_float32_on_this_machine(smoke, method):
 def a_batch(bench, recipe):
     """A recipe's network in training mode, with the images and labels of a step."""
     torch.manual_seed(0)
-    engine = Engine(recipe, 8, distributed.Team(torch.device("cpu")))
+    engine = Engine(recipe, 8, distributed.Processes(torch.device("cpu")))
     images = data.image_store(bench.train, recipe.resize).batch(range(recipe.batch))
     return engine.model.train(), engine.prepare(images, 0), torch.arange(recipe.batch) // 4 % 8
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_convolution_that_is_wrong_in_bf16_is_found_and_named(smoke, monkeypatch, fault):
-    batch = a_batch(smoke, recipes.multitask("smoke"))
+    batch = a_batch(smoke, methods.multitask("smoke"))
     wrong_convolution(monkeypatch, FAULTS[fault], narrow_and_strided)
     found = precision.check_training(*batch, "bf16").fault
     assert found.startswith("bf16 is wrong here in the layer backbone.layer4.0.") and "Conv2d" in found
 
 
 def test_checking_changes_neither_the_network_nor_the_random_numbers(smoke):
-    network, images, pids = a_batch(smoke, recipes.multitask("smoke"))
+    network, images, pids = a_batch(smoke, methods.multitask("smoke"))
     before, random = {name: t.clone() for name, t in network.state_dict().items()}, torch.get_rng_state()
     precision.check_training(network, images, pids, "bf16")
     precision.check_embedding(network, images, "bf16")
@@ -139,7 +140,7 @@ def test_checking_changes_neither_the_network_nor_the_random_numbers(smoke):
 )
 def test_each_layer_and_what_stands_between_layers_is_compared(smoke, monkeypatch, owner, name, fault, told):
     """Also what has no parameters, such as a pooling by the network itself, and its gradient alone."""
-    batch, right = a_batch(smoke, recipes.residual_pooling("smoke")), getattr(owner, name)
+    batch, right = a_batch(smoke, methods.residual_pooling("smoke")), getattr(owner, name)
 
     def wrong(given, *others, **named):
         out = right(given, *others, **named)
@@ -157,7 +158,7 @@ def test_gradients_that_are_lost_or_blown_up_are_noticed(lost):
 
 def test_a_deep_network_is_no_false_alarm(smoke):
     """Of many layers with random weights roundings add up, until the gradients of bf16 point elsewhere."""
-    recipe = recipes.residual_pooling("smoke", backbone="resnet50", identities=2)
+    recipe = methods.residual_pooling("smoke", backbone="resnet50", identities=2)
     assert not precision.check_training(*a_batch(smoke, recipe), "bf16").fault
 
 
@@ -168,7 +169,7 @@ def test_a_layer_may_take_and_give_what_it_likes(smoke, monkeypatch):
         def forward(self, maps, *, other, power):
             return {"sum": (maps.mul_(1.0) + other) ** power, "shape": maps.shape}
 
-    class Net(type(recipes.multitask("smoke").build(8))):
+    class Net(type(methods.multitask("smoke").network(8))):
         def __init__(self):
             super().__init__(8, backbone="resnet_slim", embed_dim=0, input_size=(64, 48))
             self.two = Two()
@@ -178,7 +179,7 @@ def test_a_layer_may_take_and_give_what_it_likes(smoke, monkeypatch):
             maps = self.backbone(images)[1]
             return self.two(maps.clone(), other=maps, power=1)["sum"].mean((2, 3)).float()
 
-    _, images, pids = a_batch(smoke, recipes.multitask("smoke"))
+    _, images, pids = a_batch(smoke, methods.multitask("smoke"))
     torch.manual_seed(0)
     network = Net().train()
     assert not precision.check_training(network, images, pids, "bf16").fault
@@ -203,7 +204,7 @@ def test_features_are_compared_at_the_number_of_images_that_are_described_at_onc
 
 
 def test_what_is_wrong_outside_a_layer_shows_in_the_loss(smoke, monkeypatch):
-    network, images, pids = a_batch(smoke, recipes.residual_pooling("smoke"))
+    network, images, pids = a_batch(smoke, methods.residual_pooling("smoke"))
     right = type(network).forward
     low = lambda: torch.is_autocast_enabled("cpu")  # noqa: E731
 
@@ -216,7 +217,7 @@ def test_what_is_wrong_outside_a_layer_shows_in_the_loss(smoke, monkeypatch):
 
 
 def test_training_goes_on_in_float32_and_says_so_once(smoke, monkeypatch, tmp_path, caplog, claims_bf16):
-    recipe = recipes.multitask("smoke", **SMALL)
+    recipe = methods.multitask("smoke", **SMALL)
     right = training.fit(
         recipe.replace(precision="float32"), smoke, device="cpu", runs=tmp_path / "right", deterministic=True
     )
@@ -233,7 +234,7 @@ def test_training_goes_on_in_float32_and_says_so_once(smoke, monkeypatch, tmp_pa
 def test_a_recipe_that_insists_on_a_wrong_precision_is_refused(smoke, monkeypatch, tmp_path):
     wrong_convolution(monkeypatch, FAULTS["garbage"])
     with pytest.raises(DeviceError, match="bf16 is wrong here .* precision='auto'"):
-        training.fit(recipes.multitask("smoke", precision="bf16", **SMALL), smoke, device="cpu", runs=tmp_path)
+        training.fit(methods.multitask("smoke", precision="bf16", **SMALL), smoke, device="cpu", runs=tmp_path)
 
 
 def test_features_are_computed_in_float32_where_bf16_is_wrong(smoke, smoke_run, monkeypatch, caplog):
@@ -246,7 +247,8 @@ def test_features_are_computed_in_float32_where_bf16_is_wrong(smoke, smoke_run, 
 
 
 def test_the_doctor_reports_a_wrong_precision(monkeypatch, claims_bf16):
-    monkeypatch.setattr(recipes, "METHODS", {"multitask": lambda size, **fields: recipes.multitask("smoke", **fields)})
+    smoke = methods.multitask("smoke")
+    monkeypatch.setattr(methods, "METHODS", {"multitask": SimpleNamespace(at=lambda size: smoke)})
     assert "[ok] the fastest precision here, bf16, is right" in doctor.examine()
     wrong_convolution(monkeypatch, FAULTS["plausible"], narrow_and_strided)
     assert any(line.startswith("[problem]") and "layer4.0" in line for line in doctor.examine())
@@ -254,15 +256,15 @@ def test_the_doctor_reports_a_wrong_precision(monkeypatch, claims_bf16):
 
 def test_a_device_that_does_not_know_bf16_trains_in_float32(smoke, monkeypatch):
     monkeypatch.setattr(precision, "has_bf16", lambda device: False)
-    assert precision.check_training(*a_batch(smoke, recipes.multitask("smoke")), "bf16").fault.startswith("bf16 cannot")
+    assert precision.check_training(*a_batch(smoke, methods.multitask("smoke")), "bf16").fault.startswith("bf16 cannot")
 
 
 def test_all_processes_leave_a_precision_that_is_wrong_in_one_of_them(smoke, caplog):
-    class Other(distributed.Team):
+    class Other(distributed.Processes):
         def answers(self, answer):
             return [answer, "bf16 is wrong on the other machine"]
 
-    recipe = recipes.multitask("smoke")
+    recipe = methods.multitask("smoke")
     engine = Engine(recipe, 8, Other(torch.device("cpu")))
     engine.precision = "bf16"
     _, images, pids = a_batch(smoke, recipe)
@@ -277,9 +279,9 @@ TINY = dict(precision="float16", resize=(32, 32), crop=(32, 32))  # a CPU takes 
 
 
 def a_float16_engine(bench, **fields):
-    recipe = recipes.multitask("smoke", **TINY, **fields)
+    recipe = methods.multitask("smoke", **TINY, **fields)
     torch.manual_seed(0)
-    engine = Engine(recipe, 8, distributed.Team(torch.device("cpu")))
+    engine = Engine(recipe, 8, distributed.Processes(torch.device("cpu")))
     engine.set_lr(1.0)
     engine.model.train()
     return engine, data.image_store(bench.train, recipe.resize).batch(range(recipe.batch)), torch.arange(16) % 8
@@ -312,7 +314,7 @@ def test_float16_learns_what_float32_learns(smoke):
 
 
 def test_a_float16_run_resumes_with_its_scale(smoke, tmp_path, monkeypatch):
-    recipe = recipes.multitask("smoke", **TINY, epochs=2, evaluate_every=0, pairs=8)
+    recipe = methods.multitask("smoke", **TINY, epochs=2, evaluate_every=0, pairs=8)
     smoke = data.Benchmark("a few", smoke.train[:24], smoke.query, smoke.gallery, root=smoke.root)
     whole = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "whole", deterministic=True)
     steps, update = [], Engine.update
@@ -334,7 +336,7 @@ def test_a_float16_run_resumes_with_its_scale(smoke, tmp_path, monkeypatch):
 
 
 def test_a_run_that_began_in_float32_goes_on_in_it(smoke, tmp_path, monkeypatch, claims_bf16):
-    recipe = recipes.residual_pooling("smoke", epochs=2, evaluate_every=0)
+    recipe = methods.residual_pooling("smoke", epochs=2, evaluate_every=0)
     save = training.loop._Training._save
 
     def save_and_stop(self):
@@ -356,7 +358,7 @@ def test_not_a_number_in_a_fast_precision_names_float32_first(tmp_path):
 
 
 def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, monkeypatch):
-    recipe = recipes.residual_pooling("smoke", precision="float32", epochs=2, evaluate_every=1)
+    recipe = methods.residual_pooling("smoke", precision="float32", epochs=2, evaluate_every=1)
     whole = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "whole", deterministic=True)
     evaluate, calls = training.loop.retrieval.evaluate, []
 

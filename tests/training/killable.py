@@ -7,9 +7,9 @@ import multiprocessing
 import os
 import sys
 
-from reid_lab import data, training
+from reid_lab import data, methods, training
 
-RECIPE = training.recipes.residual_pooling("smoke", epochs=4, evaluate_every=2, precision="float32")
+RECIPE = methods.residual_pooling("smoke", epochs=4, evaluate_every=2, precision="float32")
 OPTIONS = dict(seed=2, device="cpu", deterministic=True)
 
 

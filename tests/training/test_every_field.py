@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from reid_lab import models
+from reid_lab import methods, models
 from reid_lab.models import backbones
-from reid_lab.runtime.distributed import Team
-from reid_lab.training import learning_rate, recipes, step
+from reid_lab.runtime.distributed import Processes
+from reid_lab.training import learning_rate
 from reid_lab.training.engine import Engine
 
 LABELS = np.arange(48) // 4
@@ -44,8 +44,8 @@ OTHER_B = dict(
     **dict(fusion="sum"),
 )
 NOT_HERE = {"size", "weights", "epochs", "evaluate_every"}  # a name; below; the last two in test_what_a_step_gets.py
-CASES = [(recipes.multitask, A, name, value) for name, value in (OTHER | OTHER_A).items()]
-CASES += [(recipes.residual_pooling, B, name, value) for name, value in OTHER_B.items()]
+CASES = [(methods.multitask, A, name, value) for name, value in (OTHER | OTHER_A).items()]
+CASES += [(methods.residual_pooling, B, name, value) for name, value in OTHER_B.items()]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -60,8 +60,8 @@ def narrow():
 def trace(recipe):
     """Numbers of what the recipe decides: the batches, the rates, the weights and descriptors after two steps."""
     torch.manual_seed(0)
-    engine = Engine(recipe, 12, Team(torch.device("cpu")))
-    batches = np.stack(step.make_sampler(recipe, LABELS, CAMIDS, 0).epoch(0))
+    engine = Engine(recipe, 12, Processes(torch.device("cpu")))
+    batches = np.stack(recipe.sampler(LABELS, CAMIDS, 0).epoch(0))
     random = torch.Generator().manual_seed(1)
     pixels = torch.randint(0, 256, (48, 3, *recipe.resize), dtype=torch.uint8, generator=random)
     found = [batches, [learning_rate(recipe, progress) for progress in (0, 1.5, 2.5, 3.5, 5.5)]]
@@ -78,7 +78,7 @@ def trace(recipe):
 
 @functools.cache
 def base(method):
-    return trace(method("smoke", **BASE | (A if method is recipes.multitask else B)))
+    return trace(method("smoke", **BASE | (A if method is methods.multitask else B)))
 
 
 def same(one, other):
@@ -92,19 +92,19 @@ def test_another_value_of_a_field_makes_another_training(method, own, name, valu
     assert not same(base(method), trace(recipe.replace(**{name: value})))
 
 
-@pytest.mark.parametrize("method", [recipes.multitask, recipes.residual_pooling])
+@pytest.mark.parametrize("method", [methods.multitask, methods.residual_pooling])
 def test_the_same_fields_make_the_same_training(method):
-    assert same(base(method), trace(method("smoke", **BASE | (A if method is recipes.multitask else B))))
+    assert same(base(method), trace(method("smoke", **BASE | (A if method is methods.multitask else B))))
 
 
 def test_no_field_is_left_out_here():
-    for recipe, own in ((recipes.MultiTaskRecipe, OTHER_A), (recipes.ResidualPoolingRecipe, OTHER_B)):
+    for recipe, own in ((methods.MultiTaskRecipe, OTHER_A), (methods.ResidualPoolingRecipe, OTHER_B)):
         assert {field.name for field in dataclasses.fields(recipe)} == set(OTHER) | set(own) | NOT_HERE
 
 
 @pytest.mark.parametrize(
     ("method", "backbone", "source"),
-    [(recipes.multitask, "res2net50", "timm_weights"), (recipes.residual_pooling, "resnet50", "torchvision_weights")],
+    [(methods.multitask, "res2net50", "timm_weights"), (methods.residual_pooling, "resnet50", "torchvision_weights")],
 )
 def test_weights_of_imagenet_are_asked_for_where_the_recipe_says_so(method, backbone, source, monkeypatch):
     asked = []
@@ -117,7 +117,7 @@ def test_weights_of_imagenet_are_asked_for_where_the_recipe_says_so(method, back
     monkeypatch.setattr(backbones, source, fetch)
     monkeypatch.setattr(models.weights, "load_weights", lambda model, state: None)
     with torch.device("meta"):
-        method("smoke", backbone=backbone, weights=None).build(5)
+        method("smoke", backbone=backbone, weights=None).network(5)
         assert asked == []
-        method("smoke", backbone=backbone, weights="imagenet").build(5)
+        method("smoke", backbone=backbone, weights="imagenet").network(5)
     assert len(asked) == 1

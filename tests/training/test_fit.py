@@ -8,13 +8,13 @@ import pytest
 import safetensors.torch
 import torch
 
-from reid_lab import data, training
+from reid_lab import data, methods, training
 from reid_lab.runtime import checkpoint, environment
 from reid_lab.runtime.errors import CheckpointError, DataError, DeviceError, RecipeError, ReidLabError
-from reid_lab.training import inventory, recipes, runs, trainer
+from reid_lab.training import inventory, runs, trainer
 
 QUICK = dict(epochs=1, evaluate_every=0, precision="float32")
-METHODS = [recipes.multitask, recipes.residual_pooling]
+METHODS = [methods.multitask, methods.residual_pooling]
 
 
 def same_weights(one, other):
@@ -47,7 +47,7 @@ def test_only_the_last_evaluation_is_in_float32_whatever_the_precision_of_traini
         return evaluate(model, bench, **options)
 
     monkeypatch.setattr(trainer.retrieval, "evaluate", watched)
-    recipe = recipes.residual_pooling("smoke", precision="bf16", epochs=2, evaluate_every=1)
+    recipe = methods.residual_pooling("smoke", precision="bf16", epochs=2, evaluate_every=1)
     run = training.fit(recipe, smoke, device="cpu", runs=tmp_path)
     assert [autocast for autocast, *_ in seen] == [True, False]
     assert seen[0][1] != seen[0][2] and seen[0][1] == pytest.approx(seen[0][2], abs=0.02)
@@ -64,7 +64,7 @@ def test_a_trained_run_is_loaded_not_trained_again(smoke, smoke_run, monkeypatch
 
 
 def test_recipe_data_and_seed_each_make_another_run(smoke):
-    recipe = recipes.multitask("smoke")
+    recipe = methods.multitask("smoke")
     other = data.Benchmark("fewer", smoke.train[:-1], smoke.query, smoke.gallery, root=smoke.root)
     folders = {
         runs.run_folder(recipe, smoke, 0),
@@ -76,7 +76,7 @@ def test_recipe_data_and_seed_each_make_another_run(smoke):
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(few, tmp_path):
-    recipe = recipes.residual_pooling("smoke", **QUICK)
+    recipe = methods.residual_pooling("smoke", **QUICK)
     options = dict(device="cpu", deterministic=True)
     one = training.fit(recipe, few, seed=3, runs=tmp_path / "one", **options)
     torch.manual_seed(99)  # what the caller does with torch's generator does not matter
@@ -90,14 +90,14 @@ def test_training_leaves_the_callers_random_numbers_alone(few, tmp_path):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    training.fit(recipes.multitask("smoke", **QUICK), few, device="cpu", runs=tmp_path)
+    training.fit(methods.multitask("smoke", **QUICK), few, device="cpu", runs=tmp_path)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_runs_folder_that_cannot_be_made_is_named(smoke, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CheckpointError, match="file"):
-        training.fit(recipes.multitask("smoke"), smoke, device="cpu", runs=tmp_path / "file")
+        training.fit(methods.multitask("smoke"), smoke, device="cpu", runs=tmp_path / "file")
 
 
 def copy_of(run, tmp_path):
@@ -118,7 +118,7 @@ def test_damaged_weights_are_refused(smoke_run, tmp_path, damage):
 
 def test_weights_of_another_architecture_are_refused(smoke_run, tmp_path):
     folder = copy_of(smoke_run, tmp_path)
-    (folder / "recipe.json").write_text(recipes.multitask("smoke").to_json())
+    (folder / "recipe.json").write_text(methods.multitask("smoke").to_json())
     with pytest.raises(ReidLabError, match="(?s)weights|architecture"):
         training.load(folder)
 
@@ -162,31 +162,31 @@ def test_an_unfinished_run_is_not_loaded(smoke_run, tmp_path):
 def test_a_gpu_that_is_not_there_is_named(smoke, tmp_path):
     missing = f"cuda:{torch.cuda.device_count()}"
     with pytest.raises(DeviceError, match=f"{missing}.*cpu"):
-        training.fit(recipes.multitask("smoke"), smoke, device=missing, runs=tmp_path)
+        training.fit(methods.multitask("smoke"), smoke, device=missing, runs=tmp_path)
     with pytest.raises(DeviceError, match="no device called 'gpu'"):
-        training.pick_device("gpu")
+        training.find_device("gpu")
 
 
 def test_a_benchmark_that_cannot_be_evaluated_is_refused_before_training(smoke, tmp_path):
     broken = data.Benchmark("no gallery", smoke.train, smoke.query, [], root=smoke.root)
     with pytest.raises(DataError, match="gallery"):
-        training.fit(recipes.multitask("smoke"), broken, device="cpu", runs=tmp_path)
+        training.fit(methods.multitask("smoke"), broken, device="cpu", runs=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_too_few_identities_for_the_batch_are_refused(smoke, tmp_path):
-    recipe = recipes.residual_pooling("smoke", identities=500)
+    recipe = methods.residual_pooling("smoke", identities=500)
     with pytest.raises(DataError, match="500"):
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)
 
 
 def test_the_backbone_learns_at_its_own_rate(few, tmp_path):
     """With a tiny factor the backbone stands still while the head moves."""
-    recipe = recipes.residual_pooling("smoke", backbone_lr=1e-9, weight_decay=0.0, **QUICK)
+    recipe = methods.residual_pooling("smoke", backbone_lr=1e-9, weight_decay=0.0, **QUICK)
     torch.manual_seed(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        before = recipe.build(len({r.pid for r in few.train})).state_dict()
+        before = recipe.network(len({r.pid for r in few.train})).state_dict()
     after = training.fit(recipe, few, seed=0, device="cpu", runs=tmp_path).model.state_dict()
     moved = {name: (after[name] - before[name]).abs().max().item() for name in before if name.endswith("weight")}
     backbone = [moved[name] for name in moved if name.startswith("backbone.")]
@@ -204,7 +204,7 @@ def test_a_recipe_changed_by_hand_after_training_is_refused(smoke, smoke_run, tm
 
 
 def test_a_run_of_another_recipe_in_the_folder_is_refused(smoke, smoke_run, tmp_path):
-    recipe = recipes.multitask("smoke")
+    recipe = methods.multitask("smoke")
     shutil.copytree(smoke_run.folder, runs.run_folder(recipe, smoke, 0, tmp_path))
     with pytest.raises(CheckpointError, match="holds a run of another recipe"):
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)
@@ -241,13 +241,13 @@ def test_other_tensors_in_the_place_of_the_weights_are_refused(smoke_run, tmp_pa
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "0"])
 def test_a_seed_that_is_none_is_refused(smoke, tmp_path, seed):
     with pytest.raises(RecipeError, match=f"seed of training is {seed!r}"):
-        training.fit(recipes.multitask("smoke"), smoke, seed, device="cpu", runs=tmp_path)
+        training.fit(methods.multitask("smoke"), smoke, seed, device="cpu", runs=tmp_path)
 
 
 @pytest.mark.parametrize("device", ["hpu", "meta"])
 def test_a_kind_of_device_that_training_does_not_use_is_refused(device):
     with pytest.raises(DeviceError, match=f"'{device}' is of a kind"):
-        training.pick_device(device)
+        training.find_device(device)
 
 
 def test_the_faster_number_of_threads_is_taken_and_large_work_is_left_alone(monkeypatch):
@@ -272,7 +272,7 @@ def test_where_the_same_bits_are_wanted_no_race_decides_the_number_of_threads(
 ):
     races = []
     monkeypatch.setattr(environment, "fastest_threads", lambda work: races.append(work) or 1)
-    recipe = recipes.multitask("smoke", **QUICK)
+    recipe = methods.multitask("smoke", **QUICK)
     training.fit(recipe, few, device="cpu", runs=tmp_path, deterministic=deterministic)
     assert len(races) == (0 if deterministic else 1)
 
@@ -303,7 +303,7 @@ def test_logs_for_tensorboard_hold_every_number_of_every_epoch(few, tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    recipe = recipes.multitask("smoke", **QUICK | {"epochs": 2})
+    recipe = methods.multitask("smoke", **QUICK | {"epochs": 2})
     run = training.fit(recipe, few, device="cpu", runs=tmp_path, tensorboard=True)
     logs = EventAccumulator(str(run.folder / "tensorboard")).Reload()
     assert set(run.history.columns) == set(logs.Tags()["scalars"])
@@ -314,4 +314,4 @@ def test_logs_for_tensorboard_hold_every_number_of_every_epoch(few, tmp_path):
 def test_logs_without_tensorboard_are_refused_with_the_cure(smoke, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(DeviceError, match="pip install tensorboard"):
-        training.fit(recipes.multitask("smoke", **QUICK), smoke, device="cpu", runs=tmp_path, tensorboard=True)
+        training.fit(methods.multitask("smoke", **QUICK), smoke, device="cpu", runs=tmp_path, tensorboard=True)

@@ -3,20 +3,20 @@
 import pytest
 import torch
 
-from reid_lab import data, training
+from reid_lab import data, methods, training
 from reid_lab.runtime.device import exact_float32
-from reid_lab.runtime.distributed import Team
-from reid_lab.training import recipes, runs
+from reid_lab.runtime.distributed import Processes
+from reid_lab.training import runs
 from reid_lab.training.engine import Engine
 
 pytestmark = pytest.mark.usefixtures("a_gpu")
 REAL = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a real GPU; test_pretended_gpu.py trains on one")
-METHODS = [recipes.multitask, recipes.residual_pooling]
+METHODS = [methods.multitask, methods.residual_pooling]
 
 
 def engine_of(recipe, device="cuda"):
     torch.manual_seed(0)
-    return Engine(recipe, 10, Team(training.pick_device(device)))
+    return Engine(recipe, 10, Processes(training.find_device(device)))
 
 
 def batch_of(recipe, device="cuda"):
@@ -83,20 +83,20 @@ def test_with_deterministic_the_same_seed_gives_the_same_bits_also_after_an_inte
 
 @REAL
 def test_a_compiled_network_trains(smoke, tmp_path):
-    recipe = recipes.residual_pooling("smoke")
+    recipe = methods.residual_pooling("smoke")
     run = training.fit(recipe, smoke, device="cuda", runs=tmp_path, compile=True)
     assert run.environment["compile_seconds"] > 0 and len(run.history) == recipe.epochs
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
 
 
 def test_images_are_decoded_once_however_the_gpu_is_called(smoke):
-    recipe = recipes.multitask("smoke")
+    recipe = methods.multitask("smoke")
     store = data.image_store(smoke.query, recipe.crop, "cuda")
     assert store is data.image_store(smoke.query, recipe.crop, torch.device("cuda", 0))
 
 
 @REAL
 def test_the_default_is_the_gpu_and_its_name_is_kept(smoke, tmp_path):
-    run = training.fit(recipes.multitask("smoke"), smoke, runs=tmp_path)
+    run = training.fit(methods.multitask("smoke"), smoke, runs=tmp_path)
     assert run.environment["device"] == torch.cuda.get_device_name()
     assert runs.load(run.folder).result["mAP"] > 0

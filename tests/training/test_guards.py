@@ -7,12 +7,12 @@ from reid_lab import methods, training
 from reid_lab.losses import spread
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import DeviceError, TrainingError
-from reid_lab.training import guards, recipes, runs
+from reid_lab.training import guards, runs
 from reid_lab.training.engine import Engine
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_a_sentence(few, tmp_path):
-    recipe = recipes.residual_pooling("smoke", optimizer="sgd", lr=1e12, warmup="none", precision="float32")
+    recipe = methods.residual_pooling("smoke", optimizer="sgd", lr=1e12, warmup="none", precision="float32")
     with pytest.raises(TrainingError, match=r"The \w+ loss became (nan|inf) in epoch 1 .* lower lr"):
         training.fit(recipe, few, device="cpu", runs=tmp_path)
 
@@ -45,7 +45,7 @@ def test_a_checkpoint_is_promised_only_where_there_is_one(tmp_path):
 
 def test_a_loss_that_is_lost_never_reaches_the_checkpoint(few, tmp_path, monkeypatch):
     """The last good checkpoint is kept."""
-    recipe = recipes.residual_pooling("smoke", epochs=2, evaluate_every=0, precision="float32")
+    recipe = methods.residual_pooling("smoke", epochs=2, evaluate_every=0, precision="float32")
     update, steps = Engine.update, []
 
     def poisoned(self, images, pids):
@@ -71,14 +71,14 @@ def test_an_embedding_that_has_collapsed_stops_the_run(few, tmp_path, monkeypatc
     monkeypatch.setattr(methods.ResidualPooling, "_pool", all_alike)
     sentence = r"collapsed in epoch 1 of .*triplet loss stands at 0\.300, its margin 0\.3.*Usual cures: a lower lr"
     with pytest.raises(TrainingError, match=sentence):
-        training.fit(recipes.residual_pooling("smoke", precision="float32"), few, device="cpu", runs=tmp_path)
+        training.fit(methods.residual_pooling("smoke", precision="float32"), few, device="cpu", runs=tmp_path)
 
 
 def test_a_collapse_of_paper_a_stops_the_run_too(few, tmp_path, monkeypatch):
     descriptor = methods.MultiTask.descriptor
     monkeypatch.setattr(methods.MultiTask, "descriptor", lambda self, x: 1 + 1e-5 * descriptor(self, x).tanh())
     with pytest.raises(TrainingError, match="embedding collapsed in epoch 1"):
-        training.fit(recipes.multitask("smoke", precision="float32"), few, device="cpu", runs=tmp_path)
+        training.fit(methods.multitask("smoke", precision="float32"), few, device="cpu", runs=tmp_path)
 
 
 def test_a_healthy_run_stays_far_from_what_is_called_a_collapse(smoke_run):
@@ -87,7 +87,7 @@ def test_a_healthy_run_stays_far_from_what_is_called_a_collapse(smoke_run):
     assert (history["spread"] > 10 * guards.SMALL * margin).all()
 
 
-A, B = recipes.multitask("smoke"), recipes.residual_pooling("smoke", margin=0.4)
+A, B = methods.multitask("smoke"), methods.residual_pooling("smoke", margin=0.4)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_gpu_that_is_too_small_is_a_sentence(smoke, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Engine, "update", too_much)
     with pytest.raises(TrainingError, match=r"memory is too small .* 16 images of 64 x 48 .* smaller batch"):
-        training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path)
+        training.fit(methods.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_compiling_that_fails_is_a_sentence(smoke, tmp_path, monkeypatch, error,
 
     monkeypatch.setattr(torch, "compile", failing)
     with pytest.raises(kind, match=told):
-        training.fit(recipes.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path, compile=True)
+        training.fit(methods.residual_pooling("smoke"), smoke, device="cpu", runs=tmp_path, compile=True)
 
 
 def test_the_warm_up_of_a_compiled_network_changes_nothing(few, tmp_path, monkeypatch):
     """Compilation itself may change bits; its trial step must not. Here it compiles nothing."""
-    recipe = recipes.residual_pooling("smoke", epochs=1, precision="float32")
+    recipe = methods.residual_pooling("smoke", epochs=1, precision="float32")
     options = dict(device="cpu", deterministic=True)
     plain = training.fit(recipe, few, runs=tmp_path / "plain", **options)
     monkeypatch.setattr(torch, "compile", lambda network: network)

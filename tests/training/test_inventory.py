@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import torch
 
+from reid_lab import methods
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import CheckpointError
 from reid_lab.runtime.files import lock
-from reid_lab.training import inventory, load, recipes
+from reid_lab.training import inventory, load
 
 NAMES = [f"residual_pooling-smoke-{digits}" for digits in ("00000000aa", "00000000ab", "00000000b0")]
 
@@ -175,10 +176,10 @@ def test_other_data_of_the_same_name_is_a_difference(runs):
 
 
 def test_methods_are_compared_although_they_have_other_fields(runs):
-    (runs / NAMES[1] / "recipe.json").write_text(recipes.multitask("smoke").to_json())
+    (runs / NAMES[1] / "recipe.json").write_text(methods.multitask("smoke").to_json())
     table = inventory.compare([runs / NAMES[0], runs / NAMES[1]])
     assert table.loc[("recipe", "method")].tolist() == ["residual_pooling", "multitask"]
-    assert table.loc[("recipe", "pairs")].tolist() == ["", recipes.multitask("smoke").pairs]
+    assert table.loc[("recipe", "pairs")].tolist() == ["", methods.multitask("smoke").pairs]
     assert table.loc[("recipe", "pooling")].tolist() == ["residual", ""]
 
 

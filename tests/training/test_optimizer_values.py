@@ -10,11 +10,10 @@ from reid_lab import data, methods
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import BACKBONES, res2net_slim, resnet_slim
 from reid_lab.runtime import environment
-from reid_lab.runtime.distributed import Team
-from reid_lab.training import recipes
+from reid_lab.runtime.distributed import Processes
 from reid_lab.training.engine import Engine
 
-METHODS = [recipes.multitask, recipes.residual_pooling]
+METHODS = [methods.multitask, methods.residual_pooling]
 COMMON = dict(precision="float32", resize=(40, 24), crop=(32, 16), pad=2, lr=0.02, weight_decay=0.3, backbone_lr=0.4)
 SCHEDULE = dict(warmup="linear", warmup_epochs=2, warmup_factor=0.1, schedule="steps", milestones=(4,), decay=0.5)
 RATES = {0.0: 0.002, 1.0: 0.011, 2.0: 0.02, 3.5: 0.02, 4.0: 0.01, 5.5: 0.01}  # lr by progress, from SCHEDULE
@@ -30,7 +29,7 @@ def narrow(monkeypatch):
 def engine_of(method, optimizer, **fields):
     torch.manual_seed(0)
     recipe = method("smoke", optimizer=optimizer, **COMMON | SCHEDULE | {"momentum": 0.8} | fields)
-    return Engine(recipe, 6, Team(torch.device("cpu")))
+    return Engine(recipe, 6, Processes(torch.device("cpu")))
 
 
 def batch_of(recipe, seed=1):
@@ -103,7 +102,7 @@ def test_the_gradients_of_a_step_are_those_of_its_own_loss_alone(method):
 
 
 def test_dropout_follows_from_the_key_of_a_step():
-    engine = engine_of(recipes.multitask, "sgd", flip=0.0, erasing=0.0, resize=(32, 16), pad=0)
+    engine = engine_of(methods.multitask, "sgd", flip=0.0, erasing=0.0, resize=(32, 16), pad=0)
     images, pids = batch_of(engine.recipe)
     losses = [engine.losses(engine.prepare(images, key), pids).total.item() for key in (7, 8, 7)]
     assert losses[0] == losses[2] != losses[1]  # nothing but dropout is left to chance
@@ -119,7 +118,7 @@ FILLS = [
 
 @pytest.mark.parametrize("fields", FILLS, ids=lambda fields: f"erasing {fields['erasing']}, {len(fields)} fields")
 def test_a_batch_is_prepared_with_the_recipes_own_values(fields):
-    engine = engine_of(recipes.residual_pooling, "sgd", **fields)
+    engine = engine_of(methods.residual_pooling, "sgd", **fields)
     images, _ = batch_of(engine.recipe)
     told = {"pad": 2, "flip": 0.5} | {name: fields[name] for name in ("pad", "flip") if name in fields}
     erasing = data.RandomErasing(
@@ -136,7 +135,7 @@ def test_a_batch_is_prepared_with_the_recipes_own_values(fields):
 
 @pytest.mark.parametrize(("precision", "kind"), [("bf16", torch.bfloat16), ("float32", torch.float32)])
 def test_the_backbone_computes_in_the_recipes_precision_and_the_loss_in_float32(precision, kind):
-    engine = engine_of(recipes.residual_pooling, "sgd", precision=precision)
+    engine = engine_of(methods.residual_pooling, "sgd", precision=precision)
     kinds = []
     engine.model.backbone.layer2.register_forward_hook(lambda module, inputs, output: kinds.append(output.dtype))
     images, pids = batch_of(engine.recipe)
@@ -145,7 +144,7 @@ def test_the_backbone_computes_in_the_recipes_precision_and_the_loss_in_float32(
 
 
 def test_backbone_and_head_are_two_groups_and_nothing_is_left_out():
-    engine = engine_of(recipes.multitask, "sgd", embed_norm=True)
+    engine = engine_of(methods.multitask, "sgd", embed_norm=True)
     backbone, head = ({id(p) for p in group["params"]} for group in engine.optimizer.param_groups)
     assert backbone == {id(p) for p in engine.model.backbone.parameters()}
     assert head == {id(p) for p in engine.model.parameters()} - backbone
@@ -153,7 +152,7 @@ def test_backbone_and_head_are_two_groups_and_nothing_is_left_out():
 
 
 def test_choosing_the_threads_of_a_step_moves_neither_weights_nor_statistics_nor_gradients(monkeypatch):
-    engine, tried = engine_of(recipes.residual_pooling, "sgd"), []
+    engine, tried = engine_of(methods.residual_pooling, "sgd"), []
     images, pids = batch_of(engine.recipe)
     monkeypatch.setattr(environment, "fastest_threads", lambda step: (step(), step(), tried.append(1), 2)[-1])
     before = copy.deepcopy(engine.model.train().state_dict())

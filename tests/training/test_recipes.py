@@ -3,34 +3,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reid_lab import methods
 from reid_lab.runtime.errors import RecipeError
-from reid_lab.training import recipes
 
-BOTH = [recipes.multitask, recipes.residual_pooling]
+BOTH = [methods.multitask, methods.residual_pooling]
 
 
-@pytest.mark.parametrize("size", recipes.SIZES)
+@pytest.mark.parametrize("size", methods.SIZES)
 @pytest.mark.parametrize("method", BOTH)
 def test_every_recipe_survives_a_round_trip_through_json(method, size):
     recipe = method(size)
-    assert recipes.from_json(recipe.to_json()) == recipe
+    assert methods.from_json(recipe.to_json()) == recipe
 
 
 @given(erasing=st.floats(0, 1), epochs=st.integers(1, 500), lr=st.floats(1e-6, 1))
 def test_changed_recipes_survive_a_round_trip_to_the_last_bit(erasing, epochs, lr):
-    recipe = recipes.multitask("paper", erasing=erasing, epochs=epochs, lr=lr)
-    assert recipes.from_json(recipe.to_json()) == recipe
+    recipe = methods.multitask("paper", erasing=erasing, epochs=epochs, lr=lr)
+    assert methods.from_json(recipe.to_json()) == recipe
 
 
 def test_paper_a_recipe_holds_the_numbers_of_paper_a():
-    a = recipes.multitask("paper")
+    a = methods.multitask("paper")
     assert (a.crop, a.epochs, a.lr, a.decay, a.milestones[:3]) == ((256, 128), 256, 0.05, 0.1, (40, 80, 120))
     assert (a.warmup, a.warmup_epochs, a.warmup_factor) == ("constant", 5, 0.1)
     assert (a.identification, a.verification, a.embed_dim, a.erasing) == (0.5, 1.0, 4096, 0.5)
 
 
 def test_paper_b_recipe_holds_the_numbers_of_paper_b():
-    b = recipes.residual_pooling("paper")
+    b = methods.residual_pooling("paper")
     assert (b.crop, b.epochs, b.lr, b.weight_decay) == ((288, 144), 220, 0.03, 5e-4)
     assert b.identities * b.images == 32
     assert (b.milestones, b.erasing, b.last_stride, b.dim) == ((40, 110), 0.5, 1, 640)
@@ -38,15 +38,15 @@ def test_paper_b_recipe_holds_the_numbers_of_paper_b():
 
 def test_a_misspelt_field_is_refused_with_the_field_that_was_meant():
     with pytest.raises(RecipeError, match="no field 'poolings'; did you mean 'pooling'"):
-        recipes.residual_pooling("smoke", poolings="avg")
+        methods.residual_pooling("smoke", poolings="avg")
     with pytest.raises(RecipeError, match="did you mean 'erasing'"):
-        recipes.multitask("smoke").replace(erasng=0.5)
+        methods.multitask("smoke").replace(erasng=0.5)
 
 
 def test_a_misspelt_field_in_a_file_is_refused():
-    text = recipes.multitask("smoke").to_json().replace('"epochs"', '"epoch"')
+    text = methods.multitask("smoke").to_json().replace('"epochs"', '"epoch"')
     with pytest.raises(RecipeError, match="did you mean 'epochs'"):
-        recipes.from_json(text)
+        methods.from_json(text)
 
 
 @pytest.mark.parametrize(
@@ -54,30 +54,30 @@ def test_a_misspelt_field_in_a_file_is_refused():
 )
 def test_a_file_that_is_no_recipe_is_refused(text):
     with pytest.raises(RecipeError):
-        recipes.from_json(text)
+        methods.from_json(text)
 
 
 IMPOSSIBLE = [
-    (recipes.multitask, {"erasing": 1.5}),
-    (recipes.multitask, {"lr": 0}),
-    (recipes.multitask, {"lr": "fast"}),
-    (recipes.multitask, {"epochs": 0}),
-    (recipes.multitask, {"epochs": 2.5}),
-    (recipes.multitask, {"backbone": "resnet121"}),
-    (recipes.multitask, {"pairs": 0}),
-    (recipes.multitask, {"positive": "often"}),
-    (recipes.multitask, {"crop": (400, 128)}),
-    (recipes.multitask, {"crop": 128}),
-    (recipes.multitask, {"erasing_area": (0.4, 0.02)}),
-    (recipes.multitask, {"milestones": (40, 30)}),
-    (recipes.multitask, {"dropout_verification": 1.0}),
-    (recipes.residual_pooling, {"images": 1}),
-    (recipes.residual_pooling, {"identities": 1}),
-    (recipes.residual_pooling, {"pooling": "median"}),
-    (recipes.residual_pooling, {"sign": "plus"}),
-    (recipes.residual_pooling, {"classifiers": 2}),
-    (recipes.residual_pooling, {"margin": -0.1}),
-    (recipes.residual_pooling, {"precision": "int8"}),
+    (methods.multitask, {"erasing": 1.5}),
+    (methods.multitask, {"lr": 0}),
+    (methods.multitask, {"lr": "fast"}),
+    (methods.multitask, {"epochs": 0}),
+    (methods.multitask, {"epochs": 2.5}),
+    (methods.multitask, {"backbone": "resnet121"}),
+    (methods.multitask, {"pairs": 0}),
+    (methods.multitask, {"positive": "often"}),
+    (methods.multitask, {"crop": (400, 128)}),
+    (methods.multitask, {"crop": 128}),
+    (methods.multitask, {"erasing_area": (0.4, 0.02)}),
+    (methods.multitask, {"milestones": (40, 30)}),
+    (methods.multitask, {"dropout_verification": 1.0}),
+    (methods.residual_pooling, {"images": 1}),
+    (methods.residual_pooling, {"identities": 1}),
+    (methods.residual_pooling, {"pooling": "median"}),
+    (methods.residual_pooling, {"sign": "plus"}),
+    (methods.residual_pooling, {"classifiers": 2}),
+    (methods.residual_pooling, {"margin": -0.1}),
+    (methods.residual_pooling, {"precision": "int8"}),
 ]
 
 
@@ -91,7 +91,7 @@ def test_an_impossible_value_is_refused_with_a_sentence_that_names_it(method, fi
 
 def test_a_size_that_does_not_exist_is_refused():
     with pytest.raises(RecipeError, match="no size 'huge'"):
-        recipes.multitask("huge")
+        methods.multitask("huge")
 
 
 @pytest.mark.parametrize(
@@ -117,25 +117,25 @@ def test_a_size_that_does_not_exist_is_refused():
 )
 def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_field(wrong):
     with pytest.raises(RecipeError, match=f"field {next(iter(wrong))} is"):
-        recipes.residual_pooling("smoke", **wrong)
+        methods.residual_pooling("smoke", **wrong)
 
 
 def test_a_wrong_size_in_the_environment_is_traced_to_its_variable(monkeypatch):
     monkeypatch.setenv("REID_LAB_SIZE", "big")
     with pytest.raises(RecipeError, match="REID_LAB_SIZE is 'big'"):
-        recipes.multitask()
+        methods.multitask()
 
 
 def test_the_fields_that_a_recipe_lacks_are_named():
     with pytest.raises(RecipeError, match="lacks .*lr"):
-        recipes.from_json('{"method": "multitask"}')
+        methods.from_json('{"method": "multitask"}')
 
 
 def test_a_sweep_over_numbers_of_numpy_gives_the_recipes_of_plain_ones():
     fields = {"epochs": 3, "lr": 0.1, "nonlinear": False, "milestones": (1, 2), "crop": (64, 32), "pooling": "avg"}
     arrays = {name: np.array(value) for name, value in fields.items()}
     swept = {name: array if array.ndim else array[()] for name, array in arrays.items()}
-    plain, numpys = (recipes.residual_pooling("smoke", **these) for these in (fields, swept))
+    plain, numpys = (methods.residual_pooling("smoke", **these) for these in (fields, swept))
     assert numpys == plain and numpys.to_json() == plain.to_json()
     assert {name: type(getattr(numpys, name)) for name in fields} == {name: type(fields[name]) for name in fields}
-    assert isinstance(recipes.multitask("smoke").replace(lr=np.float32(0.5)).lr, float)
+    assert isinstance(methods.multitask("smoke").replace(lr=np.float32(0.5)).lr, float)

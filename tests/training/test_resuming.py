@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 import torch
 
-from reid_lab import training
+from reid_lab import methods, training
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import CheckpointError
-from reid_lab.training import recipes, runs, trainer
+from reid_lab.training import runs, trainer
 from reid_lab.training.engine import Engine
 
 ALWAYS = dict(device="cpu", checkpoint_seconds=0)  # a checkpoint after every step
@@ -46,10 +46,10 @@ def stop_after(monkeypatch, steps):
 @pytest.mark.parametrize(
     ("method", "optimizer", "epochs"),
     [
-        (recipes.multitask, "adamw", 0.5),
-        (recipes.multitask, "sgd", 1.0),  # between an epoch's last step and its end
-        (recipes.residual_pooling, "adamw", 1.0),
-        (recipes.residual_pooling, "sgd", 1.5),
+        (methods.multitask, "adamw", 0.5),
+        (methods.multitask, "sgd", 1.0),  # between an epoch's last step and its end
+        (methods.residual_pooling, "adamw", 1.0),
+        (methods.residual_pooling, "sgd", 1.5),
     ],
 )
 def test_an_interrupted_run_ends_in_the_same_bits(few, tmp_path, monkeypatch, method, optimizer, epochs):
@@ -142,7 +142,7 @@ def test_an_interruption_within_a_step_waits_for_its_end(smoke, tmp_path, monkey
         done.append(1)
         return update(self, *batch)
 
-    recipe = recipes.residual_pooling("smoke", **QUICK)
+    recipe = methods.residual_pooling("smoke", **QUICK)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt, match="epoch 1 of 1, after 4 of"):
         patch.setattr(Engine, "update", interrupted)
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)
@@ -153,7 +153,7 @@ def test_an_interruption_within_a_step_waits_for_its_end(smoke, tmp_path, monkey
 
 
 def test_training_in_a_thread_leaves_signals_alone(few, tmp_path):
-    recipe, handler = recipes.multitask("smoke", **QUICK), signal.getsignal(signal.SIGTERM)
+    recipe, handler = methods.multitask("smoke", **QUICK), signal.getsignal(signal.SIGTERM)
     done = []
     thread = threading.Thread(
         target=lambda: done.append(training.fit(recipe, few, device="cpu", runs=tmp_path)), daemon=True
@@ -164,7 +164,7 @@ def test_training_in_a_thread_leaves_signals_alone(few, tmp_path):
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(few, tmp_path, monkeypatch):
-    recipe = recipes.residual_pooling("smoke", **QUICK)
+    recipe = methods.residual_pooling("smoke", **QUICK)
     written = []
 
     def full_disk(tensors, metadata):
@@ -194,7 +194,7 @@ def unfinished(recipe, few, runs_folder, monkeypatch):
 
 
 def test_a_resumed_run_writes_a_lost_history_again(few, tmp_path, monkeypatch):
-    recipe = recipes.multitask("smoke", **QUICK | {"epochs": 2})
+    recipe = methods.multitask("smoke", **QUICK | {"epochs": 2})
     folder = unfinished(recipe, few, tmp_path, monkeypatch)
     before = pd.read_csv(folder / "history.csv")
     (folder / "history.csv").unlink()
@@ -206,7 +206,7 @@ def test_a_resumed_run_writes_a_lost_history_again(few, tmp_path, monkeypatch):
 
 def test_a_resumed_run_keeps_its_number_of_threads(few, tmp_path, monkeypatch):
     """Another number would sum in another order, and end in other bits."""
-    recipe, ours = recipes.multitask("smoke", **QUICK), torch.get_num_threads()
+    recipe, ours = methods.multitask("smoke", **QUICK), torch.get_num_threads()
     folder = unfinished(recipe, few, tmp_path, monkeypatch)
     tensors, about = checkpoint.read(folder / "checkpoint.safetensors")
     assert about["threads"] == ours
@@ -217,7 +217,7 @@ def test_a_resumed_run_keeps_its_number_of_threads(few, tmp_path, monkeypatch):
 
 
 def test_what_a_killed_save_left_is_cleared_away(few, tmp_path):
-    recipe = recipes.multitask("smoke", **QUICK)
+    recipe = methods.multitask("smoke", **QUICK)
     folder = runs.run_folder(recipe, few, 0, tmp_path)
     folder.mkdir()
     (folder / ".checkpoint.safetensors.0123.part").write_bytes(b"half a checkp")
@@ -226,7 +226,7 @@ def test_what_a_killed_save_left_is_cleared_away(few, tmp_path):
 
 
 def test_a_damaged_checkpoint_is_refused_when_resuming(smoke, tmp_path):
-    recipe = recipes.multitask("smoke")
+    recipe = methods.multitask("smoke")
     folder = runs.run_folder(recipe, smoke, 0, tmp_path)
     folder.mkdir()
     (folder / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
@@ -235,7 +235,7 @@ def test_a_damaged_checkpoint_is_refused_when_resuming(smoke, tmp_path):
 
 
 def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
-    recipe = recipes.multitask("smoke")
+    recipe = methods.multitask("smoke")
     folder = runs.run_folder(recipe, smoke, 0, tmp_path)
     about = {"recipe": json.loads(recipe.replace(lr=0.5).to_json())}
     checkpoint.write(folder / "checkpoint.safetensors", {"model.x": torch.zeros(1)}, about)

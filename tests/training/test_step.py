@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from reid_lab import data, training
-from reid_lab.training import recipes, step
+from reid_lab import data, methods, training
+from reid_lab.training import step
 
 
 @pytest.fixture(autouse=True)
@@ -17,9 +17,9 @@ def deterministic():
 
 
 @pytest.mark.parametrize("changes", [{}, {"optimizer": "sgd", "erasing": 0.0, "backbone_lr": 0.1}])
-@pytest.mark.parametrize("method", recipes.METHODS)
+@pytest.mark.parametrize("method", methods.METHODS)
 def test_the_plain_training_ends_in_the_weights_of_fit_bit_for_bit(few, tmp_path, method, changes):
-    recipe = recipes.METHODS[method]("smoke", precision="float32", epochs=2, evaluate_every=0, **changes)
+    recipe = methods.METHODS[method].at("smoke", precision="float32", epochs=2, evaluate_every=0, **changes)
     plain = step.train(recipe, few, seed=3)
     run = training.fit(recipe, few, seed=3, device="cpu", runs=tmp_path, deterministic=True)
     expected = run.model.state_dict()
@@ -28,12 +28,12 @@ def test_the_plain_training_ends_in_the_weights_of_fit_bit_for_bit(few, tmp_path
 
 
 def test_an_epoch_returns_the_loss_of_each_step_whose_mean_the_history_keeps(few, tmp_path):
-    recipe = recipes.residual_pooling("smoke", precision="float32", epochs=1)
+    recipe = methods.residual_pooling("smoke", precision="float32", epochs=1)
     run = training.fit(recipe, few, seed=0, device="cpu", runs=tmp_path, deterministic=True)
     torch.manual_seed(0)
     pids, labels = np.unique([record.pid for record in few.train], return_inverse=True)
-    sampler = step.make_sampler(recipe, labels, np.array([record.camid for record in few.train]), 0)
-    network = recipe.build(len(pids)).to(memory_format=torch.channels_last)
+    sampler = recipe.sampler(labels, np.array([record.camid for record in few.train]), 0)
+    network = recipe.network(len(pids)).to(memory_format=torch.channels_last)
     store, optimizer = data.image_store(few.train, recipe.resize), step.make_optimizer(recipe, network)
     losses = step.train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), 0, 0)
     assert len(losses) == len(sampler)

@@ -10,11 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from reid_lab import data, retrieval, training
+from reid_lab import data, methods, retrieval, training
 from reid_lab.data.records import Record
 from reid_lab.losses import Losses
+from reid_lab.runtime.distributed import assemble
 from reid_lab.runtime.errors import TrainingError
-from reid_lab.training import recipes, trainer
+from reid_lab.training import trainer
 from reid_lab.training.engine import Engine
 
 PIDS = [1501, 7, 42, 300, 7, 1501, 300, 42] * 3  # neither ascending nor without gaps
@@ -22,8 +23,8 @@ CAMIDS = [1 + i // 8 for i in range(24)]  # everybody is seen twice by each of t
 SMALL = dict(crop=(32, 16), resize=(40, 24), precision="float32", epochs=3, evaluate_every=2, lr=1.0)
 SMALL |= dict(warmup="linear", warmup_epochs=1, warmup_factor=0.1, schedule="steps", milestones=(2,), decay=0.5)
 RECIPES = {
-    "multitask": recipes.multitask("smoke", pairs=4, positive=0.75, cross_camera=True, embed_dim=8, **SMALL),
-    "residual_pooling": recipes.residual_pooling("smoke", identities=3, images=2, dim=8, **SMALL),
+    "multitask": methods.multitask("smoke", pairs=4, positive=0.75, cross_camera=True, embed_dim=8, **SMALL),
+    "residual_pooling": methods.residual_pooling("smoke", identities=3, images=2, dim=8, **SMALL),
 }
 
 
@@ -139,9 +140,9 @@ def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimizers_buffers_of_
     """Two real steps, then a third in another process: as if there had been no interruption."""
     for optimizer in ("sgd", "adamw"):
         recipe = RECIPES["residual_pooling"].replace(optimizer=optimizer, lr=0.01)
-        folder, team = tmp_path / optimizer, training.team.assemble("cpu")
+        folder, processes = tmp_path / optimizer, assemble("cpu")
         folder.mkdir()
-        first = trainer._Training(recipe, bench, 0, team, folder)
+        first = trainer._Training(recipe, bench, 0, processes, folder)
         store = data.image_store(bench.train, recipe.resize)
         first.engine.model.train()
         batches = first.sampler.epoch(0)
@@ -151,7 +152,7 @@ def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimizers_buffers_of_
 
         step(first, 0), step(first, 1)
         first._save()
-        second = trainer._Training(recipe, bench, 0, team, folder)
+        second = trainer._Training(recipe, bench, 0, processes, folder)
         assert second.step == 2
         assert {name: value.item() for name, value in second.sums.items()} == {
             name: value.item() for name, value in first.sums.items()

@@ -1,7 +1,7 @@
 """Recipes: every hyper-parameter of both papers, as data.
 
 A recipe is a frozen dataclass: print it, compare two of them, change a field with :meth:`Recipe.replace`, write it as
-JSON. The values at each size are in :mod:`reid_lab.training.sizes`; where a paper is silent or contradicts itself, the
+JSON. The values at each size are in :mod:`reid_lab.methods.sizes`; where a paper is silent or contradicts itself, the
 comment beside the field says so.
 
 Sources: paper A, Cao and Lee, "Improved Res2Net model for Person re-identification"; paper B, He, Liu and Zhu,
@@ -16,18 +16,27 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
 
-from reid_lab import methods, models
+from reid_lab import data, models
 from reid_lab.runtime.errors import RecipeError
 from reid_lab.runtime.validation import is_number, is_size, is_whole
-from reid_lab.training import sizes
-from reid_lab.training.sizes import SIZES
 
+SIZES = ("smoke", "classroom", "full", "paper")
 FULL_MEMORY = 10 * 2**30  # bytes of a GPU in which "full" is thought to fit; nobody has measured it
+
+
+class Sampler(Protocol):
+    """What draws the batches of an epoch, always the same ones for the same epoch (see :mod:`reid_lab.data`)."""
+
+    def __len__(self) -> int:
+        """The number of batches in an epoch."""
+
+    def epoch(self, epoch: int) -> list[np.ndarray]:
+        """The batches of one epoch: indices (batch,) of training images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +123,7 @@ class Recipe:
         if not holds:
             raise RecipeError(
                 f"The recipe's field {name} is {getattr(self, name)!r}; it must be {expected}. "
-                f"Change it in recipes.{self.method}(...) or in the recipe's file."
+                f"Change it in methods.{self.method}(...) or in the recipe's file."
             )
 
     def _choice(self, name: str, choices: tuple[Any, ...]) -> None:
@@ -136,100 +145,41 @@ class Recipe:
 
     groups: ClassVar[int] = 1
 
-    def build(self, identities: int) -> methods.MultiTask | methods.ResidualPooling:
-        """The network for ``identities`` training identities, its weights drawn from torch's generator."""
+    @classmethod
+    def at(cls, size: str | None = None, **fields: Any) -> Self:
+        """The recipe at a size (default: see :func:`default_size`), with some ``fields`` changed.
+
+        Raises:
+            RecipeError: unknown size or field, or an impossible value.
+        """
+        size = _a_size(size or default_size())
+        _known(cls, fields)
+        return cls(**({"size": size} | cls.sizes()[size] | fields))
+
+    @classmethod
+    def sizes(cls) -> dict[str, dict[str, Any]]:
+        """The values of the fields at each of SIZES."""
         raise RecipeError(_BARE)
 
+    def network(self, num_pids: int) -> models.Network:
+        """The network for ``num_pids`` training identities, its weights drawn from torch's generator."""
+        raise RecipeError(_BARE)
 
-_BARE = "A bare Recipe is no method: use recipes.multitask or recipes.residual_pooling."
+    def sampler(self, labels: np.ndarray, camids: np.ndarray, seed: int) -> Sampler:
+        """What draws the batches of training images with these identities and cameras, (N,) each."""
+        raise RecipeError(_BARE)
 
-
-@dataclass(frozen=True, kw_only=True)
-class MultiTaskRecipe(Recipe):
-    """Paper A: identification and verification of a pair of images through shared weights."""
-
-    method: ClassVar[str] = "multitask"
-    groups: ClassVar[int] = 2
-
-    pairs: int = 32  # pairs in a batch (silent)
-    positive: float | Literal["annealed"] = (
-        0.5  # probability of a positive partner, or "annealed" from 1/2 towards 1/5 (silent)
-    )
-    cross_camera: bool = False  # draw a positive from another camera where one exists (silent)
-    embed_dim: int = 4096  # descriptor f, "1x1x4096"; 0: the backbone's pooled feature itself
-    embed_norm: bool = False  # batch normalization of f, which sets its scale (the paper names none)
-    identification: float = 0.5  # weight of each of the two identification losses (III.B)
-    verification: float = 1.0  # weight of the verification loss (III.B)
-    dropout_identification: float = 0.5  # before the classifiers (silent)
-    dropout_verification: float = 0.5
-
-    def _check(self) -> None:
-        super()._check()
-        self._require("pairs", is_whole(self.pairs, 1), "a whole number from 1")
-        for name in ("embed_norm", "cross_camera"):
-            self._require(name, isinstance(getattr(self, name), bool), "true or false")
-        self._require("embed_dim", is_whole(self.embed_dim, 0), "a whole number from 0")
-        for name in ("identification", "verification"):
-            self._require(name, is_number(getattr(self, name), 0), "a number from 0")
-        for name in ("dropout_identification", "dropout_verification"):
-            self._require(name, is_number(getattr(self, name), 0) and getattr(self, name) < 1, "from 0 to below 1")
-        probable = self.positive == "annealed" or is_number(self.positive, 0, 1)
-        self._require("positive", probable, "a probability or 'annealed'")
-
-    @property
-    def batch(self) -> int:
-        """Images in a batch: the anchors, then their partners."""
-        return 2 * self.pairs
-
-    def build(self, identities: int) -> methods.MultiTask:
-        """Paper A's network (see :class:`reid_lab.methods.MultiTask`)."""
-        return methods.MultiTask(identities, input_size=self.crop, **_shared(self, methods.MultiTask))
+    def augmentation(self) -> data.Augment:
+        """Random crop, flip and erasing of a batch."""
+        erasing = None
+        if self.erasing:
+            erasing = data.RandomErasing(
+                self.erasing, self.erasing_area, self.erasing_aspect, self.erasing_attempts, self.erasing_fill
+            )
+        return data.Augment(self.crop, self.pad, self.flip, erasing)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ResidualPoolingRecipe(Recipe):
-    """Paper B: multi-scale residual pooling, or one of the variants it is compared with."""
-
-    method: ClassVar[str] = "residual_pooling"
-
-    identities: int = 8  # P identities x K images; 8 x 4 = the paper's batch of 32
-    images: int = 4
-    pooling: str = "residual"
-    dim: int = 640  # the "unified dimension"; 640 gives Table 4's 30.55 M parameters
-    shared_convolutions: bool = False
-    nonlinear: bool = True
-    sign: str = "avg-max"  # eq. 1; the text of 3.2 says "max-avg"
-    third: str = "map"  # the 2x2 features: convolved as a map and averaged, or "flatten"
-    classifiers: int = 1  # one shared by the three branches, or 3
-    fusion: str = "concat"
-    triplet_scales: int = 3  # places with triplet losses: 3 (eq. 2), 1 (layer4 as a whole) or 0
-    margin: float = 0.3  # of the triplet loss (silent)
-
-    def _check(self) -> None:
-        super()._check()
-        self._require("identities", is_whole(self.identities, 2), "a whole number from 2")
-        self._require("images", is_whole(self.images, 2), "a whole number from 2: a triplet needs a positive")
-        self._require("dim", is_whole(self.dim, 1), "a whole number from 1")
-        self._require("margin", is_number(self.margin, 0), "a number from 0")
-        self._choice("pooling", tuple(methods.POOLINGS))
-        self._choice("sign", ("avg-max", "max-avg"))
-        self._choice("third", ("map", "flatten"))
-        self._require("classifiers", is_whole(self.classifiers, 1), "1 or 3")
-        self._choice("classifiers", (1, 3))
-        for name in ("shared_convolutions", "nonlinear"):
-            self._require(name, isinstance(getattr(self, name), bool), "true or false")
-        self._choice("fusion", ("concat",) if self.pooling.startswith("raw") else ("concat", "sum"))
-        self._require("triplet_scales", is_whole(self.triplet_scales, 0), "0, 1 or 3")
-        self._choice("triplet_scales", (0, 1, 3))
-
-    @property
-    def batch(self) -> int:
-        """Images in a batch: P identities x K images."""
-        return self.identities * self.images
-
-    def build(self, identities: int) -> methods.ResidualPooling:
-        """Paper B's network (see :class:`reid_lab.methods.ResidualPooling`)."""
-        return methods.ResidualPooling(identities, input_size=self.crop, **_shared(self, methods.ResidualPooling))
+_BARE = "A bare Recipe is no method: use methods.multitask or methods.residual_pooling."
 
 
 def default_size(device: str | torch.device | None = None) -> str:
@@ -250,30 +200,14 @@ def default_size(device: str | torch.device | None = None) -> str:
     return "full" if found.type in ("cuda", "xpu") and memory(found)[1] >= FULL_MEMORY else "classroom"
 
 
-def multitask(size: str | None = None, **fields: Any) -> MultiTaskRecipe:
-    """Paper A at ``size`` ("smoke", "classroom", "full", "paper"), with some ``fields`` changed.
-
-    Raises:
-        RecipeError: unknown size or field, or an impossible value.
-    """
-    size = _a_size(size or default_size())
-    _known(MultiTaskRecipe, fields)
-    return MultiTaskRecipe(**({"size": size} | sizes.MULTITASK[size] | fields))
+METHODS: dict[str, type[Recipe]] = {}
+R = TypeVar("R", bound=Recipe)
 
 
-def residual_pooling(size: str | None = None, **fields: Any) -> ResidualPoolingRecipe:
-    """Paper B at ``size`` ("smoke", "classroom", "full", "paper"), with some ``fields`` changed.
-
-    Raises:
-        RecipeError: unknown size or field, or an impossible value.
-    """
-    size = _a_size(size or default_size())
-    _known(ResidualPoolingRecipe, fields)
-    return ResidualPoolingRecipe(**({"size": size} | sizes.RESIDUAL_POOLING[size] | fields))
-
-
-METHODS = {"multitask": multitask, "residual_pooling": residual_pooling}
-_CLASSES: dict[str, type[Recipe]] = {c.method: c for c in (MultiTaskRecipe, ResidualPoolingRecipe)}
+def register(recipe: type[R]) -> type[R]:
+    """Make a method known by its name: to :func:`from_json`, the command line and ``doctor``."""
+    METHODS[recipe.method] = recipe
+    return recipe
 
 
 def from_json(text: str) -> Recipe:
@@ -287,13 +221,13 @@ def from_json(text: str) -> Recipe:
     except (ValueError, TypeError) as error:
         raise RecipeError(f"This is not a recipe: {error}. A recipe is the JSON text that to_json() writes.") from error
     method = fields.pop("method", None)
-    if method not in list(_CLASSES):  # of a list, say, there is no hash
-        raise RecipeError(f"The recipe's method is {method!r}; it must be one of {', '.join(map(repr, _CLASSES))}.")
+    if method not in list(METHODS):  # of a list, say, there is no hash
+        raise RecipeError(f"The recipe's method is {method!r}; it must be one of {', '.join(map(repr, METHODS))}.")
     if "optimiser" in fields:  # the field's name in the first edition
         fields["optimizer"] = fields.pop("optimiser")
-    _known(_CLASSES[method], fields)
+    _known(METHODS[method], fields)
     try:
-        return _CLASSES[method](**fields)
+        return METHODS[method](**fields)
     except TypeError as error:
         missing = ", ".join(re.findall(r"'(\w+)'", str(error)))
         raise RecipeError(f"The recipe lacks {missing}; add what is missing.") from error
@@ -308,7 +242,7 @@ def _known(recipe: type[Recipe], fields: dict[str, Any]) -> None:
             raise RecipeError(f"A {recipe.method} recipe has no field {name!r}; {hint}")
 
 
-def _shared(recipe: Recipe, model: type) -> dict[str, Any]:
+def shared(recipe: Recipe, model: type) -> dict[str, Any]:
     """The recipe's fields that are arguments of the model."""
     import inspect
 

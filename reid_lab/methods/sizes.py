@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-SIZES = ("smoke", "classroom", "full", "paper")
-
 # Paper A, sections II.A, III.B and III.C.
 _MULTITASK_PAPER: dict[str, Any] = dict(
     backbone="res2net50",
