@@ -42,7 +42,7 @@ def main():
     parser.add_argument("--repeats", type=int, help="calls that are timed (default 200 on a GPU, 30 on a CPU)")
     parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     chosen = parser.parse_args()
-    device = training.pick_device(chosen.device)
+    device = training.find_device(chosen.device)
     on_gpu, rows = device.type == "cuda", []
     ways = ["eager"] + ["graph"] * on_gpu + ["compiled"] * chosen.compile
     for precision, folded in (("float32", False), ("bf16", False), ("bf16", True)) if on_gpu else (("float32", False),):

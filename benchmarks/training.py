@@ -35,7 +35,7 @@ from reid_lab import (  # noqa: E402
     training,
 )
 from reid_lab.runtime import environment  # noqa: E402
-from reid_lab.runtime.distributed import Team  # noqa: E402
+from reid_lab.runtime.distributed import Processes  # noqa: E402
 from reid_lab.runtime.signals import Interruption  # noqa: E402
 from reid_lab.training import trainer  # noqa: E402
 
@@ -148,7 +148,7 @@ def measure(name, recipe, bench, device, chosen, compiled=False):
     """One line of the table."""
     with tempfile.TemporaryDirectory() as folder, environment.reproducible(0, device, False):
         recipe = recipe.replace(epochs=1000, evaluate_every=0, schedule="steps", milestones=(), lr=1e-4)
-        run = trainer._Training(recipe, bench, 0, Team(device), Path(folder), checkpoint_seconds=1e9)
+        run = trainer._Training(recipe, bench, 0, Processes(device), Path(folder), checkpoint_seconds=1e9)
         store = data.image_store(bench.train, recipe.resize, device)
         flops = operations(run, store)
         warm_up = run._warm_up(store, compiled)
@@ -202,7 +202,7 @@ def main():
     parser.add_argument("--steps", type=int, default=40, help="steps in a round (default 40)")
     parser.add_argument("--compile", action="store_true", help="also with torch.compile")
     chosen = parser.parse_args()
-    device = training.pick_device(chosen.device)
+    device = training.find_device(chosen.device)
     if device.type == "cuda":
         bench = data.passersby("full")
         work = {

@@ -12,17 +12,16 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from reid_lab.runtime.errors import CourseError
+from reid_lab.runtime.files import NOTEBOOKS
 
 if TYPE_CHECKING:
     import torch
 
 SIZES = ("smoke", "classroom", "full")  # of data set and recipes alike
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 _SOLUTION = re.compile(r"^(\s*)# solution\n.*?^\s*# end\n", re.M | re.S)
 
 
@@ -32,9 +31,9 @@ def device() -> torch.device:
     Raises:
         DeviceError: ``REID_LAB_DEVICE`` names no device of this machine.
     """
-    from reid_lab.training import pick_device
+    from reid_lab.runtime.device import find_device
 
-    return pick_device(os.environ.get("REID_LAB_DEVICE") or None)
+    return find_device(os.environ.get("REID_LAB_DEVICE") or None)
 
 
 def size() -> str:

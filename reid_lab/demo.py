@@ -12,7 +12,7 @@ from reid_lab import data, methods, plots, retrieval, training
 from reid_lab.retrieval import Result
 from reid_lab.runtime.files import write_text
 from reid_lab.training import Recipe
-from reid_lab.training.runs import runs_root
+from reid_lab.training.run import runs_root
 
 
 def demo(
@@ -41,7 +41,7 @@ def demo(
     say(benchmark.summary().to_string())
     trained = {}
     for title, recipe in _methods(size).items():
-        say(f"{title}: training on {training.pick_device(device)}, or loading what was trained before")
+        say(f"{title}: training on {training.find_device(device)}, or loading what was trained before")
         trained[title] = training.fit(recipe, benchmark, seed, device=device, runs=runs)
         say(f"  {trained[title].result['minutes']:.1f} minutes of training, kept in {trained[title].folder}")
     say("Ranking the gallery for every query")
@@ -78,7 +78,7 @@ def _rankings(
     benchmark: data.Benchmark, trained: dict[str, training.Run], seed: int, device: str | None
 ) -> dict[str, Result]:
     """An untrained network, both trained ones, and the second again after re-ranking."""
-    where = training.pick_device(device)
+    where = training.find_device(device)
     title, last = list(trained.items())[-1]
     with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
         torch.manual_seed(seed)

@@ -12,7 +12,20 @@ from typing import Any
 
 # What may be missing is imported where it is used: a doctor that needs it could not say so.
 
-NEEDED = ("torch", "torchvision", "numpy", "scipy", "pandas", "matplotlib", "PIL", "tqdm", "safetensors", "filelock")
+NEEDED = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "PIL",
+    "tqdm",
+    "safetensors",
+    "filelock",
+    "platformdirs",
+    "typer",
+)
 COURSE = ("jupyterlab", "ipywidgets", "seaborn", "pytorch_grad_cam")
 FREE_GB = 2.0  # data and runs of the course at classroom size, with room to spare
 
@@ -76,10 +89,10 @@ def _line(good: bool, fact: str, cure: str) -> str:
 
 
 def _free_disk() -> str:
-    from reid_lab.runtime.files import home, runs_folder
+    from reid_lab.runtime.files import cache_folder, runs_folder
 
     cures = []
-    for folder, variable in ((home(), "REID_LAB_HOME"), (runs_folder(), "REID_LAB_RUNS")):
+    for folder, variable in ((cache_folder(), "REID_LAB_HOME"), (runs_folder(), "REID_LAB_RUNS")):
         there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
         free = shutil.disk_usage(there).free / 1e9
         if not there.is_dir() or not os.access(there, os.W_OK):
@@ -136,5 +149,6 @@ def _fault(device: Any, fastest: str) -> str:
             torch.manual_seed(0)
             network = recipe.network(4).to(device).to(memory_format=torch.channels_last)
             images = torch.randn(8, 3, *recipe.crop).to(device, memory_format=torch.channels_last)
-        faults.append(check_training(network, images, pids, fastest).fault)
+        check = check_training(network, images, lambda trial, outputs: trial.loss(outputs, pids).total, fastest)
+        faults.append(check.fault)
     return next(filter(None, faults), "")

@@ -66,7 +66,7 @@ def test_the_notebooks_take_the_gpu_where_there_is_one(monkeypatch, there, envir
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("reid_lab.training.pick_device", lambda name: torch.device(name or there))
+    monkeypatch.setattr("reid_lab.runtime.device.find_device", lambda name: torch.device(name or there))
     monkeypatch.setattr("reid_lab.methods.default_size", lambda on: "full" if on.type == "cuda" else "classroom")
     assert (course.device().type, course.size()) == (device, size)
 

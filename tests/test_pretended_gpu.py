@@ -12,12 +12,11 @@ from reid_lab import data, export, methods, retrieval, training
 from reid_lab.ablations import measures
 from reid_lab.analysis import backgrounds, cost, gradcam
 from reid_lab.runtime import device, environment, precision
-from reid_lab.runtime.distributed import Team
+from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DeviceError
 from reid_lab.runtime.progress import bar
-from reid_lab.runtime.signals import Interruption
-from reid_lab.training import trainer
 from reid_lab.training.engine import Engine
+from reid_lab.training.trainer import Options, Trainer
 
 METHODS = [methods.multitask, methods.residual_pooling]
 ROOM = pytest.mark.parametrize("memory", [24 * 2**30, 0], ids=["images on the GPU", "images on the CPU"])
@@ -98,7 +97,7 @@ def test_nothing_is_left_of_a_gpu_afterwards(pretended):
 def test_a_step_never_waits(smoke, pretended, method, fields, memory):
     recipe = method("smoke", **{"precision": "float32", "erasing": 0.9} | fields)
     with pretended(memory=memory) as gpu:
-        engine = Engine(recipe, 18, Team(training.pick_device("cuda")))
+        engine = Engine(recipe, 18, Processes(training.find_device("cuda")))
         store = data.ImageStore(smoke.train, recipe.resize, "cuda")
         assert store.pixels.is_cuda == bool(memory)
         picks, pids = torch.arange(recipe.batch), (torch.arange(recipe.batch) % 4).cuda()
@@ -115,13 +114,15 @@ def test_a_step_never_waits(smoke, pretended, method, fields, memory):
 def test_a_fast_precision_is_compared_on_the_gpu(smoke, pretended, kind, used):
     recipe = methods.residual_pooling("smoke", resize=(32, 32), crop=(32, 32), identities=2)
     with pretended(kind) as gpu:
-        engine = Engine(recipe, 18, Team(training.pick_device(kind)))
+        engine = Engine(recipe, 18, Processes(training.find_device(kind)))
         engine.model.train()
         images, pids = torch.randn(8, 3, 32, 32).to(kind), (torch.arange(8) // 4).to(kind)
-        check = precision.check_training(engine.model, images, pids, used)
+        check = precision.check_training(
+            engine.model, images, lambda trial, outputs: trial.loss(outputs, pids).total, used
+        )
         assert not check.fault and check.layers > 20
         assert gpu.seen["torch.full", ("float32",)] >= 6 * precision.TRIES * check.layers  # its own memory is dirtied
-        assert not precision.check_embedding(engine.model.eval(), images, used).fault
+        assert not precision.check_output(engine.model.eval(), images, engine.model.embed, used).fault
 
 
 # Retrieval
@@ -232,7 +233,7 @@ def test_every_operation_that_reached_the_gpu_has_a_kernel_there(people, pretend
         for method in METHODS:
             recipe = recipe_of(method)
             images = torch.zeros(recipe.batch, 3, *recipe.resize, dtype=torch.uint8).cuda()
-            Engine(recipe, 18, Team(torch.device("cuda"))).step(images, torch.arange(recipe.batch).cuda() % 4, 0)
+            Engine(recipe, 18, Processes(torch.device("cuda"))).step(images, torch.arange(recipe.batch).cuda() % 4, 0)
     names = {name.removesuffix(".default").replace("aten.", "aten::", 1) for name, _ in gpu.seen if name[:5] == "aten."}
     keys = ("CUDA", "CompositeImplicitAutograd", "CompositeExplicitAutograd", "CompositeExplicitAutogradNonFunctional")
     lacking = [n for n in names if not any(torch._C._dispatch_has_kernel_for_dispatch_key(n, key) for key in keys)]
@@ -256,7 +257,7 @@ def test_what_the_package_asks_a_device_is_answered_by_computing(pretended):
 def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, tmp_path, memory):
     recipe = recipe_of(methods.residual_pooling, epochs=2, evaluate_every=0, erasing=0.9)
     with pretended(memory=memory) as gpu, environment.reproducible(0, torch.device("cuda"), False):
-        run = trainer._Training(recipe, smoke, 0, Team(training.pick_device()), tmp_path, checkpoint_seconds=1e9)
+        run = Trainer(recipe, smoke, 0, Processes(training.find_device()), tmp_path, Options(checkpoint_seconds=1e9))
         store, means = data.ImageStore(smoke.train, recipe.resize, "cuda"), run._means
 
         def reading():
@@ -266,8 +267,8 @@ def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, 
             return told
 
         run._means, gpu.waiting = reading, "error"
-        with Interruption() as interruption, bar(total=len(run.sampler)) as shown:
-            run._epoch(0, store, shown, interruption)
+        with bar(total=len(run.sampler)) as shown:
+            run.epoch(0, store, shown)
 
 
 @pytest.mark.parametrize("method", METHODS)

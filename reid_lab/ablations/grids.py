@@ -54,7 +54,7 @@ def _pooling(size: str) -> dict[str, Recipe]:
     return {label: base.replace(pooling=pooling) for label, pooling in names.items()}
 
 
-def _rivals(size: str) -> dict[str, Recipe]:
+def _more_seeds(size: str) -> dict[str, Recipe]:
     # within six points of mAP in the first three seeds of "pooling"
     names = ("average", "max", "residual", "max + max", "max + average")
     return {label: recipe for label, recipe in _pooling(size).items() if label in names}
@@ -66,13 +66,13 @@ def _erasing(size: str) -> dict[str, Recipe]:
     return {f"{rate:.1f}": base.replace(erasing=rate) for rate in rates}
 
 
-def _patience(size: str) -> dict[str, Recipe]:
+def _longer(size: str) -> dict[str, Recipe]:
     base = multitask(size, backbone=_plain_backbone(size))
     longer = base.replace(epochs=3 * base.epochs, milestones=tuple(3 * epoch for epoch in base.milestones))
     return {
         "erasing 0.0": base.replace(erasing=0.0),
         "erasing 0.5": base.replace(erasing=0.5),
-        "erasing 0.5, mean color": base.replace(erasing=0.5, erasing_fill="mean"),
+        "erasing 0.5, mean colour": base.replace(erasing=0.5, erasing_fill="mean"),
         "erasing 0.0, 3 x epochs": longer.replace(erasing=0.0),
         "erasing 0.5, 3 x epochs": longer.replace(erasing=0.5),
     }
@@ -107,7 +107,7 @@ def _losses(size: str) -> dict[str, Recipe]:
     }
 
 
-def _readings(size: str) -> dict[str, Recipe]:
+def _interpretations(size: str) -> dict[str, Recipe]:
     base = residual_pooling(size)
     other_stride = 1 if base.last_stride == 2 else 2
     return {
@@ -125,7 +125,7 @@ def _readings(size: str) -> dict[str, Recipe]:
     }
 
 
-def _descriptor(size: str) -> dict[str, Recipe]:
+def _projection(size: str) -> dict[str, Recipe]:
     base = multitask(size)
     names = {"projection": base, "no projection": base.replace(embed_dim=0)}
     names |= {f"projection to {base.embed_dim // 2}": base.replace(embed_dim=base.embed_dim // 2)}
@@ -136,14 +136,14 @@ def _conditions(size: str) -> dict[str, Recipe]:
     return {"A": multitask(size)} | {f"B, {label}": recipe for label, recipe in _three_poolings(size).items()}
 
 
-def _heat(size: str) -> dict[str, Recipe]:
+def _four_poolings(size: str) -> dict[str, Recipe]:
     base = residual_pooling(size)
     names = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
     return {label: base.replace(pooling=pooling) for label, pooling in names.items()}
 
 
 def _three_poolings(size: str) -> dict[str, Recipe]:
-    return {label: recipe for label, recipe in _heat(size).items() if label != "baseline"}
+    return {label: recipe for label, recipe in _four_poolings(size).items() if label != "baseline"}
 
 
 def _other_norm(base: Recipe) -> Recipe:
@@ -170,10 +170,10 @@ GRIDS = {
             ("residual",),
         ),
         Grid(
-            "rivals",
+            "pooling_more_seeds",
             "The closest of the poolings, to be asked with more seeds",
             "paper B, Table 2",
-            _rivals,
+            _more_seeds,
             "residual",
             "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "
             "max + max and max + average; average and max have half of their convolutions.",
@@ -205,10 +205,10 @@ GRIDS = {
             "Equal: everything but the probability of erasing.",
         ),
         Grid(
-            "patience",
+            "erasing_longer",
             "Random erasing: another fill, and three times the epochs",
             "paper A, Table 2: what does erasing need to pay?",
-            _patience,
+            _longer,
             "",
             "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
         ),
@@ -222,19 +222,19 @@ GRIDS = {
             "whether cross-entropy alone would rather have another is asked, too.",
         ),
         Grid(
-            "readings",
+            "interpretations",
             "Which of our readings of paper B matter",
             "paper B, sections 3 and 4, where it is silent or contradicts itself",
-            _readings,
+            _interpretations,
             "our reading",
             "Equal: data, schedule, batches, seeds; descriptors and numbers of parameters differ as the names say. The "
             "schedule was chosen with our reading, which is an advantage for it.",
         ),
         Grid(
-            "descriptor",
+            "projection",
             "Which of our readings of paper A matter",
             "paper A, section II, where it is silent",
-            _descriptor,
+            _projection,
             "projection",
             "Equal: backbone, data, schedule, batches, seeds; the size of the descriptor differs as the names say.",
         ),
@@ -252,7 +252,7 @@ GRIDS = {
             "occlusion",
             "The same with and without random erasing",
             "paper A, section III: erasing is there against occlusion",
-            _patience,
+            _longer,
             "",
             "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
             measure="conditions",
@@ -269,20 +269,20 @@ GRIDS = {
             several=("epoch",),
         ),
         Grid(
-            "fitting",
+            "erasing_fit",
             "Loss and training accuracy with and without random erasing",
             "paper A, Table 2: what erasing does to the fit",
-            _patience,
+            _longer,
             "",
             "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
             measure="curves",
             several=("epoch",),
         ),
         Grid(
-            "heat",
+            "gradcam",
             "Grad-CAM's heat on the person",
             "paper B, Fig. 6, and Passersby's truth",
-            _heat,
+            _four_poolings,
             "",
             "Equal: backbone, data, schedule, batches, seeds, the images that are looked at.",
             measure="heat",

@@ -29,7 +29,7 @@ from reid_lab.data.notes import without_notes
 from reid_lab.data.records import Record
 from reid_lab.runtime.device import find_device, memory
 from reid_lab.runtime.errors import DataError
-from reid_lab.runtime.files import home
+from reid_lab.runtime.files import cache_folder
 from reid_lab.runtime.progress import bar
 from reid_lab.runtime.validation import is_size
 
@@ -200,7 +200,7 @@ def _fits(size: int, device: torch.device) -> bool:
 def _memory_mapped(shape: tuple[int, ...]) -> np.ndarray:
     """An array in a temporary file that the system removes when the array goes."""
     size = prod(shape)
-    folder = home()
+    folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

@@ -1,7 +1,7 @@
-"""Which images make up each batch of an epoch: P identities x K images, or pairs.
+"""Which images form each batch of an epoch: pairs (paper A), or P identities x K images (paper B).
 
-An epoch is a pure function of (seed, epoch), so a resumed training needs no saved sampler. Its length is
-training images / (P * K), or / pairs, rounded down, but one batch at least.
+A sampler is given the labels of the training images, and its batches hold indices of these images. An epoch is a
+pure function of (seed, epoch): a training that is resumed needs no saved sampler.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,127 @@ from reid_lab.runtime.errors import DataError, RecipeError
 from reid_lab.runtime.validation import is_whole
 
 
-class PKSampler:
-    """Batches of P identities with K images each, as the batch-hard triplet loss needs them.
+class PairSampler:
+    """Batches of image pairs, for identification and verification together (paper A).
 
-    Identities come in random order and return only when all have been seen; so do the images of each. An
-    identity of fewer than K images repeats them, as evenly as K allows.
-    Raises RecipeError (P or K below 2, a seed or epoch below 0) or DataError (fewer than P identities, a pid of NaN).
+    An epoch visits the images in random order. Each image is an *anchor* once and gets a *partner*:
+
+    - with probability ``positive`` another image of the same identity,
+    - else any image of another identity.
+
+    Paper A does not say how it draws its pairs. "annealed" is the rule of Zheng, Zheng and Yang, "A discriminatively
+    learned CNN embedding for person re-identification" (2016): the probability falls from 1/2 to 1/5.
+
+    Two special cases: an identity with one image has no positive pair, so its anchor gets a negative partner. And
+    the anchors that do not fill a last batch are left out of the epoch; if one batch is larger than the training
+    set, anchors repeat.
+    """
+
+    def __init__(
+        self,
+        pids: Sequence[int] | np.ndarray,
+        camids: Sequence[int] | np.ndarray,
+        pairs: int,
+        positive: float | Literal["annealed"] = 0.5,
+        cross_camera: bool = False,
+        seed: int = 0,
+    ) -> None:
+        """Prepare the sampler.
+
+        Args:
+            pids: The identity of each training image, (N,).
+            camids: The camera of each training image, (N,).
+            pairs: The number of pairs in a batch.
+            positive: The probability of a positive partner, 0 to 1, or "annealed".
+            cross_camera: Whether a positive partner comes from another camera than the anchor, where one exists.
+            seed: The seed of all random draws.
+
+        Raises:
+            RecipeError: ``pairs``, ``positive`` or ``seed`` has an impossible value.
+            DataError: All images show one identity, no identity has two images, or a pid is NaN.
+        """
+        _check_pairs(pairs, positive)
+        _check_from_zero("seed", seed)
+        pids = _known(pids)
+        camids = np.asarray(camids) if cross_camera else np.zeros_like(pids)
+        identities, counts = np.unique(pids, return_counts=True)
+        if len(identities) < 2:
+            raise DataError(f"The images show {len(identities)} identity, and a negative pair takes 2: add people.")
+        if positive != 0 and counts.max() < 2:
+            raise DataError("Every train identity has one image, and a positive pair takes 2: add images.")
+        self.pairs, self.positive, self.seed = pairs, positive, seed
+        # In this order the images of one identity stand side by side, at the places first ... end - 1.
+        self._order = np.lexsort((camids, pids))  # the image at each place, (N,)
+        self._camids = camids[self._order]
+        sorted_pids = pids[self._order]
+        self._first = np.searchsorted(sorted_pids, sorted_pids, "left")
+        self._end = np.searchsorted(sorted_pids, sorted_pids, "right")
+
+    def __len__(self) -> int:
+        """The number of batches in an epoch: N / pairs, rounded down, but at least 1."""
+        return max(1, len(self._order) // self.pairs)
+
+    def positive_at(self, epoch: int) -> float:
+        """The probability of a positive partner in an epoch, counted from 0."""
+        if self.positive == "annealed":
+            return 1 / min(5, 2 * 1.01**epoch)
+        return float(self.positive)
+
+    def epoch(self, epoch: int) -> list[np.ndarray]:
+        """Draw the batches of one epoch.
+
+        Args:
+            epoch: The number of the epoch, from 0.
+
+        Returns:
+            One array of image indices per batch, (2 * pairs,): first the anchors, then their partners.
+        """
+        _check_from_zero("epoch", epoch)
+        random = np.random.default_rng([self.seed, epoch])
+        places = random.permutation(len(self._order))
+        anchors = np.resize(places, len(self) * self.pairs)  # cuts off the rest, or repeats
+        positive = random.random(len(anchors)) < self.positive_at(epoch)
+        draws = random.random(len(anchors))
+        partners = np.array(list(map(self._partner, anchors.tolist(), positive.tolist(), draws.tolist())))
+        return [
+            np.concatenate([self._order[anchors[batch]], self._order[partners[batch]]])
+            for batch in np.arange(len(anchors)).reshape(len(self), self.pairs)
+        ]
+
+    def _partner(self, anchor: int, positive: bool, draw: float) -> int:
+        """The place of an anchor's partner; ``draw`` in [0, 1) chooses among those that qualify."""
+        first, end = self._first[anchor], self._end[anchor]
+        if positive and end - first > 1:
+            same = np.arange(first, end)
+            elsewhere = same[self._camids[same] != self._camids[anchor]]
+            candidates = elsewhere if len(elsewhere) else same[same != anchor]
+            return candidates[int(draw * len(candidates))]
+        others = len(self._order) - (end - first)
+        place = int(draw * others)  # counted without the anchor's identity
+        return place if place < first else place + (end - first)
+
+
+class PKSampler:
+    """Batches of P identities with K images each, for the batch-hard triplet loss (paper B).
+
+    Identities come in random order and return only when all have been seen. So do the images of each identity. An
+    identity with fewer than K images repeats them, as evenly as K allows. Source of the P x K batch: Hermans, Beyer
+    and Leibe, "In defense of the triplet loss for person re-identification" (2017).
     """
 
     def __init__(self, pids: Sequence[int] | np.ndarray, identities: int, images: int, seed: int) -> None:
+        """Prepare the sampler.
+
+        Args:
+            pids: The identity of each training image, (N,).
+            identities: P, the number of identities in a batch, at least 2.
+            images: K, the number of images per identity, at least 2.
+            seed: The seed of all random draws.
+
+        Raises:
+            RecipeError: P, K or ``seed`` has an impossible value.
+            DataError: There are fewer than P identities, or a pid is NaN.
+        """
         people = np.unique(_known(pids))
         if not is_whole(images, 2):
             raise RecipeError(
@@ -38,18 +150,26 @@ class PKSampler:
                 "add people, or set a smaller P."
             )
         self.identities, self.images, self.seed = identities, images, seed
-        self._of_person = [np.flatnonzero(np.asarray(pids) == pid) for pid in people]
+        self._images_of = [np.flatnonzero(np.asarray(pids) == pid) for pid in people]
         self._steps = max(1, len(pids) // (identities * images))
 
     def __len__(self) -> int:
+        """The number of batches in an epoch: N / (P * K), rounded down, but at least 1."""
         return self._steps
 
     def epoch(self, epoch: int) -> list[np.ndarray]:
-        """Batches of one epoch: indices (P * K,), K neighbors of one identity after another."""
+        """Draw the batches of one epoch.
+
+        Args:
+            epoch: The number of the epoch, from 0.
+
+        Returns:
+            One array of image indices per batch, (P * K,): K images of one identity after another.
+        """
         _check_from_zero("epoch", epoch)
         random = np.random.default_rng([self.seed, epoch])
-        people = _Deck(np.arange(len(self._of_person)), random)
-        images = [_Deck(indices, random) for indices in self._of_person]
+        people = _Deck(np.arange(len(self._images_of)), random)
+        images = [_Deck(indices, random) for indices in self._images_of]
 
         def batch() -> np.ndarray:
             return np.concatenate([images[person].draw(self.images) for person in people.draw(self.identities)])
@@ -58,96 +178,20 @@ class PKSampler:
 
 
 class _Deck:
-    """Cards drawn without replacement; a new shuffle follows when they run out."""
+    """Cards that are drawn without replacement; when they run out, they are shuffled again."""
 
     def __init__(self, cards: np.ndarray, random: np.random.Generator) -> None:
         self.cards, self.random = cards, random
         self.pile = random.permutation(cards)
 
     def draw(self, count: int) -> np.ndarray:
-        """``count`` cards, no two alike while there are that many."""
+        """Draw ``count`` cards, no two alike while there are that many."""
         while len(self.pile) < count:
             fresh = self.random.permutation(self.cards)
-            again = np.isin(fresh, self.pile)  # these have just been drawn: they go to the bottom
+            again = np.isin(fresh, self.pile)  # these are about to be drawn: they go to the bottom
             self.pile = np.concatenate([self.pile, fresh[~again], fresh[again]])
         drawn, self.pile = self.pile[:count], self.pile[count:]
         return drawn
-
-
-class PairSampler:
-    """Pairs for paper A: each image is the anchor at most once an epoch, its partner is drawn.
-
-    The images that are left over by full batches of ``pairs`` are no anchors in that epoch; where one batch wants
-    more anchors than there are images, they repeat.
-
-    The partner shows the same identity with probability ``positive``, else another. "annealed" is the rule of
-    Zheng, Zheng and Yang (2016): 1 / min(5, 2 * 1.01^epoch), from 1/2 towards 1/5. ``cross_camera`` takes
-    positives from another camera where one exists. An anchor that is its identity's only image always gets a
-    negative.
-    Raises RecipeError (``pairs`` or ``positive`` impossible, a seed or epoch below 0) or DataError (one identity, no
-    two images of any, or a pid of NaN).
-    """
-
-    def __init__(
-        self,
-        pids: Sequence[int] | np.ndarray,
-        camids: Sequence[int] | np.ndarray,
-        pairs: int,
-        positive: float | Literal["annealed"] = 0.5,
-        cross_camera: bool = False,
-        seed: int = 0,
-    ) -> None:
-        if not is_whole(pairs, 1):
-            raise RecipeError(f"A batch cannot hold {pairs} pairs: set pairs >= 1, a whole number.")
-        if positive != "annealed" and not (isinstance(positive, int | float) and 0 <= positive <= 1):
-            raise RecipeError(f'The share of positive pairs is {positive!r}: give 0 to 1, or "annealed".')
-        _check_from_zero("seed", seed)
-        pids = _known(pids)
-        camids = np.asarray(camids) if cross_camera else np.zeros_like(pids)
-        identities, counts = np.unique(pids, return_counts=True)
-        if len(identities) < 2:
-            raise DataError(
-                f"The train images show {len(identities)} identity, and a negative pair takes 2: add people."
-            )
-        if positive != 0 and counts.max() < 2:
-            raise DataError("Every train identity has one image, and a positive pair takes 2: add images.")
-        self.pairs, self.positive, self.seed = pairs, positive, seed
-        self._order = np.lexsort((camids, pids))  # images sorted by identity, then camera
-        self._person = _blocks(pids[self._order])
-        self._camera = _blocks(np.stack([pids, camids], 1)[self._order])
-
-    def __len__(self) -> int:
-        return max(1, len(self._order) // self.pairs)
-
-    def positive_at(self, epoch: int) -> float:
-        """The probability of a positive partner in this epoch."""
-        if self.positive == "annealed":
-            return 1 / min(5, 2 * 1.01**epoch)
-        return float(self.positive)
-
-    def epoch(self, epoch: int) -> list[np.ndarray]:
-        """Batches of one epoch: indices (2 * pairs,), first the anchors, then their partners."""
-        _check_from_zero("epoch", epoch)
-        random = np.random.default_rng([self.seed, epoch])
-        # Places in the sorted order, each an anchor once; np.resize repeats them where one batch wants more.
-        anchors = np.resize(random.permutation(len(self._order)), len(self) * self.pairs)
-        partners = self._partners(anchors, self.positive_at(epoch), random)
-        batches = np.stack([self._order[anchors], self._order[partners]]).reshape(2, len(self), self.pairs)
-        return list(batches.transpose(1, 0, 2).reshape(len(self), -1))
-
-    def _partners(self, anchors: np.ndarray, positive: float, random: np.random.Generator) -> np.ndarray:
-        start, size = (block[anchors] for block in self._person)
-        wanted = (random.random(len(anchors)) < positive) & (size > 1)
-        excluded_start, excluded_size = (block[anchors].copy() for block in self._camera)
-        only_camera = excluded_size == size
-        excluded_start[only_camera] = anchors[only_camera]  # no other camera: any image but the anchor itself
-        excluded_size[only_camera] = 1
-        draws = random.random(len(anchors))
-        same = start + (draws * (size - excluded_size)).astype(np.int64)
-        same += (same >= excluded_start) * excluded_size
-        other = (draws * (len(self._order) - size)).astype(np.int64)
-        other += (other >= start) * size
-        return np.where(wanted, same, other)
 
 
 def _known(pids: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -161,15 +205,13 @@ def _known(pids: Sequence[int] | np.ndarray) -> np.ndarray:
     return array
 
 
+def _check_pairs(pairs: int, positive: float | Literal["annealed"]) -> None:
+    if not is_whole(pairs, 1):
+        raise RecipeError(f"A batch cannot hold {pairs} pairs: set pairs >= 1, a whole number.")
+    if positive != "annealed" and not (isinstance(positive, int | float) and 0 <= positive <= 1):
+        raise RecipeError(f'The share of positive pairs is {positive!r}: give 0 to 1, or "annealed".')
+
+
 def _check_from_zero(name: str, value: int) -> None:
     if not is_whole(value, 0):
         raise RecipeError(f"The sampler's {name} is {value!r}: give a whole number from 0 up.")
-
-
-def _blocks(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of sorted ``keys``: where its run of equal keys starts, and how long it is."""
-    new = np.ones(len(keys), bool)
-    new[1:] = (keys[1:] != keys[:-1]).reshape(len(keys) - 1, -1).any(1)
-    starts = np.flatnonzero(new)
-    sizes = np.diff(np.append(starts, len(keys)))
-    return np.repeat(starts, sizes), np.repeat(sizes, sizes)

@@ -38,7 +38,7 @@ from reid_lab.methods.fields import (
 )
 from reid_lab.methods.recipe import SLIM, Recipe
 from reid_lab.models import heads
-from reid_lab.models.network import Gather, Network, alone, evaluating
+from reid_lab.models.network import Gather, Network, evaluating, no_gather
 from reid_lab.runtime.errors import TrainingError
 
 
@@ -199,7 +199,7 @@ class MultiTask(Network):
         f_s = losses.square_layer(f1, f2)  # eq. 3
         return self.pair_classifier(self.dropout_verification(f_s))  # (B, 2), eq. 4: theta_s o f_s
 
-    def loss(self, outputs: MultiTaskOutputs, pids: Tensor, gather: Gather = alone) -> losses.Losses:
+    def loss(self, outputs: MultiTaskOutputs, pids: Tensor, gather: Gather = no_gather) -> losses.Losses:
         """0.5 Identify(f1) + 0.5 Identify(f2) + 1 Verify(f1, f2): section III.B, with eqs. 2 and 5.
 
         Every term is a mean over single pairs, so nothing needs to be gathered.

@@ -41,7 +41,7 @@ from reid_lab.methods.fields import (
 )
 from reid_lab.methods.recipe import SLIM, Recipe
 from reid_lab.models import heads
-from reid_lab.models.network import Gather, Network, alone
+from reid_lab.models.network import Gather, Network, no_gather
 
 Pooling = Literal["residual", "avg", "max", "baseline", "avg+avg", "max+max", "max+avg", "raw avg", "raw max"]
 
@@ -241,7 +241,7 @@ class ResidualPooling(Network):
         """The mean of the three branches' logits, (batch, identities)."""
         return torch.stack(self(images).logits).mean(dim=0)
 
-    def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = alone) -> losses.Losses:
+    def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = no_gather) -> losses.Losses:
         """Eq. 2: (1/6) sum of 6 triplet losses + (1/3) sum of 3 cross-entropies."""
         triplet = self.triplet_loss(outputs.pooled, pids, gather)
         entropies = [losses.identification(logits, pids, self.recipe.smoothing) for logits in outputs.logits]

@@ -11,6 +11,7 @@ import atexit
 import datetime
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,13 +21,22 @@ from reid_lab.runtime.device import find_device, seen
 from reid_lab.runtime.errors import DeviceError, RecipeError
 
 PATIENCE = datetime.timedelta(hours=4)  # the others wait while one process generates data or evaluates
+Gather = Callable[[Tensor], Tensor]
 
 
-class Team:
-    """One process on its own; :func:`assemble` gives a larger team where there is one.
+def no_gather(tensor: Tensor) -> Tensor:
+    """Return ``tensor`` itself: the rows of all processes, where there is only one."""
+    return tensor
 
-    ``rank`` counts the processes from 0, ``size`` is their number, ``main`` is true in the one that evaluates and
-    writes files, ``device`` is this process's own.
+
+class Processes:
+    """The processes of one run, seen from this one. This class is one process; :func:`assemble` gives several.
+
+    Attributes:
+        rank: This process's number, counted from 0.
+        size: How many processes there are.
+        main: Whether this is the one process that evaluates and writes files.
+        device: This process's own device.
     """
 
     rank, size, main = 0, 1, True
@@ -34,11 +44,19 @@ class Team:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def places(self, batch: int, groups: int = 1) -> Tensor:
-        """Which images of a batch are this process's: indices (batch / size,), an equal share of each group.
+    def share(self, batch: int, groups: int = 1) -> Tensor:
+        """Say which elements of a batch are this process's own.
 
-        A batch of pairs has two groups, anchors and partners, so that a pair stays together.
-        Raises RecipeError where the batch cannot be shared equally.
+        Args:
+            batch: Elements of the whole batch.
+            groups: Groups that the batch consists of, one after another. Each is shared in the same way: a batch of
+                pairs has two groups, first and second elements, and a pair stays together.
+
+        Returns:
+            Their indices within the batch: (batch / size,) int64.
+
+        Raises:
+            RecipeError: The batch cannot be shared equally.
         """
         if batch % (groups * self.size):
             what = f"{batch // groups} pairs" if groups == 2 else f"{batch} images"
@@ -48,28 +66,28 @@ class Team:
             )
         return torch.arange(batch).view(groups, self.size, -1)[:, self.rank].flatten()
 
-    def spread(self, model: nn.Module) -> nn.Module:
-        """The network as this team trains it: its gradients are averaged over all processes."""
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Make a network that averages its gradients over all processes. It shares its weights with ``model``."""
         return model
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """The rows of all processes, one process after another, on every process; gradients flow back to each."""
+        """Put the rows (n, ...) of all processes one below another: (size * n, ...). Gradients flow back to each."""
         return tensor
 
     def mean(self, tensor: Tensor) -> Tensor:
-        """The mean over all processes, on every process."""
+        """Take the mean of a tensor over all processes."""
         return tensor
 
-    def told(self, answer: Any) -> Any:
-        """What the main process answers, on every process; also a point where all wait for it."""
+    def broadcast(self, answer: Any) -> Any:
+        """Return the main process's ``answer`` on every process. All others wait for it here."""
         return answer
 
     def answers(self, answer: str) -> list[str]:
-        """What each process answers, on every process."""
+        """Collect the answers of all processes on every process, in the order of their ranks."""
         return [answer]
 
 
-class _Accelerated(Team):
+class _Accelerated(Processes):
     """Several processes, through Hugging Face Accelerate."""
 
     def __init__(self, device: torch.device | None) -> None:
@@ -85,7 +103,7 @@ class _Accelerated(Team):
         atexit.unregister(_leave)
         atexit.register(_leave)
 
-    def spread(self, model: nn.Module) -> nn.Module:
+    def wrap(self, model: nn.Module) -> nn.Module:
         if self.device.type != "cpu":  # PyTorch synchronizes batch statistics on GPUs only
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return self.accelerator.prepare_model(model)
@@ -96,7 +114,7 @@ class _Accelerated(Team):
     def mean(self, tensor: Tensor) -> Tensor:
         return self.accelerator.reduce(tensor, "mean")
 
-    def told(self, answer: Any) -> Any:
+    def broadcast(self, answer: Any) -> Any:
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([answer])[0]
@@ -108,7 +126,11 @@ class _Accelerated(Team):
 
 
 class _Gather(torch.autograd.Function):
-    """All processes' rows; what each process's loss says about a row comes back to the process that it came from."""
+    """All processes' rows. A row's gradient is the sum of what each process's loss says about it.
+
+    PyTorch's own ``torch.distributed.nn.functional.all_gather`` does the same, but newer versions warn against it, and
+    what they name instead is private.
+    """
 
     @staticmethod
     def forward(context: Any, tensor: Tensor, rank: int, size: int) -> Tensor:
@@ -130,18 +152,21 @@ def _leave() -> None:
         torch.distributed.destroy_process_group()
 
 
-def assemble(device: str | torch.device | None = None) -> Team:
-    """The team that this process belongs to: its launcher says so in the environment variable ``WORLD_SIZE``.
+def assemble(device: str | torch.device | None = None) -> Processes:
+    """Find the processes that this one works with. The launcher gives their number as ``WORLD_SIZE``.
+
+    Args:
+        device: Each process's device, without an index where there are several processes. None: a GPU, else the CPU.
 
     Raises:
-        DeviceError: no such device, or one GPU for several processes; Accelerate is not installed.
+        DeviceError: There is no such device, or one GPU is named for several processes, or Accelerate is missing.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Team(find_device(device))
+        return Processes(find_device(device))
     found = None if device is None else find_device(device)
     if found is not None and torch.device(str(device)).index is not None:
         raise DeviceError(
-            f"The device {str(device)!r} names one GPU, but each process of a team takes one of its own: use "
+            f"The device {str(device)!r} names one GPU, but each of several processes takes one of its own: use "
             f"{found.type!r}, and CUDA_VISIBLE_DEVICES to choose among the machine's GPUs."
         )
     try:

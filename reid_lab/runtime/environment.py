@@ -19,11 +19,8 @@ import torch
 
 import reid_lab
 from reid_lab.runtime import device
-from reid_lab.runtime.device import find_device as pick_device
 from reid_lab.runtime.errors import DeviceError
 from reid_lab.runtime.progress import silenced
-
-__all__ = ["describe", "fastest_threads", "pick_device", "reproducible"]
 
 
 @contextlib.contextmanager

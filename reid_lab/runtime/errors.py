@@ -40,5 +40,9 @@ class TrainingError(ReidLabError):
     """Training cannot go on: a loss is not finite, or the embedding has collapsed."""
 
 
+class WorkerError(ReidLabError):
+    """A worker process of a pool ended early."""
+
+
 class CourseError(ReidLabError):
     """A notebook or an exercise of that name does not exist."""

@@ -5,39 +5,40 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import platformdirs
 from filelock import FileLock, Timeout
 
 from reid_lab.runtime.errors import CheckpointError
 from reid_lab.runtime.progress import silenced
 
+ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package: a checkout, or site-packages
+NOTEBOOKS = ROOT / "notebooks"  # in a checkout only
 
-def home() -> Path:
-    """The cache folder: ``REID_LAB_HOME``, or ``reid_lab`` in the platform's cache folder. Safe to delete."""
+
+def project_folder() -> Path:
+    """Find the folder that results belong to: the checkout; without one, the current folder."""
+    return ROOT if NOTEBOOKS.is_dir() else Path.cwd()
+
+
+def cache_folder() -> Path:
+    """Find the cache: ``REID_LAB_HOME``, or ``reid_lab`` in the platform's cache folder. It is safe to delete."""
     if os.environ.get("REID_LAB_HOME"):
         return Path(os.environ["REID_LAB_HOME"]).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "reid_lab"
+    return platformdirs.user_cache_path("reid_lab", appauthor=False, opinion=False)
 
 
 def runs_folder() -> Path:
-    """Where trained runs go: ``REID_LAB_RUNS``, else ``runs`` in the checkout, else ``runs`` where one stands.
+    """Find the folder of trained runs: ``REID_LAB_RUNS``, or ``runs`` in :func:`project_folder`.
 
-    Notebooks and shell share it, so that what one has trained the other loads.
+    Notebooks and the command line share it, so that what one has trained the other loads.
     """
     if os.environ.get("REID_LAB_RUNS"):
         return Path(os.environ["REID_LAB_RUNS"]).expanduser()
-    checkout = Path(__file__).resolve().parent.parent
-    return (checkout if (checkout / "notebooks").is_dir() else Path.cwd()) / "runs"
+    return project_folder() / "runs"
 
 
 def write_whole(path: Path | str, writer: Callable[[Path], object]) -> None:

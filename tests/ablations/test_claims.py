@@ -4,14 +4,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reid_lab.ablations import claims, grids, tables
+from reid_lab.ablations import claims, grids, statistics
 from reid_lab.ablations.claims import CLAIMS, FAILS, HOLDS, MISSING, NOT_ASKED, OPEN
 
 
 def record(folder, grid, values):
     """A table of a grid from {variant: [score of each seed]}."""
     rows = [
-        {"variant": label, "size": "classroom", "seed": seed, **dict.fromkeys([*tables.METRICS, "heat"], value)}
+        {"variant": label, "size": "classroom", "seed": seed, **dict.fromkeys([*statistics.METRICS, "heat"], value)}
         for label, of_one in values.items()
         for seed, value in enumerate(of_one)
     ]
@@ -46,7 +46,7 @@ def test_what_was_asked_again_is_judged_by_the_new_seeds_alone(tmp_path):
     """The first two seeds made one ask: they lean towards the answer that made one ask."""
     record(tmp_path, "pooling", {"average": [40.0, 41.0], "residual": [54.0, 55.1], "max": [40.0, 41.2]})
     four = {"average": [40.0, 41.0, 42.0, 43.0], "residual": [54.0, 55.1, 47.0, 48.0]}
-    record(tmp_path, "rivals", four | {"max": [40.0, 41.2, 43.0]})
+    record(tmp_path, "pooling_more_seeds", four | {"max": [40.0, 41.2, 43.0]})
     evidence = claim("residual beats average pooling").verdict("classroom", tmp_path)[1]
     assert evidence.startswith("+5.0 ± ") and evidence.endswith(", 2 new seeds")
     assert claim("residual beats max pooling").verdict("classroom", tmp_path)[1].endswith(", 2 seeds"), "one is too few"
@@ -116,9 +116,9 @@ WORDS = {  # what a claim says, and who is to beat whom in which score
 
 
 def test_every_claim_compares_what_its_words_say():
-    told = {one.says: (one.better[0], one.worse[0], one.metric) for one in CLAIMS if one.grid != "heat"}
+    told = {one.says: (one.better[0], one.worse[0], one.metric) for one in CLAIMS if one.grid != "gradcam"}
     assert told == WORDS
-    heat = [one for one in CLAIMS if one.grid == "heat"]
+    heat = [one for one in CLAIMS if one.grid == "gradcam"]
     assert len(heat) == 6 and all((one.better, one.metric) == (("residual",), "heat") for one in heat)
     assert all(f"at {one.only['layer']} lies more on the person than {one.worse[0]}'s" in one.says for one in heat)
 
@@ -141,7 +141,7 @@ def test_of_a_heat_table_only_the_trained_network_the_layer_and_the_identity_cou
         for asked in [(network, layer, target) == ("trained", "layer3", "identity")]
         for heat in [60 if better == asked else 40]
     ]
-    pd.DataFrame(rows).to_csv(tmp_path / "heat.csv", index=False)
+    pd.DataFrame(rows).to_csv(tmp_path / "gradcam.csv", index=False)
     found = claims.verdicts("classroom", tmp_path).set_index("claim")["verdict"]
     for layer in ("layer2", "layer3", "layer4"):
         for than in ("average's", "max's (our question)"):
@@ -155,7 +155,7 @@ def test_seeds_are_new_if_this_size_has_not_seen_them(tmp_path):
     rows = pd.read_csv(tmp_path / "pooling.csv")
     other = rows.assign(size="full", seed=rows["seed"] + 2)
     pd.concat([rows, other]).to_csv(tmp_path / "pooling.csv", index=False)
-    record(tmp_path, "rivals", {"average": [40.0, 41.0, 42.0, 43.0], "residual": [54.0, 55.1, 47.0, 48.0]})
+    record(tmp_path, "pooling_more_seeds", {"average": [40.0, 41.0, 42.0, 43.0], "residual": [54.0, 55.1, 47.0, 48.0]})
     evidence = claim("residual beats average pooling").verdict("classroom", tmp_path)[1]
     assert evidence.startswith("+5.0 ± ") and evidence.endswith(", 2 new seeds")
 

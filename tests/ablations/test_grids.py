@@ -29,22 +29,22 @@ def changes(name, size):
     a, b = multitask(size), residual_pooling(size)
     plain = {"backbone": {"classroom": "resnet_slim", "full": "resnet50"}[size]}
     thrice = plain | {"epochs": 3 * a.epochs, "milestones": tuple(3 * epoch for epoch in a.milestones)}
-    patience = {
+    longer = {
         "erasing 0.0": plain | {"erasing": 0.0},
         "erasing 0.5": plain | {"erasing": 0.5},
-        "erasing 0.5, mean color": plain | {"erasing": 0.5, "erasing_fill": "mean"},
+        "erasing 0.5, mean colour": plain | {"erasing": 0.5, "erasing_fill": "mean"},
         "erasing 0.0, 3 x epochs": thrice | {"erasing": 0.0},
         "erasing 0.5, 3 x epochs": thrice | {"erasing": 0.5},
     }
     share, stride = (0.5 if a.positive == 0.2 else 0.2), (1 if b.last_stride == 2 else 2)
     return {
         "pooling": poolings(*POOLINGS),
-        "rivals": poolings("average", "max", "residual", "max + max", "max + average"),
+        "pooling_more_seeds": poolings("average", "max", "residual", "max + max", "max + average"),
         "curves": poolings("average", "max", "residual"),
-        "heat": poolings("baseline", "average", "max", "residual"),
+        "gradcam": poolings("baseline", "average", "max", "residual"),
         "backbone": (multitask, {label: {"backbone": backbone} for label, backbone in BACKBONES[size].items()}),
         "erasing": (multitask, {f"{i / 10:.1f}": plain | {"erasing": i / 10} for i in range(11)}),
-        **dict.fromkeys(("patience", "occlusion", "fitting"), (multitask, patience)),
+        **dict.fromkeys(("erasing_longer", "occlusion", "erasing_fit"), (multitask, longer)),
         "heads": (
             multitask,
             {"both": {}, "identification": {"verification": 0.0}, "verification": {"identification": 0.0}}
@@ -59,7 +59,7 @@ def changes(name, size):
                 "cross-entropy alone, a quarter of the rate": {"triplet_scales": 0, "lr": b.lr / 4},
             },
         ),
-        "readings": (
+        "interpretations": (
             residual_pooling,
             {
                 "our reading": {},
@@ -75,7 +75,7 @@ def changes(name, size):
                 f"last stride {stride}": {"last_stride": stride},
             },
         ),
-        "descriptor": (
+        "projection": (
             multitask,
             {
                 "projection": {},
@@ -103,9 +103,9 @@ def test_conditions_are_asked_of_paper_a_and_of_three_poolings(size):
 
 def test_each_grid_asks_what_it_is_about():
     measures = {name: grid.measure for name, grid in grids.GRIDS.items() if grid.measure != "scores"}
-    expected = {"conditions": "conditions", "occlusion": "conditions", "curves": "curves", "fitting": "curves"}
-    assert measures == expected | {"heat": "heat"}
-    assert {name for name, grid in grids.GRIDS.items() if grid.reranked} == {"pooling", "rivals"}
+    expected = {"conditions": "conditions", "occlusion": "conditions", "curves": "curves", "erasing_fit": "curves"}
+    assert measures == expected | {"gradcam": "heat"}
+    assert {name for name, grid in grids.GRIDS.items() if grid.reranked} == {"pooling", "pooling_more_seeds"}
     references = {
         name: grids.grid(name).compared_with("classroom") for name in ("pooling", "erasing", "heads", "losses")
     }

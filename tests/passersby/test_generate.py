@@ -28,7 +28,6 @@ passersby.SIZES["tiny"] = replace(passersby.SIZES["smoke"], **{TINY})
 module = sys.modules["reid_lab.passersby.generate"]
 module.CHUNK = 8
 """
-WORKER = f"{THERE}module.serve()"
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,6 @@ def tiny(monkeypatch, tiny_folder):
     """A size of a few images, and its folder as it should be."""
     monkeypatch.setitem(passersby.SIZES, "tiny", replace(passersby.SIZES["smoke"], **TINY))
     monkeypatch.setattr(GENERATE, "CHUNK", 8)
-    monkeypatch.setattr(GENERATE, "_WORKER", WORKER)
     return tiny_folder
 
 
@@ -105,7 +103,7 @@ def test_a_data_set_that_lost_an_image_is_made_again(tiny, tmp_path):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda folder: (folder / passersby.TRUTH).unlink(), lambda folder: (folder / passersby.MARKER).write_text("[]")],
+    [lambda folder: (folder / passersby.TABLE).unlink(), lambda folder: (folder / passersby.MARKER).write_text("[]")],
     ids=["table", "marker"],
 )
 def test_a_data_set_that_lost_its_table_or_marker_is_made_again(tiny, tmp_path, damage):
@@ -144,7 +142,7 @@ def test_two_processes_that_want_it_at_once_get_the_same_whole_data_set(tiny, tm
 
 def test_several_processes_write_the_same_bytes_also_for_a_script_without_a_main_guard(tiny, tmp_path):
     script = tmp_path / "script.py"
-    script.write_text(f"{THERE}module._WORKER = {WORKER!r}\npassersby.generate('tiny', home=sys.argv[1], workers=3)\n")
+    script.write_text(f"{THERE}passersby.generate('tiny', home=sys.argv[1], workers=3)\n")
     environment = {**os.environ, "PYTHONPATH": str(Path(passersby.__file__).parents[2])}
     subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, env=environment)
     assert contents(tmp_path / "passersby" / tiny.name) == contents(tiny)
@@ -160,13 +158,6 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, monkeypat
     assert not [path for path in (tmp_path / "passersby").iterdir() if path.is_dir()]
 
 
-def test_a_worker_that_dies_is_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(GENERATE, "_WORKER", "raise SystemExit(3)")
-    with pytest.raises(DataError, match="ended early"):
-        passersby.generate("smoke", home=tmp_path, workers=2)
-    assert not [path for path in (tmp_path / "passersby").iterdir() if path.is_dir()]
-
-
 @pytest.mark.parametrize(
     ("size", "seed", "sentence"), [("huge", 0, "no size 'huge'"), ("smoke", -1, "seed of 0 or more")]
 )
@@ -177,7 +168,7 @@ def test_what_cannot_be_made_is_refused_with_a_sentence(size, seed, sentence, tm
 
 
 def test_the_truth_table_has_one_row_per_image(folder):
-    table = passersby.truth(folder)
+    table = passersby.annotations(folder)
     assert isinstance(table, pd.DataFrame)
     assert set(table.index) == {path.relative_to(folder).as_posix() for path in folder.glob("*/*.png")}
     assert ((table["occluded"] >= 0) & (table["occluded"] <= 1)).all()
@@ -188,7 +179,7 @@ def test_the_truth_table_has_one_row_per_image(folder):
 
 
 def test_queries_have_better_boxes_than_the_gallery(folder):
-    table = passersby.truth(folder)
+    table = passersby.annotations(folder)
     known = table[table["pid"] > 0]
     splits = known.groupby(known.index.str.split("/").str[0])["box_error"].mean()
     assert splits[QUERY] < splits[GALLERY]
@@ -196,7 +187,7 @@ def test_queries_have_better_boxes_than_the_gallery(folder):
 
 def test_pixels_on_the_disk_are_those_that_the_digest_is_of(folder):
     marker = json.loads((folder / passersby.MARKER).read_text())
-    paths, step = passersby.truth(folder).index, GENERATE.CHUNK
+    paths, step = passersby.annotations(folder).index, GENERATE.CHUNK
     whole = hashlib.sha256()
     for start in range(0, len(paths), step):
         pixels = [np.asarray(Image.open(folder / path)).tobytes() for path in paths[start : start + step]]

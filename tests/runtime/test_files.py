@@ -1,18 +1,38 @@
 import multiprocessing
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from reid_lab.runtime.errors import CheckpointError
-from reid_lab.runtime.files import home, lock, write_text, write_whole
+from reid_lab.runtime.files import ROOT, cache_folder, lock, project_folder, runs_folder, write_text, write_whole
 
 
 def test_the_cache_moves_with_its_variable(monkeypatch, tmp_path):
     monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "elsewhere"))
-    assert home() == tmp_path / "elsewhere"
+    assert cache_folder() == tmp_path / "elsewhere"
     monkeypatch.delenv("REID_LAB_HOME")
-    assert home().name == "reid_lab"
+    assert cache_folder().name == "reid_lab"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="each platform has a place of its own")
+def test_the_cache_lies_where_linux_keeps_caches(monkeypatch, tmp_path):
+    monkeypatch.delenv("REID_LAB_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "reid_lab"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "reid_lab"
+
+
+def test_results_go_to_the_checkout_where_there_is_one(monkeypatch, tmp_path):
+    monkeypatch.delenv("REID_LAB_RUNS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    assert (ROOT / "reid_lab" / "runtime" / "files.py").is_file()
+    assert runs_folder() == Path(__file__).parents[2] / "runs"
+    monkeypatch.setattr("reid_lab.runtime.files.NOTEBOOKS", tmp_path / "none")
+    assert project_folder() == tmp_path
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):

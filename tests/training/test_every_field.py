@@ -12,7 +12,7 @@ import torch
 
 from reid_lab import methods, models
 from reid_lab.models import backbones
-from reid_lab.runtime.distributed import Team
+from reid_lab.runtime.distributed import Processes
 from reid_lab.training import learning_rate
 from reid_lab.training.engine import Engine
 
@@ -60,7 +60,7 @@ def narrow():
 def trace(recipe):
     """Numbers of what the recipe decides: the batches, the rates, the weights and descriptors after two steps."""
     torch.manual_seed(0)
-    engine = Engine(recipe, 12, Team(torch.device("cpu")))
+    engine = Engine(recipe, 12, Processes(torch.device("cpu")))
     batches = np.stack(recipe.sampler(LABELS, CAMIDS, 0).epoch(0))
     random = torch.Generator().manual_seed(1)
     pixels = torch.randint(0, 256, (48, 3, *recipe.resize), dtype=torch.uint8, generator=random)

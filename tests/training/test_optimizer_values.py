@@ -10,7 +10,7 @@ from reid_lab import data, methods
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import BACKBONES, res2net_slim, resnet_slim
 from reid_lab.runtime import environment
-from reid_lab.runtime.distributed import Team
+from reid_lab.runtime.distributed import Processes
 from reid_lab.training.engine import Engine
 
 METHODS = [methods.multitask, methods.residual_pooling]
@@ -29,7 +29,7 @@ def narrow(monkeypatch):
 def engine_of(method, optimizer, **fields):
     torch.manual_seed(0)
     recipe = method("smoke", optimizer=optimizer, **COMMON | SCHEDULE | {"momentum": 0.8} | fields)
-    return Engine(recipe, 6, Team(torch.device("cpu")))
+    return Engine(recipe, 6, Processes(torch.device("cpu")))
 
 
 def batch_of(recipe, seed=1):

@@ -1,9 +1,11 @@
-"""Teams of processes, for test_team.py: a step of each method, and a whole smoke run; batch norms are frozen.
+"""Processes that train together, for test_distributed.py: a step of each method, and a smoke run.
 
-python team_member.py FOLDER 2 4 1
+Batch norms are frozen. Usage:
 
-Each team writes to a folder of its own in FOLDER. It is launched as torchrun launches one, by PyTorch's elastic agent,
-but its processes are forked, where that can be done, from this one, which has imported everything.
+python distributed_process.py FOLDER 2 4 1
+
+Each number of processes writes to a folder of its own in FOLDER. They are launched as torchrun launches them, by
+PyTorch's elastic agent, but forked, where that can be done, from this process, which has imported everything.
 """
 
 import sys
@@ -39,11 +41,11 @@ def freeze(module, mode=True):
     return nn.Module.train(module, False)
 
 
-def one_step(recipe, bench, team):
+def one_step(recipe, bench, processes):
     """The loss of a batch, and every gradient."""
     torch.manual_seed(0)
     pids = torch.tensor([record.pid for record in bench.train]).unique(return_inverse=True)[1]
-    engine = Engine(recipe, int(pids.max()) + 1, team)
+    engine = Engine(recipe, int(pids.max()) + 1, processes)
     store = data.image_store(bench.train, recipe.resize)
     camids = [record.camid for record in bench.train]
     batch = torch.from_numpy(recipe.sampler(pids.numpy(), camids, 0).epoch(0)[0])[engine.places]
@@ -51,24 +53,24 @@ def one_step(recipe, bench, team):
     losses = engine.losses(engine.prepare(store.batch(batch), 7), pids[batch])
     losses.total.backward()
     gradients = {name: p.grad for name, p in engine.model.named_parameters() if p.grad is not None}
-    return team.mean(losses.total.detach()), gradients
+    return processes.mean(losses.total.detach()), gradients
 
 
-def member(folder):
-    """What each process of a team does."""
+def process(folder):
+    """What each process does."""
     folder.mkdir(exist_ok=True)
     nn.modules.batchnorm._BatchNorm.train = freeze
-    team = assemble("cpu")
+    processes = assemble("cpu")
     bench = few_of(data.passersby("smoke"))
     for name, recipe in RECIPES.items():
-        loss, gradients = one_step(recipe, bench, team)
-        if team.main:
+        loss, gradients = one_step(recipe, bench, processes)
+        if processes.main:
             save({"loss": loss} | gradients, folder / f"{name}.safetensors")
     recipe = RECIPES["residual_pooling"].replace(epochs=2, optimizer="sgd", lr=1e-3, erasing=0.0)
     run = training.fit(recipe, bench, device="cpu", runs=folder / "runs")
-    assert run.environment["processes"] == team.size
+    assert run.environment["processes"] == processes.size
     assert run.history["loss"].iloc[1] < run.history["loss"].iloc[0]
-    save(run.model.state_dict(), folder / f"weights{team.rank}.safetensors")
+    save(run.model.state_dict(), folder / f"weights{processes.rank}.safetensors")
 
 
 def launch(processes, folder):
@@ -82,7 +84,7 @@ def launch(processes, folder):
         max_restarts=0,
         start_method="fork" if sys.platform == "linux" else "spawn",
     )
-    elastic_launch(config, member)(folder)
+    elastic_launch(config, process)(folder)
 
 
 if __name__ == "__main__":
