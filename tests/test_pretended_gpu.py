@@ -117,10 +117,12 @@ def test_a_fast_precision_is_compared_on_the_gpu(smoke, pretended, kind, used):
         engine = Engine(recipe, 18, Processes(training.find_device(kind)))
         engine.model.train()
         images, pids = torch.randn(8, 3, 32, 32).to(kind), (torch.arange(8) // 4).to(kind)
-        check = precision.check_training(engine.model, images, pids, used)
+        check = precision.check_training(
+            engine.model, images, lambda trial, outputs: trial.loss(outputs, pids).total, used
+        )
         assert not check.fault and check.layers > 20
         assert gpu.seen["torch.full", ("float32",)] >= 6 * precision.TRIES * check.layers  # its own memory is dirtied
-        assert not precision.check_embedding(engine.model.eval(), images, used).fault
+        assert not precision.check_output(engine.model.eval(), images, engine.model.embed, used).fault
 
 
 # Retrieval

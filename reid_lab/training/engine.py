@@ -59,7 +59,9 @@ class Engine:
         """
         if self.precision == "float32":
             return "float32 needs none"
-        check = precision.check_training(self.model, images, pids, self.precision)
+        check = precision.check_training(
+            self.model, images, lambda network, outputs: network.loss(outputs, pids).total, self.precision
+        )
         faults = [fault for fault in self.processes.answers(check.fault) if fault]
         if not faults:
             return str(check)
