@@ -18,7 +18,7 @@ from reid_lab.runtime.errors import DataError, NoMatchError
 class Benchmark:
     """A re-identification data set: images to learn from, and queries to look for in a gallery.
 
-    ``truth`` is a table indexed by an image's relative posix path, where a data set knows more than names
+    ``annotations`` is a table indexed by an image's relative posix path, where a data set knows more than names
     and cameras (Passersby); ``root`` is the folder to which such paths are relative; ``notes`` is what the
     loader found out while reading.
     """
@@ -27,7 +27,7 @@ class Benchmark:
     train: Sequence[Record]
     query: Sequence[Record]
     gallery: Sequence[Record]
-    truth: pd.DataFrame | None = None
+    annotations: pd.DataFrame | None = None
     root: Path | None = None
     notes: tuple[Finding, ...] = ()
 
@@ -46,7 +46,7 @@ class Benchmark:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")
 
     def relative(self, record: Record) -> str:
-        """Posix path of an image below ``root``: its name in ``truth`` and in the digest."""
+        """Posix path of an image below ``root``: its name in ``annotations`` and in the digest."""
         if self.root is not None and record.path.is_relative_to(self.root):
             return record.path.relative_to(self.root).as_posix()
         return record.path.as_posix()

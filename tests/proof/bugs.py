@@ -26,7 +26,7 @@ HIDDEN = "a trained run that is loaded was trained without the bug"
 METRICS, PROTOCOL = "retrieval/metrics.py", "retrieval/protocol.py"
 LOSSES, HEADS, RERANKING = "losses.py", "models/heads.py", "retrieval/reranking.py"
 TEST_METRICS, TEST_LOSSES, TEST_HEADS = "retrieval/test_metrics.py", "test_losses.py", "models/test_heads.py"
-TABLES, TEST_TABLES = "ablations/tables.py", "ablations/test_tables.py"
+TABLES, TEST_TABLES = "ablations/statistics.py", "ablations/test_statistics.py"
 TEST_RERANKING, TEST_SCHEDULE = "retrieval/test_reranking.py", "training/test_schedule.py"
 
 BUGS = (
