@@ -71,7 +71,7 @@ def find(name: str, runs: Path | str | None = None) -> Path:
     where = runs_root(runs)
     if not found:
         raise CheckpointError(
-            f"There is no run {name!r} in {where}: `python -m reid_lab runs` shows those that are there; "
+            f"There is no run {name!r} in {where}: `reid-lab runs` shows those that are there; "
             "a run that lies elsewhere needs its path."
         )
     several = ", ".join(folder.name for folder in found[:5]) + (", ..." if len(found) > 5 else "")
@@ -233,7 +233,7 @@ _PARTS = ("recipe", "run", "data", "environment", "result")
 def _facts(folder: Path) -> dict[Field, Any]:
     """Everything that a run tells about itself, by (part, field)."""
     if not folder.is_dir():
-        raise CheckpointError(f"There is no run in {folder}: `python -m reid_lab runs` shows those that are there.")
+        raise CheckpointError(f"There is no run in {folder}: `reid-lab runs` shows those that are there.")
     row = _row(folder)
     if row["state"].startswith("unreadable"):
         raise CheckpointError(f"The run in {folder} is {row['state']}. Ask its owner for the right to read it.")
