@@ -13,7 +13,7 @@ from reid_lab.cli.options import Device, Runs, Size, a_few, above_zero
 from reid_lab.runtime.errors import CheckpointError, DataError, RecipeError, ReidLabError, TrainingError
 
 if TYPE_CHECKING:
-    from reid_lab.ablations.runner import Job
+    from reid_lab.ablations.run import Job
 
 NAMES = (
     *(
@@ -86,24 +86,22 @@ def ablate(
     device: Device = None,
 ) -> int:
     """Run the papers' tables again: every variant with several seeds, recorded, drawn and compared."""
-    from reid_lab.ablations import grids, runner
+    from reid_lab.ablations import grids, run, tables
 
     if dry_run and merge:
         raise RecipeError("--dry-run writes nothing, and --merge writes tables: leave out one of them.")
     names = list(grids.GRIDS) if "all" in experiments else list(dict.fromkeys(experiments))
-    folder = out or runner.figures_folder()
-    runner.check_tables(folder)
-    runner.add_tables(names, merge or [], folder)
-    wanted = [job for name in names for job in runner.jobs(grids.grid(name), size, range(seeds))]
-    wanted = runner.shard(wanted, shard)
+    folder = out or tables.figures_folder()
+    tables.check(folder)
+    tables.add_from(merge or [], names, folder)
+    wanted = [job for name in names for job in run.jobs(grids.grid(name), size, range(seeds))]
+    wanted = run.shard(wanted, shard)
     if dry_run:
         return _show_plan(wanted, folder, runs)
     left, errors = 0, list[ReidLabError]()
     if not draw:
         try:
-            left = runner.run(
-                wanted, device=device, runs=runs, folder=folder, minutes=minutes, workers=workers, say=_say
-            )
+            left = run.run(wanted, device=device, runs=runs, folder=folder, minutes=minutes, workers=workers, say=_say)
         except TrainingError as error:  # the other runs are recorded, and are shown
             errors.append(error)
     return _report(names, size, folder, left, errors)
@@ -114,9 +112,9 @@ def _say(line: str) -> None:
 
 
 def _show_plan(wanted: list[Job], folder: Path, runs: Path | None) -> int:
-    from reid_lab.ablations import runner
+    from reid_lab.ablations.plan import plan as planned
 
-    plan = runner.plan(wanted, folder, runs)
+    plan = planned(wanted, folder, runs)
     print(plan.round(1).to_string(index=False))
     left = plan[plan["state"] != "recorded"]
     minutes = f", {left['minutes'].sum():.0f} minutes one after another."
@@ -148,29 +146,29 @@ def _report(names: Sequence[str], size: str, folder: Path, left: int, errors: li
 
 def _show(name: str, size: str, folder: Path) -> None:
     """Print the table of a grid, and which variants its seeds can separate."""
-    from reid_lab.ablations import grids, runner, tables
+    from reid_lab.ablations import grids, statistics, tables
 
-    rows, grid = runner.table(name, folder), grids.grid(name)
+    rows, grid = tables.read(name, folder), grids.grid(name)
     if not (len(rows) and (rows["size"] == size).any()):
         print(f"\n{name}: nothing is recorded at size {size}.")
         return
     print(f"\n{grid.title} ({grid.source})\n{grid.equal}\n")
     if grid.several:
-        print(tables.means(name, rows, size).round(1).to_string())
+        print(statistics.means(name, rows, size).round(1).to_string())
         return
     columns = ["seeds", "rank-1", "rank-1 sd", "mAP", "mAP sd", "descriptor", "parameters", "minutes"]
-    print(tables.variants(rows, size)[columns].round(1).to_string())
+    print(statistics.variants(rows, size)[columns].round(1).to_string())
     try:
-        print("\n" + tables.against(name, rows, size).round(1).to_string())
+        print("\n" + statistics.against(name, rows, size).round(1).to_string())
     except DataError as error:
         print(f"\n{error}")
 
 
 def _draw(name: str, size: str, folder: Path) -> list[ReidLabError]:
     """Draw a grid if something of it is recorded; give back the error if the picture cannot be written."""
-    from reid_lab.ablations import runner
+    from reid_lab.ablations import tables
 
-    rows = runner.table(name, folder)
+    rows = tables.read(name, folder)
     if len(rows) and (rows["size"] == size).any():
         from reid_lab.ablations import pictures
 

@@ -130,10 +130,10 @@ def chosen_run(name: str, runs: Path | None) -> Path:
     Raises:
         CheckpointError: No run has that name, or more than one.
     """
-    from reid_lab.training import inventory
+    from reid_lab.training import runs as kept
 
     folder = Path(name).expanduser()
-    return folder if folder.is_dir() else inventory.find(name, runs)
+    return folder if folder.is_dir() else kept.find(name, runs)
 
 
 def read_data(path: Path, cameras: str | None) -> tuple[str, Benchmark]:

@@ -35,9 +35,9 @@ def runs(context: typer.Context, runs: Runs = None) -> int:
 def show(runs: Runs = None) -> int:
     """List all runs: finished, unfinished and damaged."""
     from reid_lab.runtime.files import runs_folder
-    from reid_lab.training import inventory
+    from reid_lab.training import runs as kept
 
-    table = inventory.shelf(runs)
+    table = kept.table(runs)
     if table.empty:
         print(f"No runs in {runs or runs_folder()} yet: train one, for example with reid-lab demo.")
         return 0
@@ -55,9 +55,9 @@ def show(runs: Runs = None) -> int:
 @command(GROUP, "runs compare residual_pooling-classroom-01 residual_pooling-classroom-fe", to=part)
 def compare(names: RunNames, runs: Runs = None) -> int:
     """Show in what some runs differ, and their results."""
-    from reid_lab.training import inventory
+    from reid_lab.training import runs as kept
 
-    _print(inventory.compare([inventory.find(name, runs) for name in names]), digits=4)
+    _print(kept.compare([kept.find(name, runs) for name in names]), digits=4)
     return 0
 
 
@@ -68,16 +68,16 @@ def delete(
     runs: Runs = None,
 ) -> int:
     """Delete some runs, after a question."""
-    from reid_lab.training import inventory
+    from reid_lab.training import runs as kept
 
-    folders = list(dict.fromkeys(inventory.find(name, runs) for name in names))
+    folders = list(dict.fromkeys(kept.find(name, runs) for name in names))
     for folder in folders:
-        inventory.check_deletable(folder)  # all of them before the first is gone
+        kept.check_deletable(folder)  # all of them before the first is gone
     if not yes and not _agreed(folders):
         print("Nothing was deleted.")
         return 1
     for folder in folders:
-        inventory.delete(folder)
+        kept.delete(folder)
         print(f"Deleted {folder}")
     return 0
 

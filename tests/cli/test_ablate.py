@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from reid_lab.__main__ import main
-from reid_lab.ablations import grids, pictures, runner, tables
+from reid_lab.ablations import grids, pictures, run, statistics
 from reid_lab.ablations.measures import RANKS
 from reid_lab.runtime.errors import CheckpointError, TrainingError
 
@@ -41,14 +41,14 @@ def test_what_is_recorded_is_drawn_and_judged_without_running_anything(tmp_path,
     assert ablate("pooling", "--draw", folder=folder) == 0
     said = capsys.readouterr().out
     rows = pd.read_csv(folder / "pooling.csv")
-    verdicts = tables.against("pooling", rows, "smoke")["verdict"]
+    verdicts = statistics.against("pooling", rows, "smoke")["verdict"]
     lines = [line for line in said.splitlines() if line.endswith("separated")]
     assert ["not separated" if "not separated" in line else "separated" for line in lines] == list(verdicts)
     assert len(lines) == 8 and len(set(verdicts)) == 2
     written = {path.name for path in folder.iterdir()}
     assert {"pooling.csv", "pooling-smoke.png", "cmc-smoke.png", "claims-smoke.csv"} <= written
     claims = pd.read_csv(folder / "claims-smoke.csv").set_index("claim")
-    expected = tables.difference(rows, "smoke", "residual", "average")
+    expected = statistics.difference(rows, "smoke", "residual", "average")
     assert f"{expected.points:+.1f}" in claims.loc["residual beats average pooling", "ours"]
 
 
@@ -126,13 +126,8 @@ def test_runs_that_failed_cost_no_table_of_the_others(tmp_path, capsys, monkeypa
 
     folder = tmp_path / "figures"
     record(folder)
-    monkeypatch.setattr(runner, "run", failing)
+    monkeypatch.setattr(run, "run", failing)
     monkeypatch.setattr(pictures, "draw", lambda *_: [])
     assert ablate("pooling", folder=folder) == 2
     printed = capsys.readouterr()
     assert "residual" in printed.out and "it was killed" in printed.err
-
-
-def test_a_history_that_cannot_be_read_stops_no_grid(tmp_path):
-    (tmp_path / "history.csv").write_bytes(b"\xff\x00")
-    assert runner._epochs(tmp_path) == 0

@@ -14,11 +14,10 @@ import pytest
 import torch
 import typer
 
-from reid_lab import doctor
+from reid_lab import doctor, training
 from reid_lab.cli import main
 from reid_lab.cli import runs as runs_command
 from reid_lab.cli.app import app
-from reid_lab.training import inventory
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["demo", "doctor", "passersby", "check", "train", "evaluate", "runs", "ablate", "embed", "search", "export"]
@@ -104,7 +103,7 @@ def test_the_demonstration_writes_its_table_and_pictures_and_then_reuses_its_run
     import pandas as pd
 
     from reid_lab import plots
-    from reid_lab.training import trainer
+    from reid_lab.training import fitting
 
     shutil.copytree(smoke_run.folder, tmp_path / smoke_run.folder.name)  # so that only paper A's network is trained
     command = ["demo", "--size", "smoke", "--runs", str(tmp_path), "--device", "cpu"]
@@ -118,7 +117,7 @@ def test_the_demonstration_writes_its_table_and_pictures_and_then_reuses_its_run
     assert {"rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP", "seed", "device", "torch"} <= set(table)
     first = next(tmp_path.glob("multitask-*")) / "environment.json"
     first.write_text(json.dumps(json.loads(first.read_text()) | {"device": "a machine of its own"}))
-    monkeypatch.setattr(trainer, "_Training", None)  # a second training would raise
+    monkeypatch.setattr(fitting, "Trainer", None)  # a second training would raise
     monkeypatch.setattr(plots, "save", lambda figure, path: None)  # drawn above
     assert main(command) == 0
     table = pd.read_csv(out / "table.csv", index_col=0)
@@ -136,9 +135,7 @@ QUOTED = r"(?:reid-lab|-m reid_lab) ([a-z]+(?:(?!  )[^`#\n\\;])*)"
 
 def test_every_quoted_command_is_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for command in (
-        app.registered_commands + runs_command.part.registered_commands
-    ):  # its options are parsed, nothing is done
+    for command in app.registered_commands + runs_command.part.registered_commands:  # parse only, do nothing
         monkeypatch.setattr(command, "callback", functools.wraps(command.callback)(lambda **given: 0))
     commands = [found for text in TEXTS for found in re.findall(QUOTED, text) if "..." not in found]
     whole = [line for line in (found.strip().rstrip("\"'.)") for found in commands) if " " in line]
@@ -317,8 +314,6 @@ def test_help_comes_without_loading_pytorch():
     code = """
 import sys
 from reid_lab.cli import main
-from reid_lab.cli import runs as runs_command
-from reid_lab.cli.app import app
 for words in (["--help"], ["runs", "compare", "--help"]):
     main(words)
 print("loaded:", {"torch", "numpy", "pandas", "matplotlib", "rich"} & set(sys.modules))
@@ -353,8 +348,8 @@ def test_runs_lists_every_run_and_says_what_to_do_with_a_damaged_one(runs, capsy
 
 
 def test_runs_advises_nobody_to_delete_a_run_that_may_only_not_be_read(runs, monkeypatch, capsys):
-    told = inventory.shelf(runs).assign(state=["finished", "unreadable: result.json"])
-    monkeypatch.setattr(inventory, "shelf", lambda root: told)
+    told = training.runs.table(runs).assign(state=["finished", "unreadable: result.json"])
+    monkeypatch.setattr(training.runs, "table", lambda root: told)
     assert main(["runs", "--runs", str(runs)]) == 0
     listed = capsys.readouterr().out
     assert "ask its owner" in listed and "delete" not in listed

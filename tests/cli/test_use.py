@@ -22,7 +22,7 @@ from reid_lab.data import Record
 from reid_lab.data.crops import crops as crops_below
 from reid_lab.retrieval import Found, features
 from reid_lab.runtime.errors import CheckpointError, DataError, DeviceError, NoMatchError, ReidLabError
-from reid_lab.training import runs
+from reid_lab.training import tensorboard
 
 
 def shot(path, person, take=0):
@@ -440,9 +440,9 @@ def test_logs_for_tensorboard_that_fail_cost_no_training(tmp_path, monkeypatch, 
     def refusing(folder, purge_step):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "tensorboard_writer", lambda: refusing)
+    monkeypatch.setattr(tensorboard, "tensorboard_writer", lambda: refusing)
     with caplog.at_level(logging.WARNING, "reid_lab"):
-        runs.write_tensorboard(tmp_path, {"epoch": 3, "loss": 1.0})
+        tensorboard.write_tensorboard(tmp_path, {"epoch": 3, "loss": 1.0})
     assert "Epoch 3 is missing" in caplog.text and "No space left on device" in caplog.text
 
 
@@ -464,7 +464,7 @@ def test_a_package_that_does_not_load_is_not_called_missing(smoke_run, tmp_path,
     monkeypatch.setattr(sys, "meta_path", [Broken(*names), *sys.meta_path])
     rows = np.eye(3)
     for error, ask in (
-        (DeviceError, runs.tensorboard_writer),
+        (DeviceError, tensorboard.tensorboard_writer),
         (ReidLabError, lambda: retrieval.search(rows, rows, 1, index="Flat")),
         (ReidLabError, lambda: export.to_onnx(smoke_run, tmp_path / "x.onnx")),
     ):
