@@ -25,7 +25,7 @@ NEEDED = (
     "filelock",
     "platformdirs",
 )
-COURSE = ("jupyterlab", "ipywidgets", "seaborn", "pytorch_grad_cam")
+COURSE = ("jupyterlab", "ipywidgets", "pytorch_grad_cam")
 FREE_GB = 2.0  # data and runs of the course at classroom size, with room to spare
 
 
