@@ -152,10 +152,10 @@ def curves(rows: pd.DataFrame) -> Figure:
     columns = {"loss": "loss", "accuracy": "training accuracy, %"}
     panels = figure.subplots(1, 2)
     for axes, (column, label) in zip(panels, columns.items(), strict=True):
-        _line(rows, axes, "epoch", column, errorbar="sd", linewidth=2)
-        _dress(axes, "epoch", label, "lines and bands: mean and\nstandard deviation of the seeds")
+        _line(rows, axes, "epoch", column, errorbar="sd", linewidth=2, legend=axes is panels[0])
+        dress(axes, "epoch", label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    panels[1].get_legend().remove()
+    panels[0].legend(title="lines and bands: mean and\nstandard deviation of the seeds", title_fontsize=8, fontsize=8)
     return figure
 
 
