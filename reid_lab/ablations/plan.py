@@ -12,7 +12,7 @@ from reid_lab.ablations.grids import GRIDS
 from reid_lab.ablations.run import Job, missing
 from reid_lab.ablations.tables import KEYS
 from reid_lab.passersby.generate import is_made
-from reid_lab.training.runs import finished
+from reid_lab.training.run import finished
 
 
 def plan(wanted: Sequence[Job], folder: Path | str | None = None, runs: Path | str | None = None) -> pd.DataFrame:

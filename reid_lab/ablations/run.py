@@ -26,7 +26,7 @@ from reid_lab.runtime.device import find_device, memory, seen
 from reid_lab.runtime.errors import RecipeError, TrainingError
 from reid_lab.runtime.pool import ordered_map
 from reid_lab.runtime.signals import Interruption
-from reid_lab.training.runs import run_folder, runs_root
+from reid_lab.training.run import run_folder, runs_root
 
 
 @dataclass(frozen=True)

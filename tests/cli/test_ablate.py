@@ -79,15 +79,14 @@ def test_nothing_is_merged_where_one_table_is_damaged(tmp_path, capsys, damage, 
     rows = pd.read_csv(other / "pooling.csv").assign(network="trained", layer="layer4", target="", heat=1.0, area=1.0)
     rows = rows.assign(size="huge") if damage == "size" else rows.drop(columns="heat")
     (other / "gradcam.csv").write_text(rows.to_csv() if damage else "")
-    assert ablate("pooling", "gradcam", "--draw", "--merge", str(one), str(other), folder=here) == 2
+    assert ablate("pooling", "gradcam", "--draw", "--merge", str(one), "--merge", str(other), folder=here) == 2
     assert said in capsys.readouterr().err
     assert not here.exists()
 
 
 def test_a_dry_run_merges_nothing(smoke, tmp_path):
     record(tmp_path / "there")
-    with pytest.raises(SystemExit):
-        ablate("pooling", "--dry-run", "--merge", str(tmp_path / "there"), folder=tmp_path / "here")
+    assert ablate("pooling", "--dry-run", "--merge", str(tmp_path / "there"), folder=tmp_path / "here") == 2
     assert not (tmp_path / "here").exists()
 
 
@@ -98,17 +97,6 @@ def test_a_table_that_lost_a_column_is_named(tmp_path, capsys, column):
     pd.read_csv(folder / "pooling.csv").drop(columns=column).to_csv(folder / "pooling.csv", index=False)
     assert ablate("pooling", "--draw", folder=folder) == 2
     assert f"pooling.csv has no column {column!r}" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "said"),
-    [("--minutes", minutes, "no number above 0") for minutes in ("0", "-1", "nan", "abc")]
-    + [("--seeds", seeds, "no whole number from 1") for seeds in ("0", "abc", "²")],
-)
-def test_a_number_that_cannot_be_is_refused_by_its_name(tmp_path, capsys, option, value, said):
-    with pytest.raises(SystemExit):
-        ablate("losses", "--dry-run", option, value, folder=tmp_path)
-    assert f"argument {option}: {value!r} is {said}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

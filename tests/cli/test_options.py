@@ -91,7 +91,7 @@ def test_the_options_of_export_and_describe(reached, smoke_run, tmp_path):
         more = ["--force"] * force + (["--opset", opset] if opset else [])
         (run, *given), _ = reached(export, "to_onnx", "export", smoke_run.folder, "--onnx", tmp_path / "x.onnx", *more)
         assert run.folder == smoke_run.folder and given == [tmp_path / "x.onnx", force, opset]
-        command = ["describe", smoke_run.folder, "--images", tmp_path, "--out", tmp_path / "x.npz", "--device", "cpu"]
+        command = ["embed", smoke_run.folder, "--images", tmp_path, "--out", tmp_path / "x.npz", "--device", "cpu"]
         (run, *given), _ = reached(export, "to_npz", *command, *["--force"] * force)
         assert given == [tmp_path, tmp_path / "x.npz", training.find_device("cpu"), force]
 

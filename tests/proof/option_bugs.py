@@ -129,7 +129,7 @@ OPTION_BUGS = (
     quiet(
         "train forgets --deterministic",
         "cli/training.py",
-        "deterministic=chosen.deterministic",
+        "deterministic=deterministic",
         "deterministic=False",
         "cli/test_options.py",
     ),
