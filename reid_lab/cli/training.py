@@ -224,7 +224,7 @@ def _sources(name: str, root: Path) -> list[Path]:
 
     Raises DataError where it was a table, for no folder is read under another name than its own, and that is gone.
     """
-    from reid_lab.data.published import COUNTS
+    from reid_lab.data.datasets.published import COUNTS
 
     if not root.is_dir():
         return []

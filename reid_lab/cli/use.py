@@ -110,13 +110,13 @@ def describe(chosen: Arguments) -> int:
 def search(chosen: Arguments) -> int:
     """Rank a folder of crops for each query; the query's own picture is no find."""
     from reid_lab import retrieval, training
+    from reid_lab.data.decoding import with_grey_range
     from reid_lab.data.files import existing_folder
-    from reid_lab.data.greys import alike
     from reid_lab.export import crops, passed_over
 
     device = training.find_device(chosen.device)
     run = training.load(chosen_run(chosen))
-    query, gallery = alike({"query": _queries(chosen.query), "gallery": crops(chosen.gallery)}).values()
+    query, gallery = with_grey_range({"query": _queries(chosen.query), "gallery": crops(chosen.gallery)}).values()
     kept = run.folder if os.access(run.folder, os.W_OK) else None  # a second search need not describe the gallery
     query_features = retrieval.extract(run.model, query, device)
     gallery_features = retrieval.extract(run.model, gallery, device, cache=kept)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_lab.data import layout
+from reid_lab.data.custom import layout
 from reid_lab.runtime.errors import DataError
 
 

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from reid_lab.data import cameras, words
+from reid_lab.data import cameras
+from reid_lab.data.custom import words
+from reid_lab.data.custom.people import NOBODY
 from reid_lab.data.finding import images, some
-from reid_lab.data.people import NOBODY
 from reid_lab.runtime.errors import DataError
 
 BEGINNINGS = "the beginnings of the images' names for people and cameras"
@@ -39,9 +40,15 @@ class Reading:
 
 
 def read(names: Sequence[str], root: Path, told: cameras.Cameras = None) -> Reading:
-    """The person and split of each image, from the paths below ``root`` alone.
+    """Find the person and split of each image.
 
-    Raises DataError where the folders are not people, or nothing tells who is on an image.
+    Args:
+        names: The images' posix paths below ``root``; nothing else is looked at.
+        root: The folder, for the errors.
+        told: What the user told about cameras.
+
+    Raises:
+        DataError: The folders are not people, or nothing tells who is on an image.
     """
     reading = Reading([Place(name, name) for name in names], defaultdict(list))
     settled: list[Place] = []

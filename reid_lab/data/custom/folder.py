@@ -1,4 +1,4 @@
-"""Data of one's own: crops with one sub-folder per identity; and telling folders apart."""
+"""Read a folder of one's own: crops with one sub-folder per identity."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -7,49 +7,45 @@ from pathlib import Path
 import numpy as np
 
 from reid_lab.data import cameras as cameras_of
-from reid_lab.data import layout
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.cameras import Cameras, camera_of
-from reid_lab.data.files import ARCHIVES, Seen, candidates, child, existing_folder, locate, look
+from reid_lab.data.custom import layout
+from reid_lab.data.custom.people import number
+from reid_lab.data.decoding import with_grey_range
+from reid_lab.data.files import Seen, existing_folder, look
 from reid_lab.data.finding import Finding, not_read, passed_over, some
-from reid_lab.data.greys import alike
-from reid_lab.data.market import FOLDERS, MARKER, dukemtmc_reid, is_duke, market1501
-from reid_lab.data.msmt import LISTS, RELEASES, msmt17
-from reid_lab.data.people import number
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
-from reid_lab.data.tables import csv
 from reid_lab.runtime.errors import DataError
 from reid_lab.runtime.validation import is_number, is_whole
 
 SPLITS = ("train", "query", "gallery")
-MARKET_ONLY = ("bounding_box_train", "bounding_box_test")  # a folder of that name is no identity
 
 
 def folder(root: Path | str, cameras: Cameras = None, train_share: float = 0.5, seed: int = 0) -> Benchmark:
-    """Crops of one's own, with one sub-folder per identity, below ``root`` or its train, query, gallery.
+    """Read crops of one's own, with one sub-folder per identity.
 
-    With no such folders, ``train_share`` of the identities (drawn with ``seed``) are for training and all
-    others for the test, as in Market-1501. Of a test identity one image becomes a query from each camera that
-    has two or more of it (if none has, one image of one camera); all else is gallery. An identity seen by one
-    camera has no match in another and is gallery only; where cameras are unknown, one image is the query. With train
-    and test alone, all people of train are for training, and queries are drawn from test.
+    The identities' folders lie in ``root``, or in its folders train, query and gallery. Folders of cameras (cam1,
+    side_a) may lie above them, and images may lie flat if their names begin as Market-1501's do: see
+    :mod:`reid_lab.data.custom.layout`. Identities are numbered from 1 in the order of their folders' names;
+    ``distractors`` and ``junk`` are nobody (pids 0 and -1), and so are 0 and -1 among numbers.
 
-    Folders of cameras (cam1, side_a) may lie above the people's, and images may lie flat where their names begin as
-    Market-1501's do; see :mod:`reid_lab.data.layout`. Identities are numbered from 1 in the order of their folders'
-    names; ``distractors`` and ``junk`` are nobody (pids 0 and -1), and so are 0 and -1 among numbers.
+    Without train, query and gallery the identities are divided as :func:`open_split` says. With train and test alone,
+    queries are drawn from test.
 
-    ``cameras`` says which camera took an image: a regular expression whose first group is the number, matched
-    in the path below the identity, or else below ``root``; "none" if cameras are unknown; a function of the path; or
-    one number for all. By default c1, cam1 or camera_1 is looked for there (``0007/cam2/003.jpg``,
-    ``0007/c2_003.jpg``); where none is, it is unknown.
-    Raises DataError if there are no people's folders, a camera that was told is not found or no number (-1 where it
-    is unknown), or ``train_share`` or ``seed`` cannot work.
+    Args:
+        root: The folder.
+        cameras: Which camera took an image: a regular expression whose first group is the number, matched in the path
+            below the identity, or else below ``root``; "none" if cameras are unknown; a function of the path; or one
+            number for all. By default c1, cam1 or camera_1 is looked for (``0007/cam2/003.jpg``).
+        train_share: The share of identities for training, 0 to less than 1, where nothing divides them.
+        seed: The seed of the division.
+
+    Raises:
+        DataError: There are no people's folders, a camera that was told is not found or no number (-1 where it is
+            unknown), or ``train_share`` or ``seed`` cannot work.
     """
     root = existing_folder(root)
-    if not (is_number(train_share, 0) and train_share < 1):
-        raise DataError(f"The share of identities for training is {train_share}: give 0 to less than 1.")
-    if not is_whole(seed, 0):
-        raise DataError(f"The seed of the division is {seed!r}: give a whole number from 0 up.")
+    _check(train_share, seed)
     cameras_of.check(cameras)
     seen = look(root)
     if not seen.images:
@@ -63,10 +59,17 @@ def folder(root: Path | str, cameras: Cameras = None, train_share: float = 0.5, 
         found[place.split].append(Record(path, pids[place.person], camid))
     return Benchmark(
         root.name,
-        **alike(_divided(found, train_share, seed)),
+        **with_grey_range(_divided(found, train_share, seed)),
         root=root,
         notes=(*notes, *_left_out(reading, seen, root)),
     )
+
+
+def _check(train_share: float, seed: int) -> None:
+    if not (is_number(train_share, 0) and train_share < 1):
+        raise DataError(f"The share of identities for training is {train_share}: give 0 to less than 1.")
+    if not is_whole(seed, 0):
+        raise DataError(f"The seed of the division is {seed!r}: give a whole number from 0 up.")
 
 
 def _divided(found: dict[str, list[Record]], train_share: float, seed: int) -> dict[str, list[Record]]:
@@ -85,7 +88,7 @@ def _left_out(reading: layout.Reading, seen: Seen, root: Path) -> list[Finding]:
 
 
 def nothing_in(root: Path, seen: Seen) -> DataError:
-    """The error for a folder without an image, which says what is there."""
+    """Make the error for a folder without an image, which says what is there."""
     there = passed_over(seen.passed, root)
     if there:
         return DataError(f"The folder {root} holds no image that can be read. {there[0].sentence}")
@@ -98,7 +101,17 @@ def nothing_in(root: Path, seen: Seen) -> DataError:
 
 
 def open_split(records: Sequence[Record], train_share: float, seed: int) -> dict[str, list[Record]]:
-    """Divide records by identity into train, query and gallery (the rule is in :func:`folder`)."""
+    """Divide records by identity into train, query and gallery, as Market-1501 does.
+
+    Of a test identity, one image of each camera that has two or more of it becomes a query (if no camera has, one
+    image of one camera). All else is gallery. An identity seen by one camera has no match in another and is gallery
+    only; where cameras are unknown, one image is the query.
+
+    Args:
+        records: All images.
+        train_share: The share of identities for training.
+        seed: The seed of the drawing.
+    """
     random = np.random.default_rng(seed)
     by_pid: defaultdict[int, list[Record]] = defaultdict(list)
     for record in records:
@@ -130,29 +143,3 @@ def _queries(crops: Sequence[Record], random: np.random.Generator) -> list[Recor
         return []
     spare = [drawn[camid] for camid, some_of in by_camera.items() if len(some_of) > 1]
     return spare or [drawn[random.choice(sorted(drawn))]]
-
-
-def recognize(root: Path | str, cameras: Cameras = None) -> tuple[str, Benchmark]:
-    """What a path is, and the benchmark read from it; ``cameras`` as in :func:`folder`.
-
-    Kinds: "passersby", "market1501", "dukemtmc_reid", "msmt17", "folder", "csv". Raises DataError if it is
-    none of them, or is one that cannot be read.
-    """
-    path = Path(root).expanduser()
-    if path.is_file() and path.suffix.lower() == ".csv":
-        return "csv", csv(path, cameras)
-    if path.is_file():
-        cure = "unpack it, and give the folder" if path.suffix.lower() in ARCHIVES else "give a folder"
-        raise DataError(f"The file {path} is no data set: {cure}, or a table whose name ends in .csv.")
-    path = existing_folder(path)
-    if candidates(path, FOLDERS.values()) or any(child(path, name).is_dir() for name in MARKET_ONLY):
-        top = locate(path, FOLDERS.values(), "a data set in Market-1501's layout")
-        if (top / MARKER).is_file():
-            return "passersby", market1501(top, cameras=cameras)
-        if is_duke(top):
-            return "dukemtmc_reid", dukemtmc_reid(top, cameras)
-        return "market1501", market1501(top, cameras=cameras)
-    inside = [name for release in RELEASES for name in release]
-    if candidates(path, LISTS, inside) or any((path / name).is_file() for name in LISTS):
-        return "msmt17", msmt17(path, cameras)
-    return "folder", folder(path, cameras)
