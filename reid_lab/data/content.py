@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar, cast
 from PIL import Image
 
 from reid_lab.data.decoding import decode
-from reid_lab.data.finding import SHOWN, Finding, Level, first, images
+from reid_lab.data.finding import SHOWN, Finding, Level, first, n_images
 from reid_lab.data.records import JUNK, UNKNOWN_CAMERA, Record, Splits
 from reid_lab.runtime.errors import DataError
 from reid_lab.runtime.progress import bar
@@ -101,7 +101,7 @@ def _nothing_to_see(records: Sequence[Record]) -> Iterable[Finding]:
         cure = "remove what has values far from the others', or save all as 8-bit pictures by one scale"
     yield Finding(
         "warning",
-        f"{images(len(records))} show next to nothing, fewer than {FEW_GREYS} grey levels or a range of less than "
+        f"{n_images(len(records))} show next to nothing, fewer than {FEW_GREYS} grey levels or a range of less than "
         f"{NARROW} of 256 after reading ({first(records)}){cause}: {cure}.",
         "greys",
     )

@@ -32,7 +32,7 @@ class Finding:
         return f"[{self.level}] {self.sentence}"
 
 
-def images(count: int) -> str:
+def n_images(count: int) -> str:
     """Say ``1 image``, ``2 images``."""
     return f"{count:,} image{'' if count == 1 else 's'}"
 
@@ -62,7 +62,7 @@ def not_read(paths: Sequence[Path], root: Path, why: str, cure: str, level: Leve
         return []
     names = some(path.relative_to(root).as_posix() if path.is_relative_to(root) else path for path in sorted(paths))
     verb = "is" if len(paths) == 1 else "are"
-    return [Finding(level, f"{images(len(paths))} {verb} not read (first: {names}), {why}: {cure}.", "not read")]
+    return [Finding(level, f"{n_images(len(paths))} {verb} not read (first: {names}), {why}: {cure}.", "not read")]
 
 
 def passed_over(passed: dict[str, list[Path]], root: Path) -> list[Finding]:

@@ -10,7 +10,7 @@ from reid_lab.data import cameras as cameras_of
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.cameras import Cameras, camera_of
 from reid_lab.data.custom import layout
-from reid_lab.data.custom.people import number
+from reid_lab.data.custom.numbering import number
 from reid_lab.data.decoding import with_grey_range
 from reid_lab.data.files import Seen, existing_folder, look
 from reid_lab.data.finding import Finding, not_read, passed_over, some
@@ -34,29 +34,27 @@ def folder(root: Path | str, cameras: Cameras = None, train_share: float = 0.5, 
 
     Args:
         root: The folder.
-        cameras: Which camera took an image: a regular expression whose first group is the number, matched in the path
-            below the identity, or else below ``root``; "none" if cameras are unknown; a function of the path; or one
-            number for all. By default c1, cam1 or camera_1 is looked for (``0007/cam2/003.jpg``).
+        cameras: A regular expression whose first group is the camera's number, matched in the path below the identity,
+            or else below ``root``; "none" if cameras are unknown; a function of the path; or one number for all. By
+            default c1, cam1 or camera_1 is looked for (``0007/cam2/003.jpg``).
         train_share: The share of identities for training, 0 to less than 1, where nothing divides them.
         seed: The seed of the division.
 
     Raises:
-        DataError: There are no people's folders, a camera that was told is not found or no number (-1 where it is
-            unknown), or ``train_share`` or ``seed`` cannot work.
+        DataError: There are no people's folders, a camera is not found or no number, or a value cannot work.
     """
     root = existing_folder(root)
-    _check(train_share, seed)
-    cameras_of.check(cameras)
+    _check(train_share, seed, cameras)
     seen = look(root)
     if not seen.images:
         raise nothing_in(root, seen)
     reading = layout.read([path.relative_to(root).as_posix() for path in seen.images], root, cameras)
-    pids, notes = number([place.person for place in reading.places], "their folders' names")
+    pids, notes = number([image.person for image in reading.images], "their folders' names")
     found: defaultdict[str, list[Record]] = defaultdict(list)
-    for place in reading.places:
-        path = root / place.name
-        camid = camera_of(path, (place.rest, place.name), cameras, place.camera)
-        found[place.split].append(Record(path, pids[place.person], camid))
+    for image in reading.images:
+        path = root / image.name
+        camid = camera_of(path, (image.rest, image.name), cameras, image.camera)
+        found[image.split].append(Record(path, pids[image.person], camid))
     return Benchmark(
         root.name,
         **with_grey_range(_divided(found, train_share, seed)),
@@ -65,7 +63,8 @@ def folder(root: Path | str, cameras: Cameras = None, train_share: float = 0.5, 
     )
 
 
-def _check(train_share: float, seed: int) -> None:
+def _check(train_share: float, seed: int, cameras: Cameras) -> None:
+    cameras_of.check(cameras)
     if not (is_number(train_share, 0) and train_share < 1):
         raise DataError(f"The share of identities for training is {train_share}: give 0 to less than 1.")
     if not is_whole(seed, 0):

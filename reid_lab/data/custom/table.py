@@ -13,7 +13,7 @@ import pandas as pd
 from reid_lab.data import cameras as cameras_of
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.cameras import Cameras, camera_of
-from reid_lab.data.custom.people import NOBODY, number, whole
+from reid_lab.data.custom.numbering import NOBODY, number, whole
 from reid_lab.data.decoding import with_grey_range
 from reid_lab.data.files import image_files
 from reid_lab.data.finding import Finding, not_read

@@ -19,7 +19,7 @@ from reid_lab.data.cameras import Cameras, camera_of
 from reid_lab.data.datasets.published import verdict
 from reid_lab.data.decoding import with_grey_range
 from reid_lab.data.files import child, image_files, locate, look
-from reid_lab.data.finding import Finding, images, not_read, passed_over
+from reid_lab.data.finding import Finding, n_images, not_read, passed_over
 from reid_lab.data.records import JUNK, Record, Splits
 from reid_lab.runtime.errors import DataError
 
@@ -149,7 +149,7 @@ def _without_junk(splits: Splits) -> Splits:
 
 def _dropped(splits: Splits) -> list[Finding]:
     count = sum(record.pid == JUNK for record in splits["gallery"])
-    sentence = f"Junk is left out of the gallery: {images(count)} with pid -1"
+    sentence = f"Junk is left out of the gallery: {n_images(count)} with pid -1"
     return [Finding("note", f'{sentence}; junk="mask" keeps them.')] if count else []
 
 

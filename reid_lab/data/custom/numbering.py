@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
-from reid_lab.data.finding import Finding, images, some
+from reid_lab.data.finding import Finding, n_images, some
 from reid_lab.data.records import DISTRACTOR, JUNK
 
 # What systems call new folders and copies, what programs write for no value, and where people put the rest
@@ -66,7 +66,7 @@ def _tell(people: Sequence[str], pids: dict[str, int], order: str, alike_names: 
         names = [name for name in pids if pids[name] == pid]
         if names:
             count = sum(pids[name] == pid for name in people)
-            sentence = f"{some(names)} ({images(count)}, pid {pid}) means {what}"
+            sentence = f"{some(names)} ({n_images(count)}, pid {pid}) means {what}"
             found.append(Finding("note", f"{sentence}: rename it if it is a person."))
     series = _series(persons)
     if series:
