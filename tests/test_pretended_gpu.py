@@ -15,9 +15,8 @@ from reid_lab.runtime import device, environment, precision
 from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DeviceError
 from reid_lab.runtime.progress import bar
-from reid_lab.runtime.signals import Interruption
-from reid_lab.training import trainer
 from reid_lab.training.engine import Engine
+from reid_lab.training.trainer import Options, Trainer
 
 METHODS = [methods.multitask, methods.residual_pooling]
 ROOM = pytest.mark.parametrize("memory", [24 * 2**30, 0], ids=["images on the GPU", "images on the CPU"])
@@ -118,10 +117,12 @@ def test_a_fast_precision_is_compared_on_the_gpu(smoke, pretended, kind, used):
         engine = Engine(recipe, 18, Processes(training.find_device(kind)))
         engine.model.train()
         images, pids = torch.randn(8, 3, 32, 32).to(kind), (torch.arange(8) // 4).to(kind)
-        check = precision.check_training(engine.model, images, pids, used)
+        check = precision.check_training(
+            engine.model, images, lambda trial, outputs: trial.loss(outputs, pids).total, used
+        )
         assert not check.fault and check.layers > 20
         assert gpu.seen["torch.full", ("float32",)] >= 6 * precision.TRIES * check.layers  # its own memory is dirtied
-        assert not precision.check_embedding(engine.model.eval(), images, used).fault
+        assert not precision.check_output(engine.model.eval(), images, engine.model.embed, used).fault
 
 
 # Retrieval
@@ -256,7 +257,7 @@ def test_what_the_package_asks_a_device_is_answered_by_computing(pretended):
 def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, tmp_path, memory):
     recipe = recipe_of(methods.residual_pooling, epochs=2, evaluate_every=0, erasing=0.9)
     with pretended(memory=memory) as gpu, environment.reproducible(0, torch.device("cuda"), False):
-        run = trainer._Training(recipe, smoke, 0, Processes(training.find_device()), tmp_path, checkpoint_seconds=1e9)
+        run = Trainer(recipe, smoke, 0, Processes(training.find_device()), tmp_path, Options(checkpoint_seconds=1e9))
         store, means = data.ImageStore(smoke.train, recipe.resize, "cuda"), run._means
 
         def reading():
@@ -266,8 +267,8 @@ def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, 
             return told
 
         run._means, gpu.waiting = reading, "error"
-        with Interruption() as interruption, bar(total=len(run.sampler)) as shown:
-            run._epoch(0, store, shown, interruption)
+        with bar(total=len(run.sampler)) as shown:
+            run.epoch(0, store, shown)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reid_lab.data import protocol
+from reid_lab.data import validation
 from reid_lab.data.finding import LEVELS, Finding
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits
 from reid_lab.runtime.errors import DataError, NoMatchError
@@ -69,7 +69,7 @@ class Benchmark:
             All findings, errors first. What a full copy of a published data set holds twice is a warning, since
             everybody's copy holds it.
         """
-        found = protocol.findings(self.splits, read_images)
+        found = validation.findings(self.splits, read_images)
         if any(note.subject == "copy" and note.level == "note" for note in self.notes):
             found = [replace(one, level="warning") if one.subject == "copies" else one for one in found]
         return sorted([*self.notes, *found], key=lambda finding: LEVELS.index(finding.level))

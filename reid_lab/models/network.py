@@ -63,14 +63,36 @@ class Network(nn.Module, ABC):
         with evaluating(self):
             return self.features(images)
 
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """The trainable parameters of the backbone: they may start from ImageNet and learn more slowly."""
-        return [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """All parameters that are ever trained, by the name of the group that has its own rate and can be frozen.
 
-    def head_parameters(self) -> list[nn.Parameter]:
-        """All other trainable parameters: they start from random values."""
+        The default: "backbone", which may start from ImageNet, and "head", which starts from random values. Training
+        asks once, before it freezes anything.
+        """
         backbone = {id(parameter) for parameter in self.backbone.parameters()}
-        return [p for p in self.parameters() if p.requires_grad and id(p) not in backbone]
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return {
+            "backbone": [parameter for parameter in trained if id(parameter) in backbone],
+            "head": [parameter for parameter in trained if id(parameter) not in backbone],
+        }
+
+    def enter(self, stage: str) -> None:  # noqa: B027 (most methods have nothing to do)
+        """A stage of the recipe begins; ``stage`` is its name. By default nothing happens.
+
+        Called once in a run, whatever interrupts it. What is changed here must be in the weights or the buffers,
+        because a resumed run finds only these. No parameter may be added.
+        """
+
+    def draw(self, generator: torch.Generator) -> None:  # noqa: B027
+        """Draw what is random about a step for its whole batch, before ``forward``. By default nothing is.
+
+        ``generator`` (on the CPU) is the same in all processes that share the batch; dropout, which uses torch's own
+        generator, differs between them.
+        """
+
+    def collapse_margin(self) -> float:
+        """The margin of the triplet loss, at which a collapsed network stands still; 0: there is none."""
+        return 0.0
 
 
 @contextmanager

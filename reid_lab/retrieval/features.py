@@ -121,7 +121,7 @@ def _precision(model: Network, images: Tensor) -> str:
     """The fast precision of the images' device, or "float32" where it describes them wrongly, which is logged."""
     fast = fast_precision(images.device)
     fast = "bf16" if fast == "float32" else fast  # slow, but asked for
-    check = precision.check_embedding(model, images, fast)
+    check = precision.check_output(model, images, model.embed, fast)
     if check.fault:
         logging.getLogger("reid_lab").warning("%s. So the features are computed in float32.", check.fault)
         return "float32"

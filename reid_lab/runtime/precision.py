@@ -1,9 +1,9 @@
-"""Is a fast precision right on this machine? A processor that has bfloat16 may still compute it wrongly.
+"""Check that a fast precision is right on this machine: a processor that has bfloat16 may compute it wrongly.
 
-PyTorch 2.15's bfloat16 convolutions on Intel's AMX, for one, read memory that is not theirs where the stride is 2 and
-the map has at most two columns. So a fast precision is compared with float32 before it is used: layer by layer, where
-only rounding may differ, then what the network computes of its layers' results, and before a training also the loss
-and the length of its gradients, where roundings add up.
+One example: PyTorch 2.15's bfloat16 convolutions on Intel's AMX read foreign memory where the stride is 2 and the map
+has at most two columns. So a fast precision is compared with float32 before it is used. First each layer is compared,
+where only rounding may differ. Then follows what the network computes of its layers' results. Before a training the
+loss and the length of its gradients are compared, too: there roundings add up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from reid_lab.runtime.device import device_name, has_bf16, own_random_numbers
 
 DTYPES = {"bf16": torch.bfloat16, "float16": torch.float16}
 DROPOUT = nn.modules.dropout._DropoutNd  # random, hence never the same
-Run = Callable[[Any, str], Tensor]  # of a network in a precision: a loss or descriptors
+Run = Callable[[nn.Module, str], Tensor]  # of a network in a precision: a loss or an output
+Loss = Callable[[Any, Any], Tensor]  # of a network and what it gave: a scalar
 TRIES = 3  # of each layer: what is read from foreign memory differs from one to the next
 LAYER_LIMIT = 0.1  # largest difference, in units of value + root mean square of the layer; rounding gives 0.05
 SUMS_LIMIT = 0.3  # the same of gradients between layers, where what was rounded adds up and cancels; 0.07
@@ -39,8 +40,11 @@ SCALE = 1024.0  # on the loss, since small gradients are none in float16
 class Check:
     """What a comparison with float32 found.
 
-    ``fault`` says what was wrong first, and is empty where nothing was; ``layers`` counts the different layers that
-    were compared, ``worst`` is the largest difference found in them, in units of value + root mean square.
+    Attributes:
+        precision: What was compared, "bf16" or "float16".
+        fault: What was wrong first, as a sentence; empty where nothing was.
+        layers: How many different layers were compared.
+        worst: The largest difference found in them, in units of value + root mean square.
     """
 
     precision: str
@@ -53,38 +57,57 @@ class Check:
         return self.fault or agrees
 
 
-def check_training(network: Any, images: Tensor, pids: Tensor, precision: str) -> Check:
-    """Compare layers, loss and all gradients in ``precision`` ("bf16" or "float16") with float32 on one batch.
+def check_training(network: nn.Module, images: Tensor, loss: Loss, precision: str) -> Check:
+    """Compare layers, loss and all gradients of one batch with those of float32.
 
     Args:
-        network: in training mode; a copy of it is used, so that nothing of it changes.
+        network: A network in training mode. Copies of it are used, so that nothing of it changes.
         images: (batch, 3, H, W), prepared as for a step.
-        pids: (batch,), counted from 0.
-        precision: a key of :data:`DTYPES`.
+        loss: Gives the loss, a scalar, of a copy of the network and of what this copy made of the images.
+        precision: "bf16" or "float16", a key of :data:`DTYPES`.
+
+    Returns:
+        What was found.
     """
+
+    def run(trial: nn.Module, used: str) -> Tensor:
+        torch.manual_seed(0)  # of dropout
+        with autocast(images.device, used):
+            outputs = trial(images)
+        return loss(trial, outputs)
+
     if precision == "bf16" and not has_bf16(images.device):
         return Check(precision, f"bf16 cannot be computed on {device_name(images.device)}")
     with own_random_numbers(images.device):
         layers = _Layers(images.device, precision, True)
-        layers.compare(copy.deepcopy(network), lambda trial, used: _loss(trial, images, pids, used))
+        layers.compare(copy.deepcopy(network), run)
         check = layers.check
         if not check.fault or _waits(network):
-            low, exact = (_loss_and_gradients(network, images, pids, used) for used in (precision, "float32"))
+            low, exact = (_loss_and_gradients(network, run, used) for used in (precision, "float32"))
             check.fault = check.fault or _compare_losses(low, exact, precision)
     return check
 
 
-def check_embedding(network: Any, images: Tensor, precision: str) -> Check:
-    """Compare the layers that describe ``images`` (batch, 3, H, W) in ``precision`` with float32.
+def check_output(network: nn.Module, images: Tensor, output: Callable[[Tensor], Tensor], precision: str) -> Check:
+    """Compare the layers of a network that is not trained with float32.
 
-    Most is done with a few of them. But a library chooses its way of a convolution by the number of images, too, so
-    each of those is compared once with all of them.
+    Most is done with a few of the images. But a library chooses its way of a convolution by the number of images, too.
+    So each convolution is compared once with all of them.
+
+    Args:
+        network: The network whose layers are compared.
+        images: (batch, 3, H, W), prepared as for the network.
+        output: What the network computes of images: itself, or one of its methods.
+        precision: "bf16" or "float16", a key of :data:`DTYPES`.
+
+    Returns:
+        What was found.
     """
     layers = _Layers(images.device, precision, False)
 
-    def run(network: Any, used: str, few: Tensor = images[:FEW]) -> Tensor:
+    def run(_: nn.Module, used: str, few: Tensor = images[:FEW]) -> Tensor:
         with autocast(images.device, used):
-            return network.embed(few)
+            return output(few)
 
     layers.compare(network, run)
     if len(images) > FEW and not layers.check.fault:
@@ -94,12 +117,12 @@ def check_embedding(network: Any, images: Tensor, precision: str) -> Check:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which ``precision`` is used on ``device``; with "float32" it changes nothing."""
+    """Make the context in which ``precision`` is used on ``device``. With "float32" it changes nothing."""
     return torch.autocast(device.type, DTYPES.get(precision), enabled=precision in DTYPES)
 
 
-def _waits(network: Any) -> bool:
-    """Whether the batch norms of a team's processes wait for one another: then each does all, whatever it finds."""
+def _waits(network: nn.Module) -> bool:
+    """Whether the batch norms of several processes wait for one another: then each does all, whatever it finds."""
     return any(isinstance(layer, nn.SyncBatchNorm) for layer in network.modules())
 
 
@@ -122,13 +145,13 @@ class _Layers:
     def __post_init__(self) -> None:
         self.check = Check(self.precision)
 
-    def compare(self, network: Any, run: Run) -> None:
+    def compare(self, network: nn.Module, run: Run) -> None:
         """Compare the layers of what ``run(network, precision)`` computes, then what stands between them."""
         self.compare_layers(network, run)
         if not self.check.fault or _waits(network):
             self._compare_between(network, run)
 
-    def compare_layers(self, network: Any, run: Run) -> None:
+    def compare_layers(self, network: nn.Module, run: Run) -> None:
         """Compare the layers alone."""
         with _instead(network, self._watched), torch.no_grad():
             run(network, self.precision)
@@ -162,14 +185,14 @@ class _Layers:
             off = max(off, *map(_difference, _results(forward, args, named, parameters, self.gradients), wanted))
         return off
 
-    def _compare_between(self, network: Any, run: Run) -> None:
+    def _compare_between(self, network: nn.Module, run: Run) -> None:
         """Compare what the network computes itself, of what its layers have made: sums, poolings, concatenations."""
         low, exact = (self._between(network, run, used) for used in (self.precision, "float32"))
         for (name, found), (_, wanted) in zip(low, exact, strict=True):
             limit = SUMS_LIMIT if name.startswith(GRADIENT) else LAYER_LIMIT
             self._judge(_difference(found, wanted), f"{name} {' x '.join(map(str, found.shape))}", limit)
 
-    def _between(self, network: Any, run: Run, used: str) -> list[tuple[str, Tensor]]:
+    def _between(self, network: nn.Module, run: Run, used: str) -> list[tuple[str, Tensor]]:
         """What the layers are given, the result, and the gradients of what the layers have made, each with its name."""
         given, sources, made = list[tuple[str, Tensor]](), list[tuple[str, Tensor]](), iter(self.made)
 
@@ -261,17 +284,10 @@ def _dirty_memory(device: torch.device, value: float) -> None:
         torch.full((2**power,), value, device=device)
 
 
-def _loss(network: Any, images: Tensor, pids: Tensor, precision: str) -> Tensor:
-    torch.manual_seed(0)  # of dropout
-    with autocast(images.device, precision):
-        outputs = network(images)
-    return network.loss(outputs, pids).total
-
-
-def _loss_and_gradients(network: Any, images: Tensor, pids: Tensor, precision: str) -> tuple[float, Tensor]:
+def _loss_and_gradients(network: nn.Module, run: Run, precision: str) -> tuple[float, Tensor]:
     """The loss of a batch and all gradients as one vector, of a copy of the network."""
     trial = copy.deepcopy(network)
-    loss = _loss(trial, images, pids, precision)
+    loss = run(trial, precision)
     (loss * SCALE).backward()
     gradients = [p.grad.flatten().float() for p in trial.parameters() if p.grad is not None]
     return loss.item(), torch.cat(gradients) / SCALE

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from reid_lab import data, doctor, methods, retrieval, training
 from reid_lab.runtime import checkpoint, device, distributed, precision
 from reid_lab.runtime.errors import DeviceError, TrainingError
-from reid_lab.training import engine
+from reid_lab.training import engine, trainer
 from reid_lab.training.engine import Engine
 
 SMALL = dict(epochs=1, evaluate_every=0)
@@ -92,9 +92,13 @@ def claims_bf16(monkeypatch):
 
 @pytest.mark.parametrize("method", methods.METHODS)
 def test_the_networks_agree_with_float32_on_this_machine(smoke, method):
-    check = precision.check_training(*a_batch(smoke, methods.METHODS[method].at("smoke")), "bf16")
+    check = check_training(*a_batch(smoke, methods.METHODS[method].at("smoke")), "bf16")
     assert not check.fault and 0 < check.worst < precision.LAYER_LIMIT / 2 and check.layers > 20
     assert str(check).startswith("bf16 agrees with float32 in")
+
+
+def check_training(network, images, pids, used):
+    return precision.check_training(network, images, lambda trial, outputs: trial.loss(outputs, pids).total, used)
 
 
 def a_batch(bench, recipe):
@@ -109,15 +113,15 @@ def a_batch(bench, recipe):
 def test_a_convolution_that_is_wrong_in_bf16_is_found_and_named(smoke, monkeypatch, fault):
     batch = a_batch(smoke, methods.multitask("smoke"))
     wrong_convolution(monkeypatch, FAULTS[fault], narrow_and_strided)
-    found = precision.check_training(*batch, "bf16").fault
+    found = check_training(*batch, "bf16").fault
     assert found.startswith("bf16 is wrong here in the layer backbone.layer4.0.") and "Conv2d" in found
 
 
 def test_checking_changes_neither_the_network_nor_the_random_numbers(smoke):
     network, images, pids = a_batch(smoke, methods.multitask("smoke"))
     before, random = {name: t.clone() for name, t in network.state_dict().items()}, torch.get_rng_state()
-    precision.check_training(network, images, pids, "bf16")
-    precision.check_embedding(network, images, "bf16")
+    check_training(network, images, pids, "bf16")
+    precision.check_output(network, images, network.embed, "bf16")
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random) and network.training
     assert all(p.grad is None for p in network.parameters()) and not any(
@@ -147,7 +151,7 @@ def test_each_layer_and_what_stands_between_layers_is_compared(smoke, monkeypatc
         return fault(out) if given.dtype == torch.bfloat16 and given.ndim == 4 else out
 
     monkeypatch.setattr(owner, name, wrong)
-    assert precision.check_training(*batch, "bf16").fault.startswith(f"bf16 is wrong here in {told}")
+    assert check_training(*batch, "bf16").fault.startswith(f"bf16 is wrong here in {told}")
 
 
 @pytest.mark.parametrize("lost", [0.0, 0.1, 10.0, float("inf"), float("nan")])
@@ -159,7 +163,7 @@ def test_gradients_that_are_lost_or_blown_up_are_noticed(lost):
 def test_a_deep_network_is_no_false_alarm(smoke):
     """Of many layers with random weights roundings add up, until the gradients of bf16 point elsewhere."""
     recipe = methods.residual_pooling("smoke", backbone="resnet50", identities=2)
-    assert not precision.check_training(*a_batch(smoke, recipe), "bf16").fault
+    assert not check_training(*a_batch(smoke, recipe), "bf16").fault
 
 
 def test_a_layer_may_take_and_give_what_it_likes(smoke, monkeypatch):
@@ -182,19 +186,19 @@ def test_a_layer_may_take_and_give_what_it_likes(smoke, monkeypatch):
     _, images, pids = a_batch(smoke, methods.multitask("smoke"))
     torch.manual_seed(0)
     network = Net().train()
-    assert not precision.check_training(network, images, pids, "bf16").fault
-    assert not precision.check_embedding(network.eval(), images, "bf16").fault
+    assert not check_training(network, images, pids, "bf16").fault
+    assert not precision.check_output(network.eval(), images, network.embed, "bf16").fault
     right = Two.forward
     monkeypatch.setattr(Two, "forward", lambda *a, **k: {"sum": one_channel_off(right(*a, **k)["sum"])})
-    assert not precision.check_training(network.train(), images, pids, "bf16").fault  # wrong in float32, too
+    assert not check_training(network.train(), images, pids, "bf16").fault  # wrong in float32, too
 
     def wrong(*given, **named):
         out = right(*given, **named)["sum"]
         return {"sum": one_channel_off(out) if out.dtype == torch.bfloat16 else out}
 
     monkeypatch.setattr(Two, "forward", wrong)
-    assert "the layer two (Two" in precision.check_training(network, images, pids, "bf16").fault
-    assert "the layer two (Two" in precision.check_embedding(network.eval(), images, "bf16").fault
+    assert "the layer two (Two" in check_training(network, images, pids, "bf16").fault
+    assert "the layer two (Two" in precision.check_output(network.eval(), images, network.embed, "bf16").fault
 
 
 def test_features_are_compared_at_the_number_of_images_that_are_described_at_once(smoke, smoke_run, monkeypatch):
@@ -213,7 +217,7 @@ def test_what_is_wrong_outside_a_layer_shows_in_the_loss(smoke, monkeypatch):
 
     monkeypatch.setattr(type(network), "forward", forward)
     monkeypatch.setattr(precision._Layers, "_judge", lambda *found: None)
-    assert "the loss differs" in precision.check_training(network, images, pids, "bf16").fault
+    assert "the loss differs" in check_training(network, images, pids, "bf16").fault
 
 
 def test_training_goes_on_in_float32_and_says_so_once(smoke, monkeypatch, tmp_path, caplog, claims_bf16):
@@ -256,7 +260,7 @@ def test_the_doctor_reports_a_wrong_precision(monkeypatch, claims_bf16):
 
 def test_a_device_that_does_not_know_bf16_trains_in_float32(smoke, monkeypatch):
     monkeypatch.setattr(precision, "has_bf16", lambda device: False)
-    assert precision.check_training(*a_batch(smoke, methods.multitask("smoke")), "bf16").fault.startswith("bf16 cannot")
+    assert check_training(*a_batch(smoke, methods.multitask("smoke")), "bf16").fault.startswith("bf16 cannot")
 
 
 def test_all_processes_leave_a_precision_that_is_wrong_in_one_of_them(smoke, caplog):
@@ -337,7 +341,7 @@ def test_a_float16_run_resumes_with_its_scale(smoke, tmp_path, monkeypatch):
 
 def test_a_run_that_began_in_float32_goes_on_in_it(smoke, tmp_path, monkeypatch, claims_bf16):
     recipe = methods.residual_pooling("smoke", epochs=2, evaluate_every=0)
-    save = training.loop._Training._save
+    save = trainer.Trainer.save
 
     def save_and_stop(self):
         self.engine._use_float32()  # as on a machine without bf16
@@ -345,7 +349,7 @@ def test_a_run_that_began_in_float32_goes_on_in_it(smoke, tmp_path, monkeypatch,
         raise KeyError("killed")
 
     with monkeypatch.context() as patch, pytest.raises(KeyError):
-        patch.setattr(training.loop._Training, "_save", save_and_stop)
+        patch.setattr(trainer.Trainer, "save", save_and_stop)
         training.fit(recipe, smoke, device="cpu", runs=tmp_path, checkpoint_seconds=0)
     assert training.fit(recipe, smoke, device="cpu", runs=tmp_path).environment["precision"] == "float32"
 
@@ -360,7 +364,7 @@ def test_not_a_number_in_a_fast_precision_names_float32_first(tmp_path):
 def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, monkeypatch):
     recipe = methods.residual_pooling("smoke", precision="float32", epochs=2, evaluate_every=1)
     whole = training.fit(recipe, smoke, device="cpu", runs=tmp_path / "whole", deterministic=True)
-    evaluate, calls = training.loop.retrieval.evaluate, []
+    evaluate, calls = trainer.retrieval.evaluate, []
 
     def fails_at_the_end(*given, **named):
         calls.append(1)
@@ -369,7 +373,7 @@ def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, m
         return evaluate(*given, **named)
 
     with monkeypatch.context() as patch, pytest.raises(OverflowError):
-        patch.setattr(training.loop.retrieval, "evaluate", fails_at_the_end)
+        patch.setattr(trainer.retrieval, "evaluate", fails_at_the_end)
         training.fit(recipe, smoke, device="cpu", runs=tmp_path, deterministic=True)
     folder = next(tmp_path.glob("residual_pooling*"))
     assert (folder / "weights.safetensors").is_file() and not (folder / "result.json").exists()
