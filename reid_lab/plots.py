@@ -22,7 +22,7 @@ from reid_lab import data
 from reid_lab.analysis import gradcam
 from reid_lab.data import UNKNOWN_CAMERA, Benchmark, Record
 from reid_lab.data.augment import generator, to_unit
-from reid_lab.data.images import decode
+from reid_lab.data.decoding import decode
 from reid_lab.retrieval import Found, Result, Roc
 from reid_lab.retrieval.checks import whole_number
 from reid_lab.runtime.errors import DataError

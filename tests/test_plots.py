@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from reid_lab import data, passersby, plots, retrieval
-from reid_lab.data.images import decode
+from reid_lab.data.decoding import decode
 from reid_lab.runtime.errors import DataError, FeatureError
 
 

@@ -121,7 +121,7 @@ OPTION_BUGS = (
     ),
     quiet(
         "the only query of somebody is of the first camera",
-        "data/folders.py",
+        "data/custom/folder.py",
         "[drawn[random.choice(sorted(drawn))]]",
         "[drawn[min(drawn)]]",
         "data/test_folders.py",

@@ -12,7 +12,7 @@ VALUES, STEPS = "training/test_optimizer_values.py", "training/test_what_a_step_
 B, A, SEEN = "methods/residual_pooling.py", "methods/multitask.py", "models/test_seen_data.py"
 FEATURES, FILES = "retrieval/features.py", "retrieval/test_descriptors_of_files.py"
 ROC, TEST_ROC = "retrieval/metrics.py", "retrieval/test_roc.py"
-SAMPLERS, FOLDERS = "data/samplers.py", "data/folders.py"
+SAMPLERS, FOLDERS = "data/samplers.py", "data/custom/folder.py"
 CLAIMS, TEST_CLAIMS = "ablations/claims.py", "ablations/test_claims.py"
 MEASURES, TEST_MEASURES = "ablations/measures.py", "ablations/test_measures.py"
 TABLES, TEST_TABLES = "ablations/statistics.py", "ablations/test_statistics.py"
@@ -212,7 +212,7 @@ SETTINGS = (
     ),
     quiet(
         "a camera's number has one digit",
-        "data/market.py",
+        "data/datasets/market.py",
         r'(-?\d+)_c(\d+)"',
         r'(-?\d+)_c(\d)"',
         "data/test_market.py",
