@@ -1,7 +1,7 @@
-"""What the rest of the package may ask of either paper's network."""
+"""The contract of all methods' networks: what the rest of the package may ask of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,49 +11,70 @@ from torch import Tensor, nn
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
 from reid_lab.runtime.distributed import Gather, no_gather
-from reid_lab.runtime.errors import DataError, RecipeError
-from reid_lab.runtime.validation import is_number, is_whole
+from reid_lab.runtime.errors import DataError
+from reid_lab.runtime.validation import number, one_of, size, whole
 
 
 class Network(nn.Module, ABC):
-    """A backbone and the paper's head on it.
+    """A backbone and a method's head on it.
 
-    ``input_size`` is the (height, width) of the images it was made for; ``num_pids`` the number of training
-    identities. A subclass gives ``forward``, ``descriptor`` and ``loss``. Arguments out of their range raise
-    RecipeError.
+    A method defines ``forward``, :meth:`features` and :meth:`loss`.
+
+    Args:
+        backbone: Gives the maps of layer3 and layer4.
+        num_pids: Number of training identities.
+        input_size: (height, width) of the images that the network is made for.
+
+    Raises:
+        RecipeError: An argument is out of its range.
     """
 
     def __init__(self, backbone: Backbone, num_pids: int, input_size: tuple[int, int]) -> None:
         super().__init__()
-        must_be_whole("num_pids", num_pids, 2)
-        if not isinstance(input_size, Sequence) or len(input_size) != 2:
-            raise RecipeError(f"input_size is {input_size!r}, but it must be two numbers, (height, width).")
-        for name, side in zip(("height", "width"), input_size, strict=True):
-            must_be_whole(f"input_size's {name}", side, 1)
         self.backbone = backbone
-        self.num_pids = num_pids
-        self.input_size = (int(input_size[0]), int(input_size[1]))
+        self.num_pids = whole("num_pids", num_pids, 2)
+        self.input_size = size("input_size", input_size)
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
-        """The vector (batch, d) that retrieval compares."""
+        """Compute the vectors that retrieval compares, in the network's present mode.
+
+        Args:
+            images: (batch, 3, H, W), normalized.
+
+        Returns:
+            (batch, d).
+        """
 
     @abstractmethod
     def loss(self, outputs: Any, pids: Tensor, gather: Gather = no_gather) -> Losses:
-        """The paper's loss of what ``forward`` returned, for identities ``pids`` counted from 0.
+        """Compute the paper's loss.
 
-        Where several processes share a batch, ``gather`` puts the rows of all of them together, for a loss that
-        compares every image with every other; the mean over the processes is then the loss of the whole batch.
+        Args:
+            outputs: What ``forward`` returned.
+            pids: (batch,) identities, counted from 0.
+            gather: Puts the rows of all processes together where several processes share a batch. A loss that
+                compares every image with every other needs it. The mean over the processes is then the loss of the
+                whole batch.
+
+        Returns:
+            The loss and its parts.
         """
 
     def embed(self, images: Tensor) -> Tensor:
-        """The descriptors (batch, d) of images (batch, 3, H, W): float32, computed in evaluation mode.
+        """Compute the features of images in evaluation mode.
 
-        The images must be normalized (:func:`reid_lab.data.normalize`), which cannot be checked. Every module gets its
-        mode back afterwards. Gradients flow unless the caller switches them off, since Grad-CAM needs them.
+        Every module gets its mode back afterwards. Gradients flow unless the caller switches them off, since Grad-CAM
+        needs them.
+
+        Args:
+            images: (batch, 3, H, W), normalized by :func:`reid_lab.data.normalize`, which cannot be checked.
+
+        Returns:
+            (batch, d), float32.
 
         Raises:
-            DataError: the images are of another type than float32, float16 or bfloat16.
+            DataError: The images are of another type than float32, float16 or bfloat16.
         """
         if images.dtype not in (torch.float32, torch.float16, torch.bfloat16):
             raise DataError(
@@ -64,18 +85,18 @@ class Network(nn.Module, ABC):
             return self.features(images)
 
     def backbone_parameters(self) -> list[nn.Parameter]:
-        """The trainable parameters of the backbone: they may start from ImageNet and learn more slowly."""
+        """List the trainable parameters of the backbone: they may start from ImageNet and learn more slowly."""
         return [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """All other trainable parameters: they start from random values."""
+        """List all other trainable parameters: they start from random values."""
         backbone = {id(parameter) for parameter in self.backbone.parameters()}
         return [p for p in self.parameters() if p.requires_grad and id(p) not in backbone]
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode within; afterwards each module is as it was, frozen batch norms included."""
+    """Make a context in evaluation mode. Afterwards each module is as it was, frozen batch norms included."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -85,22 +106,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def must_be_one_of(name: str, value: object, choices: Collection[object]) -> None:
-    """Raise RecipeError unless the value is one of the choices."""
-    _must_be(value in list(choices), name, value, f"one of {', '.join(map(repr, choices))}")
-
-
-def must_be_whole(name: str, value: object, low: int) -> None:
-    """Raise RecipeError unless the value is a whole number from ``low``."""
-    _must_be(is_whole(value, low), name, value, f"a whole number from {low}")
+must_be_one_of, must_be_whole = one_of, whole
 
 
 def must_be_number(name: str, value: object, high: float | None = None) -> None:
-    """Raise RecipeError unless the value is a finite number from 0, and not above ``high``."""
-    limits = (0,) if high is None else (0, high)
-    _must_be(is_number(value, *limits), name, value, "a number from " + " to ".join(map(str, limits)))
-
-
-def _must_be(holds: bool, name: str, value: object, expected: str) -> None:
-    if not holds:
-        raise RecipeError(f"{name} is {value!r}, but it must be {expected}.")
+    """Check that the value is a number from 0, and not above ``high``."""
+    number(name, value, 0, high)
