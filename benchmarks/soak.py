@@ -19,14 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _provenance import keep, show  # noqa: E402
 
-from reid_lab import (  # noqa: E402
-    data,
-    methods,  # noqa: E402
-    training,
-)
+from reid_lab import data, methods, training  # noqa: E402
 from reid_lab.runtime import checkpoint  # noqa: E402
 from reid_lab.runtime.errors import CheckpointError  # noqa: E402
-from reid_lab.training import runs  # noqa: E402
+from reid_lab.training.run import finished, run_folder  # noqa: E402
 
 LONGEST = 4.0  # seconds between a process's start and its end
 
@@ -72,8 +68,8 @@ def main():
     recipe = methods.residual_pooling("smoke", epochs=60, evaluate_every=2, erasing_fill="random")
     bench, rows = data.passersby("smoke"), []
     with tempfile.TemporaryDirectory() as home:
-        folder = runs.run_folder(recipe, bench, 5, Path(home) / "killed")
-        while len(rows) < chosen.kills and not runs.finished(folder):
+        folder = run_folder(recipe, bench, 5, Path(home) / "killed")
+        while len(rows) < chosen.kills and not finished(folder):
             child, moment = start(Path(home) / "killed", recipe, device.type), moments.uniform(0, LONGEST)
             try:
                 child.wait(moment)

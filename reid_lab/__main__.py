@@ -1,4 +1,4 @@
-"""``python -m reid_lab COMMAND``: see ``reid_lab/commands``."""
+"""``python -m reid_lab COMMAND``, which does the same as ``reid-lab COMMAND``: see ``reid_lab/cli``."""
 
 import sys
 

@@ -12,7 +12,7 @@ from reid_lab import data, methods, plots, retrieval, training
 from reid_lab.retrieval import Result
 from reid_lab.runtime.files import write_text
 from reid_lab.training import Recipe
-from reid_lab.training.runs import runs_root
+from reid_lab.training.run import runs_root
 
 
 def demo(

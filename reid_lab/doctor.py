@@ -24,6 +24,7 @@ NEEDED = (
     "safetensors",
     "filelock",
     "platformdirs",
+    "typer",
 )
 COURSE = ("jupyterlab", "ipywidgets", "seaborn", "pytorch_grad_cam")
 FREE_GB = 2.0  # data and runs of the course at classroom size, with room to spare

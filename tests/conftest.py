@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `seen`, networks as after 
 
 
 # The files that take longest stand first (with pytest-xdist's --no-loadscope-reorder), so that no worker ends alone.
-FIRST = ("training/test_resuming", "runtime/test_distributed", "ablations/test_runner", "cli/test_command_line")
+FIRST = ("training/test_resuming", "runtime/test_distributed", "ablations/test_run", "cli/test_command_line")
 for name in FIRST:
     assert Path(__file__).parent.joinpath(f"{name}.py").exists(), f"FIRST in tests/conftest.py: no file {name}.py."
 

@@ -15,9 +15,8 @@ from reid_lab.runtime import device, environment, precision
 from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DeviceError
 from reid_lab.runtime.progress import bar
-from reid_lab.runtime.signals import Interruption
-from reid_lab.training import trainer
 from reid_lab.training.engine import Engine
+from reid_lab.training.trainer import Options, Trainer
 
 METHODS = [methods.multitask, methods.residual_pooling]
 ROOM = pytest.mark.parametrize("memory", [24 * 2**30, 0], ids=["images on the GPU", "images on the CPU"])
@@ -212,14 +211,14 @@ def test_other_makers_gpus_explain_and_are_timed(smoke, pretended, kind):
 def test_a_graph_that_cannot_be_recorded_leaves_the_rest_of_the_table(pretended, monkeypatch):
     model = network(methods.residual_pooling)
     with pretended():
-        describe = type(model).descriptor
+        features = type(model).features
 
         def waiting(self, images):
             if images.is_cuda:
                 images.sum().item()
-            return describe(self, images)
+            return features(self, images)
 
-        monkeypatch.setattr(type(model), "descriptor", waiting)
+        monkeypatch.setattr(type(model), "features", waiting)
         table = cost.table({"B": model}, "cuda", ("eager", "graph"), repeats=1, warmup=0)
     assert table["eager, ms"].notna().all() and "graph, ms" not in table
     assert "No CUDA graph could be recorded" in table.attrs["not measured"]["B, graph"]
@@ -258,7 +257,7 @@ def test_what_the_package_asks_a_device_is_answered_by_computing(pretended):
 def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, tmp_path, memory):
     recipe = recipe_of(methods.residual_pooling, epochs=2, evaluate_every=0, erasing=0.9)
     with pretended(memory=memory) as gpu, environment.reproducible(0, torch.device("cuda"), False):
-        run = trainer._Training(recipe, smoke, 0, Processes(training.find_device()), tmp_path, checkpoint_seconds=1e9)
+        run = Trainer(recipe, smoke, 0, Processes(training.find_device()), tmp_path, Options(checkpoint_seconds=1e9))
         store, means = data.ImageStore(smoke.train, recipe.resize, "cuda"), run._means
 
         def reading():
@@ -268,8 +267,8 @@ def test_no_step_of_an_epoch_waits_but_where_the_loss_is_read(smoke, pretended, 
             return told
 
         run._means, gpu.waiting = reading, "error"
-        with Interruption() as interruption, bar(total=len(run.sampler)) as shown:
-            run._epoch(0, store, shown, interruption)
+        with bar(total=len(run.sampler)) as shown:
+            run.epoch(0, store, shown)
 
 
 @pytest.mark.parametrize("method", METHODS)

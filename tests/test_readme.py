@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reid_lab.ablations import claims, runner, tables
+from reid_lab.ablations import claims, statistics, tables
 
 ROOT = Path(__file__).parent.parent
 README, RESULTS, TRAINING = (
@@ -28,11 +28,11 @@ def test_the_claims_and_verdicts_are_those_of_the_recorded_runs():
 
 
 def test_what_is_said_of_erasing_is_what_the_runs_say():
-    against = tables.against("erasing", runner.table("erasing"), "classroom")
+    against = statistics.against("erasing", tables.read("erasing"), "classroom")
     assert (against.iloc[:, 0] < 0).all()
     assert (against["verdict"][against.index.astype(float) >= 0.3] == "separated").all()
     short, longer = (
-        tables.difference(runner.table("erasing_longer"), "classroom", f"erasing 0.5{end}", f"erasing 0.0{end}")
+        statistics.difference(tables.read("erasing_longer"), "classroom", f"erasing 0.5{end}", f"erasing 0.0{end}")
         for end in ("", ", 3 x epochs")
     )
     lost = [f"{-one.points:.1f} ± {one.half_width:.1f}" for one in (longer, short)]
@@ -63,9 +63,9 @@ def test_the_demonstrations_scores_are_those_of_its_table():
     [("pooling", "What the experiments show"), ("pooling_more_seeds", "The closest poolings, with eight seeds")],
 )
 def test_the_poolings_scores_and_verdicts_are_those_of_the_recorded_runs(name, heading):
-    recorded = runner.table(name)
-    measured = tables.variants(recorded, "classroom")
-    against = tables.against(name, recorded, "classroom")
+    recorded = tables.read(name)
+    measured = statistics.variants(recorded, "classroom")
+    against = statistics.against(name, recorded, "classroom")
     shown = rows(heading)
     assert [cells[0] for cells in shown] == list(measured.index)
     for label, seeds, descriptor, rank1, mean_ap, difference in shown:
@@ -79,8 +79,11 @@ def test_the_poolings_scores_and_verdicts_are_those_of_the_recorded_runs(name, h
 
 
 def test_the_readings_scores_and_verdicts_are_those_of_the_recorded_runs():
-    recorded = runner.table("interpretations")
-    measured, against = tables.variants(recorded, "classroom"), tables.against("interpretations", recorded, "classroom")
+    recorded = tables.read("interpretations")
+    measured, against = (
+        statistics.variants(recorded, "classroom"),
+        statistics.against("interpretations", recorded, "classroom"),
+    )
     shown = rows("Where paper B leaves a choice")
     assert [cells[0] for cells in shown] == list(measured.index)
     for label, seeds, rank1, mean_ap, difference in shown:

@@ -1,151 +1,123 @@
-"""From the runs of a grid to a table one may quote: mean, deviation, and what the seeds can tell apart.
+"""The recorded tables of the grids: ``NAME.csv``, one row per variant, size and seed.
 
-Every seed is both a training and a data set of its own, and all variants see the same seeds. So the deviation that
-counts is what remains when what is common to a variant and what is common to a seed are taken away, over all runs of
-the grid (a two-way analysis of variance without replication). A difference of two variants is called separated where
-it is larger than Student's t for 95 % allows. With many pairs some will be separated by luck: one in twenty.
-
-One deviation for all assumes that all variants vary alike. Where two vary more than the rest, their interval is too
-narrow; so a difference also knows how wide it is by its own pairs of runs, which with three seeds is very wide.
+A run that is also re-ranked has two rows. A grid that measures by epoch, layer or condition has several.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from reid_lab.ablations.grids import grid
-from reid_lab.ablations.runner import RERANKED
+from reid_lab.ablations.grids import GRIDS
+from reid_lab.ablations.measures import FOUND, RANKS
 from reid_lab.runtime.errors import DataError
+from reid_lab.runtime.files import lock, project_folder, write_text
 
-METRICS = ["rank-1", "rank-5", "rank-10", "mAP", "mINP"]
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Difference:
-    """``metric`` of variant ``one`` less that of ``other``, in points, and half the width of its interval.
-
-    ``alone`` is half the width by the differences of these two alone (a paired t-test).
-    """
-
-    one: str
-    other: str
-    metric: str
-    points: float
-    half_width: float
-    alone: float
-    seeds: int
-
-    @property
-    def separated(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return abs(self.points) > self.half_width
-
-    def __str__(self) -> str:
-        sign = "above" if self.points > 0 else "below"
-        where = f"{abs(self.points):.1f} ± {self.half_width:.1f} points of {self.metric} {sign} {self.other}"
-        return f"{self.one}: {where} ({self.seeds} seeds): " + ("separated" if self.separated else "not separated")
+KEYS = ["variant", "size", "seed"]
+RERANKED = ", re-ranked"  # ends the label of a re-ranked row
+PROVENANCE = ("data", "device", "precision", "threads", "torch", "reid_lab", "date")
+MEASURED = {  # by a grid's measure: the columns of its table that running and drawing need
+    "scores": (*(f"rank-{k}" for k in RANKS), "mAP", "mINP", "epochs", "descriptor", "parameters"),
+    "conditions": ("mAP", "rank-1", FOUND),
+    "heat": ("heat", "area"),
+    "curves": ("loss", "accuracy"),
+}
 
 
-def variants(rows: pd.DataFrame, size: str) -> pd.DataFrame:
-    """One row per variant at ``size``, in the grid's order: seeds, mean and deviation of each metric, and its cost."""
-    some = rows[rows["size"] == size]
-    found = []
-    for label, of_one in some.groupby("variant", sort=False):
-        row: dict[str, object] = {"variant": label, "seeds": of_one["seed"].nunique()}
-        for metric in METRICS:
-            row |= {metric: of_one[metric].mean(), f"{metric} sd": of_one[metric].std(ddof=1)}
-        row |= {name: of_one[name].iloc[0] for name in ("descriptor", "parameters", "epochs")}
-        found.append(row | {"minutes": of_one["minutes"].mean()})
-    return pd.DataFrame(found).set_index("variant") if found else pd.DataFrame()
+def figures_folder() -> Path:
+    """Where tables and pictures are kept: ``figures`` in the checkout, else where one stands."""
+    return project_folder() / "figures"
 
 
-def means(name: str, rows: pd.DataFrame, size: str) -> pd.DataFrame:
-    """Of a grid with several rows per run: seeds, and means over them, of every number that was measured."""
-    some, keys = rows[rows["size"] == size], ["variant", *grid(name).several]
-    measured = [
-        column for column in ("mAP", "rank-1", "found in 10", "heat", "area", "loss", "accuracy") if column in some
-    ]
-    groups = some.groupby(keys, sort=False)
-    return groups[measured].mean().assign(seeds=groups["seed"].nunique())
+def read(name: str, folder: Path | str | None = None) -> pd.DataFrame:
+    """Read what is recorded of a grid.
 
+    Args:
+        name: of the grid.
+        folder: of the tables; default :func:`figures_folder`.
 
-def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str = "mAP") -> Difference:
-    """How ``one`` compares with ``other`` over the seeds that both have.
-
-    Re-ranked and not, a network is compared with itself: its seeds' differences are the sample (a paired t-test).
+    Returns:
+        The table; an empty one where nothing is recorded.
 
     Raises:
-        DataError: fewer than two seeds have both, or one is not recorded.
+        DataError: the file is no table.
     """
-    values = _values(rows, size, metric)
-    for label in (one, other):
-        if label not in values:
-            raise DataError(f"No run of {label!r} at size {size} is recorded; there are {', '.join(values) or 'none'}.")
-    shared = values[[one, other]].dropna()
-    if len(shared) < 2:
-        raise DataError(f"{one!r} and {other!r} share {len(shared)} seeds at size {size}; a comparison takes two.")
-    differences = shared[one] - shared[other]
-    half = alone = _half_width(float(differences.std(ddof=1)), len(shared) - 1, len(shared))
-    if one.removesuffix(RERANKED) != other.removesuffix(RERANKED):
-        deviation, freedom = residual_deviation(rows, size, metric)
-        half = _half_width(deviation * np.sqrt(2), freedom, len(shared))
-    return Difference(one, other, metric, float(differences.mean()), half, alone, len(shared))
+    path = Path(folder or figures_folder()) / f"{name}.csv"
+    if not path.is_file():
+        return pd.DataFrame(columns=KEYS)
+    try:
+        rows = pd.read_csv(path, dtype={"variant": str})  # a rate of erasing is a name, not a number
+    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
+        raise DataError(
+            f"{path} cannot be read ({error}): restore it, or move it away and run its grid again."
+        ) from error
+    _must_have(rows, KEYS, path)
+    return rows
 
 
-def _half_width(deviation: float, freedom: int, count: int) -> float:
-    """Half a confidence interval of the mean of ``count`` values with this deviation."""
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation / np.sqrt(count))
+def check(folder: Path | str) -> None:
+    """Check the tables in ``folder``.
 
-
-def residual_deviation(rows: pd.DataFrame, size: str, metric: str = "mAP") -> tuple[float, int]:
-    """What a run differs by from its variant and its seed, in points, and its degrees of freedom.
-
-    Least squares on one constant per variant and one per seed; variants need not have equally many seeds. Re-ranked
-    rows share their runs with others, and do not count.
+    Raises:
+        DataError: a table lacks a column that running or drawing needs.
     """
-    values = _values(rows, size, metric)
-    runs = values[[label for label in values if not label.endswith(RERANKED)]].stack().dropna()
-    design = np.hstack([pd.get_dummies(runs.index.get_level_values(level)) for level in runs.index.names])
-    constants, _, rank, _ = np.linalg.lstsq(design.astype(float), runs.to_numpy(float), rcond=None)
-    freedom = len(runs) - int(rank)
-    if freedom < 1:
-        raise DataError(f"At size {size} there are too few runs to tell chance from effect: record two seeds or more.")
-    left = runs.to_numpy(float) - design @ constants
-    return float(np.sqrt((left**2).sum() / freedom)), freedom
+    for name, grid in GRIDS.items():
+        path = Path(folder) / f"{name}.csv"
+        if path.is_file():
+            columns = ["run", "minutes", *PROVENANCE, *grid.several, *MEASURED[grid.measure]]
+            _must_have(read(name, folder), columns, path)
 
 
-def against(
-    name: str, rows: pd.DataFrame, size: str, metric: str = "mAP", reference: str | None = None
-) -> pd.DataFrame:
-    """Every variant of the grid ``name`` against its reference: points, half width, and what the seeds can tell.
+def _must_have(rows: pd.DataFrame, columns: Sequence[str], path: Path) -> None:
+    lost = [column for column in columns if column not in rows]
+    if lost:
+        raise DataError(f"{path} has no column {lost[0]!r}: restore it, or move it away and run its grid again.")
 
-    A variant that shares fewer than two seeds with the reference gets no numbers. Raises DataError if none shares two.
+
+def merge(name: str, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Merge tables of one grid: the first of rows with the same keys counts.
+
+    Returns:
+        The rows by size, then in the grid's own order of variants, then by seed.
     """
-    reference = reference or grid(name).compared_with(size)
-    values = _values(rows, size, metric)
-    if reference not in values:
-        raise DataError(f"No run of {reference!r} at size {size} is recorded, which the others are compared with.")
-    enough = [one for one in values if one != reference and len(values[[one, reference]].dropna()) >= 2]
-    if not enough:
-        raise DataError(f"No variant shares two seeds with {reference!r} at size {size}: record more of them.")
-    found = {one: difference(rows, size, one, reference, metric) for one in enough}
-    return pd.DataFrame(
-        {
-            f"{metric} less that of {reference}": {one: found[one].points for one in enough},
-            "±": {one: found[one].half_width for one in enough},
-            "verdict": {one: "separated" if found[one].separated else "not separated" for one in enough},
-        },
-        index=pd.Index([one for one in values if one != reference], name="variant"),
-    ).fillna({"verdict": "too few seeds"})
+    filled = [table for table in tables if len(table)]
+    if not filled:
+        return pd.DataFrame(columns=KEYS)
+    rows = pd.concat(filled, ignore_index=True).drop_duplicates([*KEYS, *GRIDS[name].several], keep="first")
+    labels = {size: list(GRIDS[name].variants(size)) for size in dict.fromkeys(rows["size"])}
+    places = [
+        labels[size].index(plain) if plain in labels[size] else len(labels[size])
+        for size, plain in zip(rows["size"], rows["variant"].str.removesuffix(RERANKED), strict=True)
+    ]
+    ordered = rows.assign(place=places).sort_values(["size", "place", "variant", "seed"], kind="stable")
+    return ordered.drop(columns="place").reset_index(drop=True)
 
 
-def _values(rows: pd.DataFrame, size: str, metric: str) -> pd.DataFrame:
-    """Seeds in rows, variants in columns, in the order of the table."""
-    some = rows[rows["size"] == size]
-    wide = some.pivot(index="seed", columns="variant", values=metric)
-    return wide[list(dict.fromkeys(some["variant"]))]
+def add(name: str, rows: pd.DataFrame, folder: Path | str) -> None:
+    """Add rows to a grid's table, which is written whole. Other processes may add rows at the same time."""
+    path = Path(folder) / f"{name}.csv"
+    with lock(path):
+        write_text(path, merge(name, [read(name, folder), rows]).to_csv(index=False))
+
+
+def add_from(others: Sequence[Path | str], names: Sequence[str], folder: Path | str) -> None:
+    """Add what other machines recorded of the grids ``names``, in the folders ``others``, to the tables in ``folder``.
+
+    Raises:
+        DataError: one of the folders has a table of none of the grids, or a damaged one; nothing has been added.
+    """
+    files = [f"{name}.csv" for name in names]
+    for other in others:
+        if not any((Path(other) / file).is_file() for file in files):
+            raise DataError(
+                f"There is no table {' or '.join(files)} in {other}: give the folder that --out named there."
+            )
+        check(other)
+    given = {name: merge(name, [read(name, other) for other in others]) for name in names}
+    given = {name: rows for name, rows in given.items() if len(rows)}
+    for name, rows in given.items():
+        merge(name, [read(name, folder), rows])  # what cannot be merged is told before anything is written
+    for name, rows in given.items():
+        add(name, rows, folder)

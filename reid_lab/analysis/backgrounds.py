@@ -114,9 +114,9 @@ def histogram_features(
 
 def _scores(name: str, features: Tensor, bench: Benchmark) -> pd.DataFrame:
     labels = Protocol.of(bench.query, bench.gallery)
-    parts = features[: len(bench.query)], features[len(bench.query) :], labels.query_pids, labels.gallery_pids
-    result = retrieval.rank(*parts, labels.query_camids, labels.gallery_camids)
-    free = retrieval.rank(*parts)
+    parts = features[: len(bench.query)], features[len(bench.query) :]
+    result = retrieval.rank(*parts, **labels.arrays())
+    free = retrieval.rank(*parts, query_pids=labels.query_pids, gallery_pids=labels.gallery_pids)
     matched = np.isfinite(result.ap)
     wrong = matched & ~result.matches.correct[:, 0]
     own = result.matches.camids[wrong, 0] == result.query_camids[wrong]

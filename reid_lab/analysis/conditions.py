@@ -119,9 +119,9 @@ def _truth(result: Result, bench: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame
     """Rows of the truth table, with `look_alike`, for the result's query and gallery images, in their order."""
     if result.query is None or result.gallery is None:
         raise DataError("This result knows no images; conditions need one from retrieval.evaluate(model, benchmark).")
-    if bench.truth is None:
+    if bench.annotations is None:
         raise DataError(f"{bench.name} has no table of truth; conditions need a Passersby benchmark.")
-    table = bench.truth.assign(group=_groups(bench.truth))
+    table = bench.annotations.assign(group=_groups(bench.annotations))
     wearers = table[table["pid"] > 0].groupby("group")["pid"].nunique()
     table["look_alike"] = table["group"].map(wearers).gt(1)
     for column in ("view_angle", "height"):  # false alarms have none

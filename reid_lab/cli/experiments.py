@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from reid_lab.cli.options import (
-    Arguments,
-    a_few,
-    above_zero,
-    command,
-    device_option,
-    runs_option,
-    size_option,
-)
-from reid_lab.runtime.errors import CheckpointError, ReidLabError, TrainingError
+import typer
+
+from reid_lab.cli.app import command
+from reid_lab.cli.options import Device, Runs, Size, a_few, above_zero
+from reid_lab.runtime.errors import CheckpointError, DataError, RecipeError, ReidLabError, TrainingError
 
 if TYPE_CHECKING:
-    from reid_lab.ablations.runner import Job
+    from reid_lab.ablations.run import Job
 
 NAMES = (
     *(
@@ -35,119 +31,144 @@ NAMES = (
 )
 
 
-def add_to(commands: Any) -> None:
-    """Declare the command of this file."""
-    running = command(
-        commands,
-        "ablate",
-        ablate,
-        "run the papers' tables again: every variant with several seeds, recorded and drawn",
-        "ablate pooling --size classroom --seeds 3",
-    )
-    running.add_argument("experiments", nargs="+", choices=[*NAMES, "all"], metavar="EXPERIMENT", help=", ".join(NAMES))
-    size_option(running, "classroom")
-    running.add_argument("--seeds", type=a_few, default=3, help="of data and training, counted from 0 (default 3)")
-    planning = running.add_mutually_exclusive_group()  # a dry run writes nothing, not even what is merged
-    planning.add_argument("--dry-run", action="store_true", help="print the runs and how long they should take")
-    running.add_argument("--draw", action="store_true", help="run nothing: draw what is recorded")
-    running.add_argument("--minutes", type=above_zero, help="stop after so long, and go on with the next call")
-    running.add_argument("--workers", type=a_few, help="runs at once (default: one per core, up to 4 on a GPU)")
-    running.add_argument("--shard", metavar="K/N", help="the K-th of N shares, for several machines")
-    planning.add_argument(
-        "--merge", type=Path, nargs="+", default=[], metavar="FOLDER", help="add the tables of other machines' folders"
-    )
-    running.add_argument("--out", type=Path, help="folder of tables and pictures (default: figures)")
-    runs_option(running)
-    device_option(running)
-
-
-def ablate(chosen: Arguments) -> int:
-    """Run, record, draw. Returns 1 where something is left to do."""
-    from reid_lab.ablations import claims, grids, runner
-
-    names = list(grids.GRIDS) if "all" in chosen.experiments else list(dict.fromkeys(chosen.experiments))
-    folder = chosen.out or runner.figures_folder()
-    runner.check_tables(folder)
-    runner.add_tables(names, chosen.merge, folder)
-    wanted = [job for name in names for job in runner.jobs(grids.grid(name), chosen.size, range(chosen.seeds))]
-    wanted = runner.shard(wanted, chosen.shard)
-    if chosen.dry_run:
-        return _show_plan(wanted, folder, chosen)
-    left, troubles = 0, list[ReidLabError]()
-    if not chosen.draw:
-        try:
-            left = runner.run(
-                wanted,
-                device=chosen.device,
-                runs=chosen.runs,
-                folder=folder,
-                minutes=chosen.minutes,
-                workers=chosen.workers,
-                say=lambda line: print(line, flush=True),
-            )
-        except TrainingError as error:  # the others are recorded, and are to be seen
-            troubles.append(error)
-    for name in names:
-        _show(name, chosen.size, folder)
-    for name in names:
-        troubles += _draw(name, chosen.size, folder)
-    try:
-        print(f"\nWhat the papers claim, and what all recorded runs say to it: {claims.write(chosen.size, folder)}")
-    except CheckpointError as error:
-        troubles.append(error)
-    if left:
-        print(f"{left} runs are left: start the same command again and it goes on.")
-    if troubles:
-        print(end="", flush=True)
-        raise troubles[0]
-    return 1 if left else 0
-
-
-def _show_plan(wanted: list[Job], folder: Path, chosen: Arguments) -> int:
-    from reid_lab.ablations import runner
-
-    plan = runner.plan(wanted, folder, chosen.runs)
-    print(plan.round(1).to_string(index=False))
-    left = plan[~plan["state"].isin(["recorded"])]
-    known = left["minutes"].notna().all()
-    print(
-        f"{len(left)} of {len(plan)} runs are left"
-        + (
-            f", {left['minutes'].sum():.0f} minutes one after another."
-            if known
-            else "; how long they take is not known."
+def _experiment(name: Any) -> str:
+    if name not in (*NAMES, "all"):
+        raise typer.BadParameter(
+            f"'{name}' is not an experiment: choose from {', '.join(NAMES)}, or all of them by all"
         )
-    )
+    return name
+
+
+Experiments = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="EXPERIMENT",
+        parser=_experiment,
+        autocompletion=lambda: [*NAMES, "all"],
+        help=f"One or more of {', '.join(NAMES)}, or all.",
+    ),
+]
+Seeds = Annotated[int, typer.Option(parser=a_few, help="How many seeds of data and training, counted from 0.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only list the runs and how long they should take.")]
+Draw = Annotated[bool, typer.Option("--draw", help="Run nothing, only draw what is recorded.")]
+Minutes = Annotated[
+    float | None, typer.Option(parser=above_zero, help="Stop after so many minutes; the next call goes on.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        parser=a_few, show_default="one per core, up to 4 on a GPU", help="How many runs are trained at the same time."
+    ),
+]
+Shard = Annotated[str | None, typer.Option(metavar="K/N", help="Run only the K-th of N shares: one for each machine.")]
+Merge = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FOLDER", help="Add the tables of another machine's folder; may be given several times."),
+]
+Out = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", show_default="figures", help="The folder of tables and pictures.")
+]
+
+
+@command("Experiments", "ablate pooling --size classroom --seeds 3")
+def ablate(
+    experiments: Experiments,
+    size: Size = "classroom",
+    seeds: Seeds = 3,
+    dry_run: DryRun = False,
+    draw: Draw = False,
+    minutes: Minutes = None,
+    workers: Workers = None,
+    shard: Shard = None,
+    merge: Merge = None,
+    out: Out = None,
+    runs: Runs = None,
+    device: Device = None,
+) -> int:
+    """Run the papers' tables again: every variant with several seeds, recorded, drawn and compared."""
+    from reid_lab.ablations import grids, run, tables
+
+    if dry_run and merge:
+        raise RecipeError("--dry-run writes nothing, and --merge writes tables: leave out one of them.")
+    names = list(grids.GRIDS) if "all" in experiments else list(dict.fromkeys(experiments))
+    folder = out or tables.figures_folder()
+    tables.check(folder)
+    tables.add_from(merge or [], names, folder)
+    wanted = [job for name in names for job in run.jobs(grids.grid(name), size, range(seeds))]
+    wanted = run.shard(wanted, shard)
+    if dry_run:
+        return _show_plan(wanted, folder, runs)
+    left, errors = 0, list[ReidLabError]()
+    if not draw:
+        try:
+            left = run.run(wanted, device=device, runs=runs, folder=folder, minutes=minutes, workers=workers, say=_say)
+        except TrainingError as error:  # the other runs are recorded, and are shown
+            errors.append(error)
+    return _report(names, size, folder, left, errors)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _show_plan(wanted: list[Job], folder: Path, runs: Path | None) -> int:
+    from reid_lab.ablations.plan import plan as planned
+
+    plan = planned(wanted, folder, runs)
+    print(plan.round(1).to_string(index=False))
+    left = plan[plan["state"] != "recorded"]
+    minutes = f", {left['minutes'].sum():.0f} minutes one after another."
+    known = left["minutes"].notna().all()
+    print(f"{len(left)} of {len(plan)} runs are left{minutes if known else '; how long they take is not known.'}")
     return 0
 
 
-def _show(name: str, size: str, folder: Path) -> None:
-    """The table of a grid, and what its seeds can tell apart."""
-    from reid_lab.ablations import grids, runner, tables
-    from reid_lab.runtime.errors import DataError
+def _report(names: Sequence[str], size: str, folder: Path, left: int, errors: list[ReidLabError]) -> int:
+    """Print the tables, draw the pictures, compare with the papers' claims; then raise the first error."""
+    from reid_lab.ablations import claims
 
-    rows = runner.table(name, folder)
+    for name in names:
+        _show(name, size, folder)
+    _say("")  # all tables are printed before a picture can fail
+    for name in names:
+        errors += _draw(name, size, folder)
+    try:
+        print(f"\nWhat the papers claim, and what all recorded runs say to it: {claims.write(size, folder)}")
+    except CheckpointError as error:
+        errors.append(error)
+    if left:
+        print(f"{left} runs are left: start the same command again and it goes on.")
+    if errors:
+        print(end="", flush=True)
+        raise errors[0]
+    return 1 if left else 0
+
+
+def _show(name: str, size: str, folder: Path) -> None:
+    """Print the table of a grid, and which variants its seeds can separate."""
+    from reid_lab.ablations import grids, statistics, tables
+
+    rows, grid = tables.read(name, folder), grids.grid(name)
     if not (len(rows) and (rows["size"] == size).any()):
         print(f"\n{name}: nothing is recorded at size {size}.")
         return
-    print(f"\n{grids.grid(name).title} ({grids.grid(name).source})\n{grids.grid(name).equal}\n")
-    if grids.grid(name).several:
-        print(tables.means(name, rows, size).round(1).to_string())
-    else:
-        columns = ["seeds", "rank-1", "rank-1 sd", "mAP", "mAP sd", "descriptor", "parameters", "minutes"]
-        print(tables.variants(rows, size)[columns].round(1).to_string())
-        try:
-            print("\n" + tables.against(name, rows, size).round(1).to_string())
-        except DataError as error:
-            print(f"\n{error}")
+    print(f"\n{grid.title} ({grid.source})\n{grid.equal}\n")
+    if grid.several:
+        print(statistics.means(name, rows, size).round(1).to_string())
+        return
+    columns = ["seeds", "rank-1", "rank-1 sd", "mAP", "mAP sd", "descriptor", "parameters", "minutes"]
+    print(statistics.variants(rows, size)[columns].round(1).to_string())
+    try:
+        print("\n" + statistics.against(name, rows, size).round(1).to_string())
+    except DataError as error:
+        print(f"\n{error}")
 
 
 def _draw(name: str, size: str, folder: Path) -> list[ReidLabError]:
-    """The picture of a grid where something is recorded of it; errors where it cannot be written."""
-    from reid_lab.ablations import runner
+    """Draw a grid if something of it is recorded; give back the error if the picture cannot be written."""
+    from reid_lab.ablations import tables
 
-    print(end="", flush=True)  # all tables, before a picture can fail
-    rows = runner.table(name, folder)
+    rows = tables.read(name, folder)
     if len(rows) and (rows["size"] == size).any():
         from reid_lab.ablations import pictures
 

@@ -1,52 +1,45 @@
-"""The command about the runs folder: runs list, runs compare, runs delete."""
+"""The commands about the runs folder: runs list, runs compare, runs delete."""
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from reid_lab.cli.options import Arguments, command, runs_option
+import typer
+
+from reid_lab.cli.app import Commands, app, command
+from reid_lab.cli.options import RunNames, Runs
 from reid_lab.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-def add_to(commands: Any) -> None:
-    """Declare ``runs`` and what it can do."""
-    runs = command(commands, "runs", show, "list, compare or delete trained runs", "runs")
-    runs_option(runs)
-    actions = runs.add_subparsers(metavar="list | compare | delete")
-    listing = command(actions, "list", show, "list all runs: finished, unfinished and damaged", "runs list")
-    comparing = command(
-        actions,
-        "compare",
-        compare,
-        "show in what some runs differ, and their results",
-        "runs compare residual_pooling-classroom-01 residual_pooling-classroom-fe",
-    )
-    deleting = command(
-        actions, "delete", delete, "delete some runs", "runs delete residual_pooling-classroom-0123456789"
-    )
-    for parser in (comparing, deleting):
-        parser.add_argument("names", nargs="+", metavar="RUN", help="a run's folder, or the beginning of its name")
-    deleting.add_argument("--yes", action="store_true", help="without asking")
-    for parser in (listing, comparing, deleting):
-        runs_option(parser, argparse.SUPPRESS)  # what stands before "list" is kept
+GROUP = "Commands"
+part = typer.Typer(cls=Commands, rich_markup_mode=None)
+app.add_typer(part, name="runs", rich_help_panel="Training", epilog="\b\nExample:\n  reid-lab runs")
 
 
-def show(chosen: Arguments) -> int:
-    """Print the table of all runs."""
+@part.callback(invoke_without_command=True)
+def runs(context: typer.Context, runs: Runs = None) -> int:
+    """List trained runs; with another command, compare or delete them."""
+    if context.invoked_subcommand is None:
+        return show(runs)
+    context.default_map = dict.fromkeys(("list", "compare", "delete"), {"runs": runs})  # what stands before is kept
+    return 0
+
+
+@command(GROUP, "runs list", to=part, name="list")
+def show(runs: Runs = None) -> int:
+    """List all runs: finished, unfinished and damaged."""
     from reid_lab.runtime.files import runs_folder
-    from reid_lab.training import inventory
+    from reid_lab.training import runs as kept
 
-    table = inventory.shelf(chosen.runs)
+    table = kept.table(runs)
     if table.empty:
-        print(f"No runs in {chosen.runs or runs_folder()} yet: train one, for example with python -m reid_lab demo.")
+        print(f"No runs in {runs or runs_folder()} yet: train one, for example with reid-lab demo.")
         return 0
     _print(table.rename_axis(index=None, columns="name"), digits=3)
     curves_lost = table["state"] == "damaged: history.csv"
@@ -59,34 +52,41 @@ def show(chosen: Arguments) -> int:
     return 0
 
 
-def compare(chosen: Arguments) -> int:
-    """Print in what the runs differ, runs as columns."""
-    from reid_lab.training import inventory
+@command(GROUP, "runs compare residual_pooling-classroom-01 residual_pooling-classroom-fe", to=part)
+def compare(names: RunNames, runs: Runs = None) -> int:
+    """Show in what some runs differ, and their results."""
+    from reid_lab.training import runs as kept
 
-    _print(inventory.compare([inventory.find(name, chosen.runs) for name in chosen.names]), digits=4)
+    _print(kept.compare([kept.find(name, runs) for name in names]), digits=4)
     return 0
 
 
-def delete(chosen: Arguments) -> int:
-    """Delete runs, after a question; status 1 where the answer was no."""
-    from reid_lab.training import inventory
+@command(GROUP, "runs delete residual_pooling-classroom-0123456789", to=part)
+def delete(
+    names: RunNames,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without a question.")] = False,
+    runs: Runs = None,
+) -> int:
+    """Delete some runs, after a question."""
+    from reid_lab.training import runs as kept
 
-    folders = list(dict.fromkeys(inventory.find(name, chosen.runs) for name in chosen.names))
+    folders = list(dict.fromkeys(kept.find(name, runs) for name in names))
     for folder in folders:
-        inventory.check_deletable(folder)  # all of them before the first is gone
-    if not chosen.yes and not _agreed(folders):
+        kept.check_deletable(folder)  # all of them before the first is gone
+    if not yes and not _agreed(folders):
         print("Nothing was deleted.")
         return 1
     for folder in folders:
-        inventory.delete(folder)
+        kept.delete(folder)
         print(f"Deleted {folder}")
     return 0
 
 
 def _agreed(folders: Sequence[Path]) -> bool:
+    """Ask on the terminal; without an answer it is no."""
     if sys.stdin is None or not sys.stdin.isatty():
         raise CheckpointError(
-            f"Nobody is there to be asked whether {folders[0].name} may be deleted, so nothing was: add --yes."
+            f"Nobody can be asked whether {folders[0].name} may be deleted, so nothing was deleted: add --yes."
         )
     for folder in folders:
         print(folder)
@@ -98,7 +98,7 @@ def _agreed(folders: Sequence[Path]) -> bool:
 
 
 def _print(table: pd.DataFrame, digits: int) -> None:
-    """As wide as it is; on a terminal too narrow for that, its columns in several blocks."""
+    """Print a table as wide as it is; on a terminal that is too narrow, its columns in several blocks."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     shown = table.astype(object).map(lambda value: f"{value:.{digits}g}" if isinstance(value, float) else str(value))
     print(shown.where(table.notna(), "").to_string(line_width=width))

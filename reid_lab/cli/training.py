@@ -1,252 +1,209 @@
-"""The commands that train and measure: demo, train, evaluate."""
+"""The commands that train and measure one network: train, evaluate."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
-from reid_lab.cli.options import (
-    Arguments,
-    cameras_of_data,
-    cameras_option,
-    chosen_run,
-    command,
-    device_option,
-    picture_to_write,
-    read_data,
-    run_argument,
-    size_option,
-    training_options,
-)
-from reid_lab.runtime.errors import CheckpointError, DataError, NoMatchError, RecipeError
+import typer
+
+from reid_lab.cli.app import command
+from reid_lab.cli.data_of_run import data_at, data_of, remember_cameras
+from reid_lab.cli.options import Cameras, Device, RunName, Runs, Seed, SizeName, chosen_run, picture_to_write, read_data
+from reid_lab.runtime.errors import DataError, NoMatchError, RecipeError
 
 if TYPE_CHECKING:
     from reid_lab.data import Benchmark, Finding
+    from reid_lab.methods import Recipe
     from reid_lab.training import Run
 
-
-def add_to(commands: Any) -> None:
-    """Declare the commands of this file."""
-    showing = command(commands, "demo", demo, "train both papers' networks, rank, draw", "demo --device cpu")
-    size_option(showing, "classroom")
-    training_options(showing)
-
-    teaching = command(
-        commands,
-        "train",
-        train,
-        "train one network, or load or resume it",
-        "train residual_pooling --size classroom --set pooling=avg --seed 1",
-    )
-    teaching.add_argument("method", choices=["multitask", "residual_pooling"], help="paper A or paper B")
-    size_option(teaching, None)
-    teaching.add_argument("--data", type=Path, help="a real data set's folder (default: Passersby of that size)")
-    cameras_option(teaching)
-    teaching.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe (repeatable)"
-    )
-    training_options(teaching)
-    teaching.add_argument(
-        "--compile", action="store_true", help="torch.compile: a minute of warm-up, then faster on a GPU"
-    )
-    teaching.add_argument(
+GROUP = "Training"
+Method = Annotated[
+    str,
+    typer.Argument(
+        metavar="METHOD",
+        autocompletion=lambda: ["multitask", "residual_pooling"],
+        help="The method: multitask is paper A's, residual_pooling is paper B's.",
+    ),
+]
+RecipeSize = Annotated[
+    SizeName | None,
+    typer.Option(
+        metavar="SIZE",
+        show_default="REID_LAB_SIZE, else full on a GPU and classroom without",
+        help="How large data and network are: smoke, classroom, full or paper.",
+    ),
+]
+TrainingData = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", show_default="Passersby of that size", help="A real data set's folder or table."),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe; may be given several times."),
+]
+Compiled = Annotated[
+    bool, typer.Option("--compile", help="Use torch.compile: a minute of warm-up, then faster on a GPU.")
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
         "--deterministic",
-        action="store_true",
-        help="the same bits each time on the same machine (CPU: with the same number of threads); slower",
-    )
-    teaching.add_argument("--tensorboard", action="store_true", help="write logs for TensorBoard to the run's folder")
-
-    measuring = command(
-        commands, "evaluate", evaluate, "evaluate a trained run", "evaluate residual_pooling-classroom-01 --rerank"
-    )
-    run_argument(measuring)
-    measuring.add_argument("--data", type=Path, help="another data set's folder (default: the one it was trained on)")
-    cameras_option(measuring)
-    measuring.add_argument(
-        "--anyway", action="store_true", help="score also where the data's check finds errors, which are shown"
-    )
-    measuring.add_argument("--rerank", action="store_true", help="k-reciprocal re-ranking")
-    measuring.add_argument(
-        "--gallery", type=picture_to_write, metavar="FILE", help="also write a picture of retrievals (.png)"
-    )
-    device_option(measuring)
+        help="Give the same bits each time on the same machine (CPU: with the same number of threads); slower.",
+    ),
+]
+TensorBoard = Annotated[
+    bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard to the run's folder.")
+]
 
 
-def demo(chosen: Arguments) -> int:
-    """The demonstration (see :func:`reid_lab.demo.demo`)."""
-    from reid_lab.demo import demo
+@command(GROUP, "train residual_pooling --size classroom --set pooling=avg --seed 1")
+def train(
+    method: Method,
+    size: RecipeSize = None,
+    data: TrainingData = None,
+    cameras: Cameras = None,
+    changes: Changes = None,
+    seed: Seed = 0,
+    runs: Runs = None,
+    device: Device = None,
+    compiled: Compiled = False,
+    deterministic: Deterministic = False,
+    tensorboard: TensorBoard = False,
+) -> int:
+    """Train one network; load it if it is trained already, resume it if it was interrupted."""
+    from reid_lab import training
 
-    demo(chosen.size, chosen.seed, chosen.device, chosen.runs, say=lambda line: print(line, flush=True))
-    return 0
-
-
-def train(chosen: Arguments) -> int:
-    """Train, resume or load one run."""
-    from reid_lab import data, methods, training
-
-    size = chosen.size or methods.default_size(chosen.device)
-    recipe = methods.METHODS[chosen.method].at(size, **_fields(chosen.set))
-    if chosen.data is None and recipe.size == "paper":
-        raise DataError("The paper recipes are for a real data set: give its folder with --data PATH.")
-    cameras, first = cameras_of_data(chosen), not int(os.environ.get("RANK", "0"))  # of several processes one speaks
-    benchmark = data.passersby(recipe.size) if chosen.data is None else read_data(chosen.data, cameras)[1]
-    if first and chosen.data is not None:  # before the work, which may take days
-        _print_doubts(benchmark.findings(read_images=False), ("warning",))
+    recipe = _recipe(method, size, device, changes or [])
+    benchmark, speaks = _training_data(recipe, data, cameras), _speaks()
+    if speaks and data is not None:  # before the work, which may take days
+        _print_findings(benchmark.findings(read_images=False), ("warning",), sys.stderr)
     run = training.fit(
         recipe,
         benchmark,
-        chosen.seed,
-        device=chosen.device,
-        runs=chosen.runs,
-        deterministic=chosen.deterministic,
-        compile=chosen.compile,
-        tensorboard=chosen.tensorboard,
+        seed,
+        device=device,
+        runs=runs,
+        deterministic=deterministic,
+        compile=compiled,
+        tensorboard=tensorboard,
     )
-    if not first:
-        return 0
-    _remember_cameras(run, cameras)
-    print(run.history.to_string(index=False, float_format="%.4g"))
-    print(f"{run}\n{run.folder}")
+    if speaks:
+        remember_cameras(run, cameras)
+        print(run.history.to_string(index=False, float_format="%.4g"))
+        print(f"{run}\n{run.folder}")
     return 0
 
 
-def evaluate(chosen: Arguments) -> int:
-    """Score a run on the data it was trained on, or on other data, if the data can give a meaningful number."""
-    import torch
-
+@command(GROUP, "evaluate residual_pooling-classroom-01 --rerank")
+def evaluate(
+    name: RunName,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", show_default="the training's", help="Another data set's folder or table."),
+    ] = None,
+    cameras: Cameras = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Score also where the check of the data finds errors; they are shown.")
+    ] = False,
+    rerank: Annotated[bool, typer.Option("--rerank", help="Re-rank with k-reciprocal neighbors.")] = False,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(parser=picture_to_write, metavar="FILE", help="Also draw queries and finds to this .png file."),
+    ] = None,
+    runs: Runs = None,
+    device: Device = None,
+) -> int:
+    """Score a trained run on the data of its training, or on other data."""
     from reid_lab import retrieval, training
 
-    device = training.find_device(chosen.device)
-    run = training.load(chosen_run(chosen))
-    benchmark = _data_at(run, chosen.data, chosen.cameras) if chosen.data else _data_of(run, chosen.cameras)
-    findings = benchmark.findings(read_images=False)  # whether an image can be decoded will show
-    if not chosen.anyway:
+    where = training.find_device(device)
+    run = training.load(chosen_run(name, runs))
+    benchmark = data_at(run, data, cameras) if data else data_of(run, cameras)
+    findings = benchmark.findings(read_images=False)  # an image that cannot be decoded stops the scoring anyway
+    if not anyway:
         _refuse_errors(findings)
-    if chosen.rerank:
-        with torch.inference_mode():
-            dimension = run.model.embed(torch.zeros(1, 3, *run.model.input_size)).shape[1]
-        print(
-            f"Re-ranking takes {retrieval.plan(len(benchmark.query), len(benchmark.gallery), dimension, rerank=True)}."
-        )
-    result = retrieval.evaluate(run.model.to(device), benchmark, rerank=chosen.rerank, device=device, check=False)
+    if rerank:
+        print(f"Re-ranking takes {_plan(run, benchmark)}.")
+    result = retrieval.evaluate(run.model.to(where), benchmark, rerank=rerank, device=where, check=False)
     print(result.table().round(2).to_string(index=False))
-    _print_doubts(findings, ("error", "warning"), sys.stdout)
-    print(end="", flush=True)  # the number first: a picture that fails must not cost it
-    if chosen.gallery is not None:
+    _print_findings(findings, ("error", "warning"), sys.stdout)
+    if gallery is not None:
         from reid_lab import plots
 
-        plots.save(plots.gallery(result), chosen.gallery)
-        print(f"Written to {chosen.gallery}")
+        plots.save(plots.gallery(result), gallery)
+        print(f"Written to {gallery}")
     return 0
 
 
-def _refuse_errors(findings: Sequence[Finding]) -> None:
-    """What ``Benchmark.check`` raises, with the way round it."""
-    errors = [finding for finding in findings if finding.level == "error"]
-    if errors:
-        kind = NoMatchError if all(finding.subject == "match" for finding in errors) else DataError
-        sentences = " ".join(finding.sentence for finding in errors)
-        raise kind(f"{sentences} A score would mislead; to see it all the same, add --anyway.")
+def _recipe(method: str, size: str | None, device: str | None, changes: Sequence[str]) -> Recipe:
+    from reid_lab.methods import METHODS, default_size
+
+    if method not in METHODS:
+        raise RecipeError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+    return METHODS[method].at(size or default_size(device), **_fields(changes))
 
 
-def _print_doubts(findings: Sequence[Finding], levels: Sequence[str], where: TextIO | None = None) -> None:
-    for finding in findings:
-        if finding.level in levels:
-            print(f"[{finding.level}] {finding.sentence}", file=where or sys.stderr, flush=True)
-
-
-CAMERAS = "data_cameras"  # in environment.json: what --cameras said when the data were read
-
-
-def _remember_cameras(run: Run, cameras: str | None) -> None:
-    """Note in the run's folder how its data were read, so that ``evaluate`` can read them so again."""
-    from reid_lab.runtime.files import write_text
-
-    if cameras is None or run.environment.get(CAMERAS) == cameras:
-        return
-    run.environment[CAMERAS] = cameras
-    try:
-        write_text(run.folder / "environment.json", json.dumps(run.environment, indent=1))
-    except CheckpointError:  # the run is finished and whole, this is a convenience
-        print(f"reid_lab: --cameras could not be noted in {run.folder}: evaluate with it, too.", file=sys.stderr)
-
-
-def _data_of(run: Run, cameras: str | None = None) -> Benchmark:
-    """What a run was trained on. Raises DataError where it is gone, or is no longer what it was."""
-    from reid_lab import data
-
-    told = run.environment
-    name, root = str(told.get("data")), Path(str(told.get("data_root")))
-    made = re.fullmatch(r"Passersby (\w+), seed (\d+)", name)
-    if made and not root.exists():  # the cache was cleared
-        return data.passersby(made[1], int(made[2]))
-    sources = _sources(name, root)
-    if not sources:
-        raise DataError(
-            f"The data of the run {run.folder} is not in {root}: put it back, or say where with --data PATH."
-        )
-    cameras = told.get(CAMERAS) if cameras is None else cameras
-    troubles: list[DataError] = []
-    for source in sources:
-        try:
-            benchmark = read_data(source, cameras)[1]
-            if benchmark.digest == told.get("data_digest"):
-                return benchmark
-        except DataError as error:
-            troubles.append(error)
-    if len(troubles) == len(sources):
-        raise troubles[0]
-    raise DataError(
-        f"What {sources[0]} holds is not what this run was trained on, or its cameras were read otherwise: restore it, "
-        f"give the --cameras of the training, or evaluate on it all the same with --data {sources[0]}."
-    )
-
-
-def _data_at(run: Run, path: Path, cameras: str | None) -> Benchmark:
-    """The data in ``path``; if they are what the run was trained on, moved, with the cameras of the training."""
-    told = run.environment.get(CAMERAS)
-    if cameras is None and told is not None:
-        with contextlib.suppress(DataError):  # other data, to which those cameras need not fit
-            benchmark = read_data(path, told)[1]
-            if benchmark.digest == run.environment.get("data_digest"):
-                return benchmark
-    return read_data(path, cameras)[1]
-
-
-def _sources(name: str, root: Path) -> list[Path]:
-    """Where data of that name may have been read from: a table in the folder, or the folder itself.
-
-    Raises DataError where it was a table, for no folder is read under another name than its own, and that is gone.
-    """
-    from reid_lab.data.published import COUNTS
-
-    if not root.is_dir():
-        return []
-    tables = [path for path in sorted(root.iterdir()) if path.stem == name and path.suffix.lower() == ".csv"]
-    if not tables and name not in (root.name, *COUNTS) and not name.startswith("Passersby"):
-        raise DataError(f"The table {root / name}.csv is not there: put it back, or say where with --data PATH.")
-    return [*(path for path in tables if path.is_file()), root]
-
-
-def _fields(assignments: Sequence[str]) -> dict[str, Any]:
+def _fields(changes: Sequence[str]) -> dict[str, Any]:
     """``["pooling=avg", "erasing=0.5"]`` to recipe fields; values are JSON where they can be, else text."""
     fields = {}
-    for assignment in assignments:
-        name, equals, value = assignment.partition("=")
+    for change in changes:
+        name, equals, value = change.partition("=")
         if not equals:
-            raise RecipeError(f"--set {assignment} is not FIELD=VALUE; for example --set pooling=avg.")
+            raise RecipeError(f"--set {change} is not FIELD=VALUE; for example --set pooling=avg.")
         if name == "size":
-            raise RecipeError(
-                f"--set {assignment} would change one number of many; choose a recipe with --size {value}."
-            )
+            raise RecipeError(f"--set {change} would change one number of many; choose a recipe with --size {value}.")
         try:
             fields[name] = json.loads(value)
         except ValueError:
             fields[name] = value
     return fields
+
+
+def _training_data(recipe: Recipe, path: Path | None, cameras: str | None) -> Benchmark:
+    from reid_lab import data
+
+    if path is not None:
+        return read_data(path, cameras)[1]
+    if recipe.size == "paper":
+        raise DataError("The paper recipes are for a real data set: give its folder with --data PATH.")
+    if cameras is not None:  # Passersby's are known
+        raise DataError("--cameras says how to read your own data: give their folder with --data PATH.")
+    return data.passersby(recipe.size)
+
+
+def _speaks() -> bool:
+    """Whether this process prints: of several, the first does."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _plan(run: Run, benchmark: Benchmark) -> object:
+    """What re-ranking needs: memory and work."""
+    import torch
+
+    from reid_lab import retrieval
+
+    with torch.inference_mode():
+        dimension = run.model.embed(torch.zeros(1, 3, *run.model.input_size)).shape[1]
+    return retrieval.plan(len(benchmark.query), len(benchmark.gallery), dimension, rerank=True)
+
+
+def _refuse_errors(findings: Sequence[Finding]) -> None:
+    """Raise what ``Benchmark.check`` raises, with the way round it."""
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        kind = NoMatchError if all(finding.subject == "match" for finding in errors) else DataError
+        sentences = " ".join(finding.sentence for finding in errors)
+        raise kind(f"{sentences} A score would mislead; to see it nevertheless, add --anyway.")
+
+
+def _print_findings(findings: Sequence[Finding], levels: Sequence[str], where: TextIO) -> None:
+    """Print them at once: what comes next may take long, or fail."""
+    for finding in findings:
+        if finding.level in levels:
+            print(f"[{finding.level}] {finding.sentence}", file=where)
+    print(end="", file=where, flush=True)

@@ -1,91 +1,117 @@
-"""The commands that put a trained run to work: export, describe, search."""
+"""The commands that put a trained run to work: embed, search, export."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from reid_lab.cli.app import app, command
 from reid_lab.cli.options import (
-    Arguments,
+    Device,
+    Force,
+    RunName,
+    Runs,
     at_least_one,
     chosen_run,
-    command,
-    device_option,
     file_to_write,
-    force_option,
     picture_to_write,
-    run_argument,
 )
 
 if TYPE_CHECKING:
     from reid_lab.data import Record
     from reid_lab.retrieval import Found
 
-
-def add_to(commands: Any) -> None:
-    """Declare the commands of this file."""
-    exporting = command(
-        commands,
-        "export",
-        export,
-        "write a run's network as an ONNX file",
-        "export residual_pooling-classroom-01 --onnx network.onnx",
-    )
-    run_argument(exporting)
-    exporting.add_argument("--onnx", type=file_to_write, required=True, metavar="FILE", help="the file to write")
-    exporting.add_argument(
-        "--opset", type=at_least_one, help="of ONNX: a lower one for an older runtime (default: PyTorch's)"
-    )
-    force_option(exporting)
-
-    describing = command(
-        commands,
-        "describe",
-        describe,
-        "write the descriptors of all images below a folder",
-        "describe residual_pooling-classroom-01 --images crops --out features.npz",
-    )
-    run_argument(describing)
-    describing.add_argument("--images", type=Path, required=True, metavar="FOLDER", help="crops of people")
-    describing.add_argument(
-        "--out", type=file_to_write, required=True, metavar="FILE", help="the NumPy file to write (.npz)"
-    )
-    force_option(describing)
-    device_option(describing)
-    _add_search(commands)
+GROUP = "Use of a trained run"
 
 
-def _add_search(commands: Any) -> None:
-    searching = command(
-        commands,
-        "search",
-        search,
-        "find people in a folder of crops",
-        "search residual_pooling-classroom-01 --query anna.jpg --gallery crops --picture found.png",
-    )
-    run_argument(searching)
-    searching.add_argument("--query", type=Path, nargs="+", required=True, metavar="IMG", help="crops to look for")
-    searching.add_argument("--gallery", type=Path, required=True, metavar="FOLDER", help="crops to look in")
-    searching.add_argument("--top", type=at_least_one, default=10, help="how many to show of each (default 10)")
-    searching.add_argument(
-        "--picture", type=picture_to_write, metavar="FILE", help="also write a picture of what was found (.png)"
-    )
-    device_option(searching)
+@command(GROUP, "embed residual_pooling-classroom-01 --images crops --out features.npz")
+def embed(
+    name: RunName,
+    images: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder of crops of people.")],
+    out: Annotated[Path, typer.Option(parser=file_to_write, metavar="FILE", help="The NumPy file to write (.npz).")],
+    force: Force = False,
+    runs: Runs = None,
+    device: Device = None,
+) -> int:
+    """Write the features of all images below a folder as a NumPy file."""
+    from reid_lab import training
+    from reid_lab.export import passed_over, to_npz
+
+    where = training.find_device(device)
+    run = training.load(chosen_run(name, runs))
+    count, dimension = to_npz(run, images, out, where, force)
+    print(f"Written to {out}: {count:,} feature vectors of {dimension:,} values, rows of length 1")
+    for sentence in passed_over(images):
+        print(f"[warning] {sentence}")
+    return 0
 
 
-def export(chosen: Arguments) -> int:
-    """Write a run as ONNX."""
+app.command("describe", hidden=True)(embed)  # its name in version 0.1.0
+
+
+@command(GROUP, "search residual_pooling-classroom-01 --query anna.jpg --gallery crops --picture found.png")
+def search(
+    name: RunName,
+    query: Annotated[
+        list[Path],
+        typer.Option(metavar="PATH", help="A crop to look for, or a folder of crops; may be given several times."),
+    ],
+    gallery: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder of crops to look in.")],
+    top: Annotated[int, typer.Option(parser=at_least_one, help="How many finds to show for each query.")] = 10,
+    picture: Annotated[
+        Path | None,
+        typer.Option(parser=picture_to_write, metavar="FILE", help="Also draw queries and finds to this .png file."),
+    ] = None,
+    runs: Runs = None,
+    device: Device = None,
+) -> int:
+    """Rank a folder of crops by their similarity to a person; the query's own picture is left out."""
+    from reid_lab import retrieval, training
+    from reid_lab.data.greys import alike
+    from reid_lab.export import crops, passed_over
+
+    where = training.find_device(device)
+    run = training.load(chosen_run(name, runs))
+    queries, images = alike({"query": _queries(query), "gallery": crops(gallery)}).values()
+    kept = run.folder if os.access(run.folder, os.W_OK) else None  # a second search reads the gallery's features there
+    features = retrieval.extract(run.model, queries, where), retrieval.extract(run.model, images, where, cache=kept)
+    own = retrieval.itself(queries, images)
+    found = retrieval.search(*features, min(top, len(images)), leave_out=own)
+    _print_found(found, queries, images, gallery, own)
+    for sentence in passed_over(gallery):
+        print(f"[warning] {sentence}", flush=True)
+    if picture is not None:
+        _draw_found(found, queries, images, picture)
+    return 0
+
+
+@command(GROUP, "export residual_pooling-classroom-01 --onnx network.onnx")
+def export(
+    name: RunName,
+    onnx: Annotated[Path, typer.Option(parser=file_to_write, metavar="FILE", help="The ONNX file to write.")],
+    opset: Annotated[
+        int | None,
+        typer.Option(
+            parser=at_least_one, show_default="PyTorch's own", help="ONNX's opset: older runtimes need a lower one."
+        ),
+    ] = None,
+    force: Force = False,
+    runs: Runs = None,
+) -> int:
+    """Write a run's network as an ONNX file, checked against PyTorch."""
     from reid_lab import training
     from reid_lab.export import to_onnx, versions
 
-    run = training.load(chosen_run(chosen))
-    difference = to_onnx(run, chosen.onnx, chosen.force, chosen.opset)
+    run = training.load(chosen_run(name, runs))
+    difference = to_onnx(run, onnx, force, opset)
     height, width = run.model.input_size
-    format_version, opset = versions(chosen.onnx)
+    format_version, written = versions(onnx)
     print(
-        f"Written to {chosen.onnx}: ONNX IR version {format_version}, opset {opset}\n"
+        f"Written to {onnx}: ONNX IR version {format_version}, opset {written}\n"
         f'input "images": float32 RGB from 0 to 1, (N, 3, {height}, {width}), not normalized: the network does that\n'
         f'output "descriptor": rows of length 1; the product of two rows is their cosine similarity\n'
         f"checked: differs from PyTorch by {difference:.1g} at most"
@@ -93,49 +119,8 @@ def export(chosen: Arguments) -> int:
     return 0
 
 
-def describe(chosen: Arguments) -> int:
-    """Write descriptors as a NumPy file."""
-    from reid_lab import training
-    from reid_lab.export import passed_over, to_npz
-
-    device = training.find_device(chosen.device)
-    run = training.load(chosen_run(chosen))
-    count, dimension = to_npz(run, chosen.images, chosen.out, device, chosen.force)
-    print(f"Written to {chosen.out}: {count:,} descriptors of {dimension:,} values, rows of length 1")
-    for sentence in passed_over(chosen.images):
-        print(f"[warning] {sentence}")
-    return 0
-
-
-def search(chosen: Arguments) -> int:
-    """Rank a folder of crops for each query; the query's own picture is no find."""
-    from reid_lab import retrieval, training
-    from reid_lab.data.files import existing_folder
-    from reid_lab.data.greys import alike
-    from reid_lab.export import crops, passed_over
-
-    device = training.find_device(chosen.device)
-    run = training.load(chosen_run(chosen))
-    query, gallery = alike({"query": _queries(chosen.query), "gallery": crops(chosen.gallery)}).values()
-    kept = run.folder if os.access(run.folder, os.W_OK) else None  # a second search need not describe the gallery
-    query_features = retrieval.extract(run.model, query, device)
-    gallery_features = retrieval.extract(run.model, gallery, device, cache=kept)
-    own = retrieval.itself(query, gallery)
-    found = retrieval.search(query_features, gallery_features, min(chosen.top, len(gallery)), leave_out=own)
-    _print_found(found, query, gallery, existing_folder(chosen.gallery), own)
-    for sentence in passed_over(chosen.gallery):
-        print(f"[warning] {sentence}", flush=True)
-    if chosen.picture is not None:
-        from reid_lab import plots  # the answer above needs no picture
-
-        plots.save(plots.found(found, query, gallery), chosen.picture)
-        left_out = plots.left_out(*found.indices.shape)
-        print(f"Written to {chosen.picture}" + (f", {left_out}" if left_out else ""))
-    return 0
-
-
 def _queries(paths: Sequence[Path]) -> list[Record]:
-    """The images to look for, each once. Raises DataError where one is not there."""
+    """The images to look for, each once."""
     from reid_lab.data import DISTRACTOR, Record
     from reid_lab.export import crops
     from reid_lab.runtime.errors import DataError
@@ -149,24 +134,35 @@ def _queries(paths: Sequence[Path]) -> list[Record]:
 
 
 def _print_found(
-    found: Found, query: Sequence[Record], gallery: Sequence[Record], root: Path, own: Sequence[Sequence[int]]
+    found: Found, queries: Sequence[Record], images: Sequence[Record], folder: Path, own: Sequence[Sequence[int]]
 ) -> None:
-    """The list, out of the program's hands before anything else is done."""
-    names = [record.path.relative_to(root).as_posix() for record in gallery]
-    wide = max((len(names[place]) for place in found.indices.flat if place >= 0), default=4)
-    for record, places, scores, itself in zip(query, found.indices, found.scores, own, strict=True):
-        left = f" (left out: the query itself, {', '.join(names[place] for place in itself[:3])}" if itself else ""
+    """Print what was found, at once: a picture that fails later must not cost it."""
+    from reid_lab.data.files import existing_folder
+
+    root = existing_folder(folder)
+    names = [record.path.relative_to(root).as_posix() for record in images]
+    wide = max((len(names[index]) for index in found.indices.flat if index >= 0), default=4)
+    for query, indices, scores, itself in zip(queries, found.indices, found.scores, own, strict=True):
+        left = f" (left out: the query itself, {', '.join(names[index] for index in itself[:3])}" if itself else ""
         more = f" and {len(itself) - 3:,} more copies" if len(itself) > 3 else ""
-        print(f"query {record.path}{left}{more}{')' if left else ''}")
+        print(f"query {query.path}{left}{more}{')' if left else ''}")
         print(f" rank  {'path':<{wide}}  {found.measure}")
-        for rank, (place, score) in enumerate(zip(places, scores, strict=True), 1):
-            if place >= 0:
-                print(f"{rank:5}  {names[place]:<{wide}}  {score:.3f}")
-        if (places < 0).all():
+        for rank, (index, score) in enumerate(zip(indices, scores, strict=True), 1):
+            if index >= 0:
+                print(f"{rank:5}  {names[index]:<{wide}}  {score:.3f}")
+        if (indices < 0).all():
             print("    -  the gallery holds nothing else")
         print()
     print(
-        f"The {len(gallery):,} images of the gallery are ranked by similarity, so there is always a rank 1, also for "
+        f"The {len(images):,} images of the gallery are ranked by similarity, so there is always a rank 1, also for "
         "somebody who is in none of them: a rank is no identification.",
         flush=True,
     )
+
+
+def _draw_found(found: Found, queries: Sequence[Record], images: Sequence[Record], picture: Path) -> None:
+    from reid_lab import plots
+
+    plots.save(plots.found(found, queries, images), picture)
+    left_out = plots.left_out(*found.indices.shape)
+    print(f"Written to {picture}" + (f", {left_out}" if left_out else ""))

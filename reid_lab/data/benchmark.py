@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reid_lab.data import protocol
+from reid_lab.data import validation
 from reid_lab.data.finding import LEVELS, Finding
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits
 from reid_lab.runtime.errors import DataError, NoMatchError
@@ -18,7 +18,7 @@ from reid_lab.runtime.errors import DataError, NoMatchError
 class Benchmark:
     """A re-identification data set: images to learn from, and queries to look for in a gallery.
 
-    ``truth`` is a table indexed by an image's relative posix path, where a data set knows more than names
+    ``annotations`` is a table indexed by an image's relative posix path, where a data set knows more than names
     and cameras (Passersby); ``root`` is the folder to which such paths are relative; ``notes`` is what the
     loader found out while reading.
     """
@@ -27,7 +27,7 @@ class Benchmark:
     train: Sequence[Record]
     query: Sequence[Record]
     gallery: Sequence[Record]
-    truth: pd.DataFrame | None = None
+    annotations: pd.DataFrame | None = None
     root: Path | None = None
     notes: tuple[Finding, ...] = ()
 
@@ -46,7 +46,7 @@ class Benchmark:
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")
 
     def relative(self, record: Record) -> str:
-        """Posix path of an image below ``root``: its name in ``truth`` and in the digest."""
+        """Posix path of an image below ``root``: its name in ``annotations`` and in the digest."""
         if self.root is not None and record.path.is_relative_to(self.root):
             return record.path.relative_to(self.root).as_posix()
         return record.path.as_posix()
@@ -57,7 +57,7 @@ class Benchmark:
         ``read_images=False`` skips decoding every image; missing and empty files, and byte-for-byte copies, are found
         all the same. What a full copy of a published data set holds twice is a warning: everybody's holds it.
         """
-        found = protocol.findings(self.splits, read_images)
+        found = validation.findings(self.splits, read_images)
         if any(note.subject == "copy" and note.level == "note" for note in self.notes):
             found = [replace(one, level="warning") if one.subject == "copies" else one for one in found]
         return sorted([*self.notes, *found], key=lambda finding: LEVELS.index(finding.level))

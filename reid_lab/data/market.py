@@ -49,8 +49,8 @@ def market1501(root: Path | str, junk: Junk = "drop", cameras: Cameras = None) -
     if drops:
         left_out += _dropped(splits)
     if (root / MARKER).is_file():
-        truth, notes = _truth(root, splits)
-        return Benchmark(_passersby_name(root), **kept, truth=truth, root=root, notes=(*notes, *left_out))
+        annotations, notes = _annotations(root, splits)
+        return Benchmark(_passersby_name(root), **kept, annotations=annotations, root=root, notes=(*notes, *left_out))
     return Benchmark("Market-1501", **kept, root=root, notes=(verdict("Market-1501", splits), *left_out))
 
 
@@ -72,9 +72,9 @@ def dukemtmc_reid(root: Path | str, cameras: Cameras = None) -> Benchmark:
 
 
 def passersby(size: str = "classroom", seed: int = 0, junk: Junk = "drop") -> Benchmark:
-    """Passersby, the synthetic data set that knows the truth; generated on first use.
+    """Passersby, the synthetic data set with exact annotations; generated on first use.
 
-    ``size``: "smoke", "classroom" or "full". ``truth`` holds what is known of each image and person. Its
+    ``size``: "smoke", "classroom" or "full". ``annotations`` holds what is known of each image and person. Its
     scores say nothing about real people.
     """
     from reid_lab.passersby import generate  # slow to import, and only needed here
@@ -148,22 +148,22 @@ def _passersby_name(root: Path) -> str:
         return "Passersby"
 
 
-def _truth(root: Path, splits: Splits) -> tuple[pd.DataFrame | None, tuple[Finding, ...]]:
-    """The table of truths, and what of it the folder lacks."""
-    table = root / "truth.csv"
-    if not table.is_file():
+def _annotations(root: Path, splits: Splits) -> tuple[pd.DataFrame | None, tuple[Finding, ...]]:
+    """The table of annotations, and what of it the folder lacks."""
+    path = root / "truth.csv"
+    if not path.is_file():
         cure = "delete the folder, and it is generated again when next asked for"
-        return None, (Finding("warning", f"This Passersby folder has lost its {table.name}: {cure}.", "copy"),)
+        return None, (Finding("warning", f"This Passersby folder has lost its {path.name}: {cure}.", "copy"),)
     try:
-        truth = pd.read_csv(table, keep_default_na=False, na_values=[""]).set_index("path")  # "none" is a word
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""]).set_index("path")  # "none" is a word
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"The table {table} is damaged ({error}): delete the folder, and Passersby is generated again, or copy "
+            f"The table {path} is damaged ({error}): delete the folder, and Passersby is generated again, or copy "
             "the table again from the original."
         ) from error
     present = {r.path.relative_to(root).as_posix() for records in splits.values() for r in records}
-    absent = len(set(truth.index) - present)
+    absent = len(set(table.index) - present)
     if absent:
         sentence = f"This is a partial copy of Passersby: {absent:,} images that truth.csv lists are not there"
-        return truth, (Finding("warning", f"{sentence}: copy it again, or delete it to have it generated.", "copy"),)
-    return truth, (Finding("note", f"This is a full copy of Passersby: all {len(truth):,} images.", "copy"),)
+        return table, (Finding("warning", f"{sentence}: copy it again, or delete it to have it generated.", "copy"),)
+    return table, (Finding("note", f"This is a full copy of Passersby: all {len(table):,} images.", "copy"),)

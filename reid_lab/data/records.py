@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 from reid_lab.runtime.errors import DataError
 from reid_lab.runtime.validation import is_whole
@@ -42,3 +43,23 @@ class Record:
 
 
 Splits = Mapping[str, Sequence[Record]]  # "train", "query" and "gallery"
+
+
+def is_junk(query_pid: Any, query_camid: Any, gallery_pid: Any, gallery_camid: Any) -> Any:
+    """Whether a gallery image does not count for a query, neither as right nor as wrong.
+
+    It is junk for everybody (identity -1), or it shows the query's identity from the query's own camera: finding it is
+    no feat. A camera of -1 is unknown and never the same as another. Every other image of the query's identity is a
+    match. This is the rule of Market-1501's single-query protocol.
+
+    Args:
+        query_pid: the query's identity; as all of them a number, or an array.
+        query_camid: the query's camera.
+        gallery_pid: the gallery image's identity.
+        gallery_camid: the gallery image's camera.
+
+    Returns:
+        A truth value, or an array of them.
+    """
+    same_camera = (query_camid == gallery_camid) & (query_camid != UNKNOWN_CAMERA)
+    return (gallery_pid == JUNK) | ((query_pid == gallery_pid) & same_camera)

@@ -52,22 +52,17 @@ class PairSampler:
             RecipeError: ``pairs``, ``positive`` or ``seed`` has an impossible value.
             DataError: All images show one identity, no identity has two images, or a pid is NaN.
         """
-        if not is_whole(pairs, 1):
-            raise RecipeError(f"A batch cannot hold {pairs} pairs: set pairs >= 1, a whole number.")
-        if positive != "annealed" and not (isinstance(positive, int | float) and 0 <= positive <= 1):
-            raise RecipeError(f'The share of positive pairs is {positive!r}: give 0 to 1, or "annealed".')
+        _check_pairs(pairs, positive)
         _check_from_zero("seed", seed)
         pids = _known(pids)
         camids = np.asarray(camids) if cross_camera else np.zeros_like(pids)
         identities, counts = np.unique(pids, return_counts=True)
         if len(identities) < 2:
-            raise DataError(
-                f"The train images show {len(identities)} identity, and a negative pair takes 2: add people."
-            )
+            raise DataError(f"The images show {len(identities)} identity, and a negative pair takes 2: add people.")
         if positive != 0 and counts.max() < 2:
             raise DataError("Every train identity has one image, and a positive pair takes 2: add images.")
         self.pairs, self.positive, self.seed = pairs, positive, seed
-        # Sorted by identity, the images of one identity stand side by side: at the places first ... end - 1.
+        # In this order the images of one identity stand side by side, at the places first ... end - 1.
         self._order = np.lexsort((camids, pids))  # the image at each place, (N,)
         self._camids = camids[self._order]
         sorted_pids = pids[self._order]
@@ -208,6 +203,13 @@ def _known(pids: Sequence[int] | np.ndarray) -> np.ndarray:
             f"{int(unknown.argmax())}): number the people, or leave these images out."
         )
     return array
+
+
+def _check_pairs(pairs: int, positive: float | Literal["annealed"]) -> None:
+    if not is_whole(pairs, 1):
+        raise RecipeError(f"A batch cannot hold {pairs} pairs: set pairs >= 1, a whole number.")
+    if positive != "annealed" and not (isinstance(positive, int | float) and 0 <= positive <= 1):
+        raise RecipeError(f'The share of positive pairs is {positive!r}: give 0 to 1, or "annealed".')
 
 
 def _check_from_zero(name: str, value: int) -> None:

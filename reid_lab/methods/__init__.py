@@ -9,6 +9,7 @@ from reid_lab.methods.residual_pooling import (
     ResidualPoolingOutputs,
     ResidualPoolingRecipe,
 )
+from reid_lab.methods.stage import Stage
 
 multitask = register(MultiTaskRecipe).at
 residual_pooling = register(ResidualPoolingRecipe).at
@@ -25,6 +26,7 @@ __all__ = [
     "ResidualPooling",
     "ResidualPoolingOutputs",
     "ResidualPoolingRecipe",
+    "Stage",
     "Sampler",
     "default_size",
     "from_json",

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from reid_lab import data, models
+from reid_lab.methods.stage import Stage
 from reid_lab.runtime.errors import RecipeError
 from reid_lab.runtime.validation import is_number, is_size, is_whole
 
@@ -64,7 +65,7 @@ class Recipe:
         "random"  # "random": uniform values per pixel; "mean": ImageNet's mean color
     )
     # optimizer
-    optimizer: str  # "sgd" or "adamw"
+    optimizer: str  # "sgd", "nesterov" (SGD with Nesterov's momentum), "adam" (its decay in the gradient) or "adamw"
     lr: float
     momentum: float = 0.9  # silent in both papers
     weight_decay: float
@@ -114,7 +115,8 @@ class Recipe:
         self._choice("weights", (None, "imagenet"))
         self._choice("last_stride", (1, 2))
         self._choice("erasing_fill", ("random", "mean"))
-        self._choice("optimizer", ("sgd", "adamw"))
+        self._choice("optimizer", ("sgd", "nesterov", "adam", "adamw"))
+        self._require("momentum", self.momentum > 0 or self.optimizer != "nesterov", "above 0 for nesterov")
         self._choice("warmup", ("none", "constant", "linear"))
         self._choice("schedule", ("steps", "cosine"))
         self._choice("precision", ("auto", "bf16", "float16", "float32"))
@@ -144,6 +146,16 @@ class Recipe:
         raise RecipeError(_BARE)
 
     groups: ClassVar[int] = 1
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The trainings that follow one another: here one, of all epochs and all parameters."""
+        return (Stage("all", self.epochs, self.lr, self.milestones),)
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The factor on the learning rate of each group of parameters that does not learn at the whole rate."""
+        return {"backbone": self.backbone_lr}
 
     @classmethod
     def at(cls, size: str | None = None, **fields: Any) -> Self:

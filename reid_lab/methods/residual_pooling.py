@@ -196,6 +196,10 @@ class ResidualPooling(Network):
         fused = torch.cat(necks, dim=1) if self.fusion == "concat" else torch.stack(necks).sum(dim=0)
         return F.normalize(fused, dim=1)
 
+    def collapse_margin(self) -> float:
+        """The triplet losses' margin; 0 without triplet losses."""
+        return self.margin if self.triplet_features else 0.0
+
     def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = no_gather) -> losses.Losses:
         """Eq. 2: (1/6) sum of 6 triplet losses + (1/3) sum of 3 cross-entropies.
 

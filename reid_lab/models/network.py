@@ -18,7 +18,9 @@ from reid_lab.runtime.validation import number, one_of, size, whole
 class Network(nn.Module, ABC):
     """A backbone and a method's head on it.
 
-    A method defines ``forward``, :meth:`features` and :meth:`loss`.
+    A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
+    compared) and :meth:`loss` (outputs to a loss). It may define :meth:`groups`, :meth:`enter`, :meth:`draw` and
+    :meth:`collapse_margin`, which training asks for. All others use :meth:`embed`.
 
     Args:
         backbone: Gives the maps of layer3 and layer4.
@@ -84,14 +86,43 @@ class Network(nn.Module, ABC):
         with evaluating(self):
             return self.features(images)
 
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """List the trainable parameters of the backbone: they may start from ImageNet and learn more slowly."""
-        return [parameter for parameter in self.backbone.parameters() if parameter.requires_grad]
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Group all parameters that are ever trained. Each group has its own learning rate and can be frozen.
 
-    def head_parameters(self) -> list[nn.Parameter]:
-        """List all other trainable parameters: they start from random values."""
+        Training asks once, before it freezes anything.
+
+        Returns:
+            Lists of parameters by the group's name. By default "backbone", which may start from ImageNet, and
+            "head", which starts from random values.
+        """
         backbone = {id(parameter) for parameter in self.backbone.parameters()}
-        return [p for p in self.parameters() if p.requires_grad and id(p) not in backbone]
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        return {
+            "backbone": [parameter for parameter in trained if id(parameter) in backbone],
+            "head": [parameter for parameter in trained if id(parameter) not in backbone],
+        }
+
+    def enter(self, stage: str) -> None:  # noqa: B027 (most methods have nothing to do)
+        """Prepare the network for a stage of the recipe. By default nothing happens.
+
+        Training calls this once a run for each stage, whatever interrupts it. What is changed here must be in the
+        weights or the buffers, because a resumed run finds only these. No parameter may be added.
+
+        Args:
+            stage: The name of the stage that begins.
+        """
+
+    def draw(self, generator: torch.Generator) -> None:  # noqa: B027
+        """Draw what is random about a step for its whole batch, before ``forward``. By default nothing is.
+
+        Args:
+            generator: On the CPU, the same in all processes that share the batch. Dropout uses torch's own generator,
+                which differs between them.
+        """
+
+    def collapse_margin(self) -> float:
+        """Give the margin of the triplet loss, at which a collapsed network stands still. 0: there is none."""
+        return 0.0
 
 
 @contextmanager

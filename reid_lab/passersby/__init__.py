@@ -1,11 +1,13 @@
-"""Passersby: a synthetic data set for person re-identification that knows the truth about its images.
+"""Passersby: a synthetic data set for person re-identification that is annotated exactly.
 
-`generate(size, seed)` makes it in Market-1501's layout; `mask` and `keypoints` give back, exactly, what was
-drawn. Scores on it say nothing about real people or about deployment.
+``generate(size, seed)`` makes it, in Market-1501's layout. ``annotations(folder)`` is a table of what each image
+shows; ``mask(image)`` and ``keypoints(image)`` are drawn again from the image's name. Scores on Passersby say nothing
+about real people or about deployment.
 """
 
-from reid_lab.passersby.annotations import MARKER, TRUTH, VERSION, keypoints, mask, truth
+from reid_lab.passersby.annotations import MARKER, TABLE, VERSION, annotations, keypoints, mask
 from reid_lab.passersby.generate import generate
+from reid_lab.passersby.people import ATTRIBUTES
 from reid_lab.passersby.splits import SIZES
 
-__all__ = ["MARKER", "SIZES", "TRUTH", "VERSION", "generate", "keypoints", "mask", "truth"]
+__all__ = ["ATTRIBUTES", "MARKER", "SIZES", "TABLE", "VERSION", "annotations", "generate", "keypoints", "mask"]

@@ -1,6 +1,7 @@
-"""The truth about an image: what its table says, and where its person is, drawn again from its name."""
+"""The annotations of Passersby: the table of a folder, and each image's mask and keypoints.
 
-from __future__ import annotations
+Masks and keypoints are not stored. The image's name and its folder's seed say what was drawn, so they are drawn again.
+"""
 
 import json
 from pathlib import Path
@@ -13,11 +14,63 @@ from reid_lab.passersby.frames import Key
 from reid_lab.runtime.errors import DataError
 
 VERSION = 3  # of the generator: change it whenever any pixel changes
-MARKER, TRUTH = "passersby.json", "truth.csv"
+MARKER, TABLE = "passersby.json", "truth.csv"
+
+
+def annotations(folder: Path | str) -> pd.DataFrame:
+    """Read the table of a Passersby folder.
+
+    Args:
+        folder: A folder that :func:`reid_lab.passersby.generate` has made.
+
+    Returns:
+        One row per image, indexed by its path relative to the folder: what the image shows, the person's view angle
+        (degrees), the share that is hidden, the error of the box, and the person's attributes.
+
+    Raises:
+        DataError: The folder has no table, or a damaged one.
+    """
+    table = Path(folder) / TABLE
+    try:
+        return pd.read_csv(table, index_col="path", keep_default_na=False)
+    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
+        raise DataError(f"{table} cannot be read ({error}): give a folder that passersby.generate has made.") from error
+
+
+def mask(image: object) -> np.ndarray:
+    """Draw the mask of an image's person.
+
+    Args:
+        image: A path in a Passersby folder, or a record with such a ``path``.
+
+    Returns:
+        The pixels that show the person, (128, 64) bool; none for a false alarm.
+
+    Raises:
+        DataError: The image is not Passersby's, or was made by another version of the generator.
+    """
+    return render.person_mask(*_seed_and_key(image))
+
+
+def keypoints(image: object) -> pd.DataFrame:
+    """Compute the body joints of an image's person.
+
+    Args:
+        image: A path in a Passersby folder, or a record with such a ``path``.
+
+    Returns:
+        One row per joint, with its x and y (pixels) and its visibility: 2 if it is seen, 1 if it is in the image but
+        hidden by a prop or somebody else, 0 if it is outside the image or nobody is there.
+
+    Raises:
+        DataError: The image is not Passersby's, or was made by another version of the generator.
+    """
+    rows = render.person_keypoints(*_seed_and_key(image))
+    return pd.DataFrame(rows, columns=["joint", "x", "y", "visibility"]).set_index("joint")
 
 
 def _seed_and_key(image: object) -> tuple[int, Key]:
-    """From a path, or anything with a `path`, to what the image was made from."""
+    """What an image was made from; ``image`` is a path, or has a ``path``."""
     path = Path(str(getattr(image, "path", image)))
     marker = path.parent.parent / MARKER
     try:
@@ -25,52 +78,12 @@ def _seed_and_key(image: object) -> tuple[int, Key]:
         version, seed = made["generator"], made["seed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is not in a Passersby folder ({marker} is missing or damaged): its truth is "
-            "images of a folder that passersby.generate has made."
+            f"{path} is not in a Passersby folder ({marker} is missing or damaged), so it has no annotations: give an "
+            "image of a folder that passersby.generate has made."
         ) from error
     if version != VERSION:
         raise DataError(
-            f"{path} was made by generator version {version}, this is version {VERSION}: its "
-            "truth cannot be drawn again. Generate the data set anew."
+            f"{path} was made by generator version {version}, this is version {VERSION}: its annotations cannot be "
+            "drawn again. Generate the data set anew."
         )
     return seed, Key.parse(path)
-
-
-def mask(image: object) -> np.ndarray:
-    """Which pixels show the image's person: (128, 64) bool; empty for false alarms.
-
-    Args:
-        image: a path in a Passersby folder, or a record with such a `path`.
-
-    Raises:
-        DataError: the image is not Passersby's, or of another version of the generator.
-    """
-    return render.person_mask(*_seed_and_key(image))
-
-
-def keypoints(image: object) -> pd.DataFrame:
-    """Body joints of the image's person: rows named by joint, columns x, y (pixels), visibility.
-
-    Visibility is 2 (seen), 1 (in the image, hidden by a thing or somebody else) or 0 (outside, or nobody).
-
-    Args:
-        image: a path in a Passersby folder, or a record with such a `path`.
-
-    Raises:
-        DataError: the image is not Passersby's, or of another version of the generator.
-    """
-    rows = render.person_keypoints(*_seed_and_key(image))
-    return pd.DataFrame(rows, columns=["joint", "x", "y", "visibility"]).set_index("joint")
-
-
-def truth(folder: Path | str) -> pd.DataFrame:
-    """The truth table of a Passersby folder, one row per image, indexed by relative path.
-
-    Raises:
-        DataError: the folder has none, or a damaged one.
-    """
-    table = Path(folder) / TRUTH
-    try:
-        return pd.read_csv(table, index_col="path", keep_default_na=False)
-    except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
-        raise DataError(f"{table} cannot be read ({error}): give a folder that passersby.generate has made.") from error

@@ -1,7 +1,7 @@
-"""Where people walk: six cameras, each with its place, height, light, color and lens.
+"""Where people walk: six cameras, each with its scene, height, light, color and lens.
 
-A place is painted once per process, in the coordinates of the world (meters across, meters away, meters up),
-as two layers: `back`, and `front`, the things that stand between the two paths people take. People on the far
+A scene is painted once per process, in the coordinates of the world (meters across, meters away, meters up),
+as two layers: `back`, and `front`, the props that stand between the two paths people take. People on the far
 path pass behind the front layer, people on the near path before it. So occluders, like backgrounds, belong to
 a camera.
 """
@@ -39,7 +39,7 @@ class Camera:
     blur: float  # 0 sharp .. 1
     noise: float  # standard steps of 255
     headings: tuple[float, ...]  # view angles (turns) people usually show
-    paint: str  # the painter in sites
+    scene: str  # the name of its painter in scenes.py
 
 
 SPECS: tuple[Camera, ...] = (
@@ -58,7 +58,7 @@ SPECS: tuple[Camera, ...] = (
         blur=0.3,
         noise=2.6,
         headings=(0.25, 0.75, 0.06, 0.44),
-        paint="brick_gate",
+        scene="brick_gate",
     ),
     Camera(
         height=3.2,
@@ -75,7 +75,7 @@ SPECS: tuple[Camera, ...] = (
         blur=0.55,
         noise=3.6,
         headings=(0.02, 0.48, 0.94, 0.56),
-        paint="shopping_street",
+        scene="shopping_street",
     ),
     Camera(
         height=2.4,
@@ -92,7 +92,7 @@ SPECS: tuple[Camera, ...] = (
         blur=0.25,
         noise=3.5,
         headings=(0.22, 0.78, 0.3, 0.7),
-        paint="park",
+        scene="park",
     ),
     Camera(
         height=3.6,
@@ -109,7 +109,7 @@ SPECS: tuple[Camera, ...] = (
         blur=0.42,
         noise=2.4,
         headings=(0.12, 0.38, 0.62, 0.88),
-        paint="glass_plaza",
+        scene="glass_plaza",
     ),
     Camera(
         height=2.2,
@@ -126,7 +126,7 @@ SPECS: tuple[Camera, ...] = (
         blur=0.6,
         noise=4.8,
         headings=(0.0, 0.5, 0.1, 0.6),
-        paint="underpass",
+        scene="underpass",
     ),
     Camera(
         height=3.0,
@@ -143,18 +143,19 @@ SPECS: tuple[Camera, ...] = (
         blur=0.35,
         noise=3.2,
         headings=(0.15, 0.65, 0.72, 0.3),
-        paint="bicycle_yard",
+        scene="bicycle_yard",
     ),
 )
 
 
-class Place:
-    """A camera of a data set's seed with its painted layers and its tone tables."""
+class CameraScene:
+    """The scene of a camera, as painted for a data set's seed: two layers, uint8 (H, W, 3), and their mix."""
 
     def __init__(self, seed: int, camid: int) -> None:
+        """Paint the scene of camera ``camid`` (from 1) for a data set's seed."""
         self.camera = SPECS[camid - 1]
         scene = Scene(seed * CAMERAS + camid, self.camera.height, 90.0)
-        getattr(scenes, self.camera.paint)(scene)
+        getattr(scenes, self.camera.scene)(scene)
         self.back, self.front, self.alpha = scene.layers()  # uint8 (H, W, 3), uint8 (H, W, 3), uint8 (H, W)
         veil = self.alpha.astype(np.float32)[..., None] * np.float32(1.0 / 255.0)
         both = self.back + (self.front - self.back.astype(np.float32)) * veil
@@ -166,9 +167,9 @@ class Place:
 
 
 @lru_cache(maxsize=CAMERAS)
-def place(seed: int, camid: int) -> Place:
-    """A camera's place, painted once per process."""
-    return Place(seed, camid)
+def camera_scene(seed: int, camid: int) -> CameraScene:
+    """A camera's scene, painted once per process."""
+    return CameraScene(seed, camid)
 
 
 def tone(camera: Camera, exposure: float, warmth: float) -> np.ndarray:

@@ -1,6 +1,4 @@
-"""What a person wears, as tubes: trunk, limbs, head, hair, hat, bag, in the order in which they hide each
-other.
-"""
+"""What a person wears, as cylinders: trunk, limbs, head, hair, hat and bag, in the order in which they hide others."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from reid_lab.passersby import bodies as b
 from reid_lab.passersby.bodies import Body, Wrap
 from reid_lab.passersby.head import bag, head
 from reid_lab.passersby.patterns import sleeve_texture, upper_texture
-from reid_lab.passersby.raster import STEPS, Tube, f32, table
+from reid_lab.passersby.raster import STEPS, Cylinder, f32, table
 
 GARMENTS = {  # height of the hem on a body of 1.75 m, width beside the body's, radius of the sleeve
     "t-shirt": (0.84, 1.02, 0.058),
@@ -44,26 +42,22 @@ SKIRT_SHADE = table((0, 0.92), (0.4, 1.0), (0.9, 1.0), (1, 0.86))
 HOOD = table((0, 0.4), (0.3, 0.9), (0.6, 1.0), (0.9, 0.85), (1, 0.5))
 
 
-def tubes(body: Body) -> list[Tube]:
-    """All tubes of a person, farthest first."""
+def cylinders(body: Body) -> list[Cylinder]:
+    """Build all cylinders of a person, the farthest first."""
     found = [*_legs(body), *_arms(body), *_trunk(body), *head(body), *bag(body)]
-    return sorted(found, key=lambda tube: tube.depth)
+    return sorted(found, key=lambda cylinder: cylinder.depth)
 
 
 SKIRTS = ("skirt", "long skirt")
 
 
-def _legs(body: Body) -> list[Tube]:
+def _legs(body: Body) -> list[Cylinder]:
     who = body.who
     wide, deep = 0.168 * who.hips * who.girth, 0.118 * who.girth
     found = [body.blob((0, 1.06, 0), (0, 0.80, 0), wide, deep, SEAT, b.LOWER, -0.03, folds=0.05)]
     for side in ("left", "right"):
         far = body.at[side + "_hip"][2] < -0.02
-        look: dict[str, Any] = {
-            "light": 0.9 if far else 1.0,
-            "casts": 0.0 if far else 0.25,
-            "shade": b.LEG_SHADE,
-        }
+        look: dict[str, Any] = {"light": 0.9 if far else 1.0, "casts": 0.0 if far else 0.25, "shade": b.LEG_SHADE}
         if who.lower in SKIRTS or who.lower == "shorts":
             found += _bare_leg(body, side, look)
         if who.lower not in SKIRTS:
@@ -74,7 +68,7 @@ def _legs(body: Body) -> list[Tube]:
     return found
 
 
-def _bare_leg(body: Body, side: str, look: dict[str, Any]) -> list[Tube]:
+def _bare_leg(body: Body, side: str, look: dict[str, Any]) -> list[Cylinder]:
     hip, knee, ankle = (r * (0.5 + 0.5 * body.who.girth) for r in BARE)
     skin = b.TIGHTS if body.who.tights else b.SKIN
     thigh = body.limb(side + "_hip", side + "_knee", hip, knee, skin, shape=b.THIGH, **look)
@@ -82,7 +76,7 @@ def _bare_leg(body: Body, side: str, look: dict[str, Any]) -> list[Tube]:
     return [thigh, calf]
 
 
-def _trouser_leg(body: Body, side: str, look: dict[str, Any]) -> list[Tube]:
+def _trouser_leg(body: Body, side: str, look: dict[str, Any]) -> list[Cylinder]:
     lower = body.who.lower
     hip, knee, ankle = (r * (0.4 + 0.6 * body.who.girth) for r in LEG_RADII[lower])
     if lower == "shorts":
@@ -93,7 +87,7 @@ def _trouser_leg(body: Body, side: str, look: dict[str, Any]) -> list[Tube]:
     return [thigh, body.limb(side + "_knee", side + "_ankle", knee, ankle, b.LOWER, **look)]
 
 
-def _shoe(body: Body, side: str, light: float) -> Tube:
+def _shoe(body: Body, side: str, light: float) -> Cylinder:
     heel, toe = side + "_heel", side + "_toe"
     reach = body.at[toe][0] - body.at[heel][0]
     up = f32(1.0 if reach > 0 else -1.0)
@@ -105,7 +99,7 @@ def _shoe(body: Body, side: str, light: float) -> Tube:
     return body.limb(heel, toe, 0.043, 0.035, b.SHOES, -0.02, light=light, texture=texture)
 
 
-def _skirt(body: Body) -> Tube:
+def _skirt(body: Body) -> Cylinder:
     who = body.who
     length = 0.74 if who.lower == "long skirt" else 0.50 if who.upper == "dress" else 0.44
     apart = abs(body.joints["left_knee"][2] - body.joints["right_knee"][2]) * abs(body.sin)
@@ -115,14 +109,14 @@ def _skirt(body: Body) -> Tube:
     depth = min(max(nearest + 0.06, 0.13), 0.215)  # before the legs, behind the arms
     widen = f32(who.hips * who.girth) * table((0, 1.0), (0.3, 1.0), (1, 1.0 + 0.7 * apart))
     radius = body.width(SKIRT_WIDTH, SKIRT_DEPTH) * widen
-    return Tube(x0, y0, x1, y1, depth, radius, b.LOWER, folds=0.10, shade=SKIRT_SHADE)
+    return Cylinder(x0, y0, x1, y1, depth, radius, b.LOWER, folds=0.10, shade=SKIRT_SHADE)
 
 
-def _arms(body: Body) -> list[Tube]:
-    return [tube for side in ("left", "right") for tube in _arm(body, side)]
+def _arms(body: Body) -> list[Cylinder]:
+    return [cylinder for side in ("left", "right") for cylinder in _arm(body, side)]
 
 
-def _arm(body: Body, side: str) -> list[Tube]:
+def _arm(body: Body, side: str) -> list[Cylinder]:
     who = body.who
     shoulder, elbow, wrist, hand = (f"{side}_{joint}" for joint in ("shoulder", "elbow", "wrist", "hand"))
     far = body.at[shoulder][2] < -0.03
@@ -144,17 +138,17 @@ def _arm(body: Body, side: str) -> list[Tube]:
     return found
 
 
-def _trunk(body: Body) -> list[Tube]:
+def _trunk(body: Body) -> list[Cylinder]:
     who = body.who
     hem = GARMENTS[who.upper][0]
     grown = GARMENTS[who.upper][1] * (0.25 + 0.75 * who.girth)
     neck_x, neck_y, _ = body.project(0, 1.505, body.pose.lean * 1.1)
     hem_x, hem_y, _ = body.project(0, hem, 0)
     shape = COAT_FLARE if who.upper == "coat" else b.FITTED if who.upper in ("dress", "vest top") else b.LOOSE
-    upper_part = (1.505 - 0.84) / (1.505 - hem)  # of the tube that the torso's own shape covers
+    upper_part = (1.505 - 0.84) / (1.505 - hem)  # of the cylinder that the torso's own shape covers
     width = b.TORSO_WIDTH[_stretched(upper_part)] * f32((0.4 + 0.6 * who.shoulders) * grown)
     depth = b.TORSO_DEPTH[_stretched(upper_part)] * f32(grown)
-    trunk = Tube(
+    trunk = Cylinder(
         neck_x,
         neck_y,
         hem_x,
@@ -176,5 +170,5 @@ def _trunk(body: Body) -> list[Tube]:
 
 @lru_cache(maxsize=len(GARMENTS))
 def _stretched(part: float) -> np.ndarray:
-    """Entries of a table that squeeze it into the first `part` of a tube; its last value fills the rest."""
+    """Entries of a table that squeeze it into the first `part` of a cylinder; its last value fills the rest."""
     return np.array([min(int(k / part), STEPS - 1) for k in range(STEPS)])

@@ -1,7 +1,7 @@
 """What one image shows: everything about it follows from the seed and the image's name.
 
 A name is Market-1501's: identity, camera, sequence, frame, box (0007_c2s1_000351_00.png). Images of one
-identity in one camera are frames of one walk (a tracklet): they share its place, path and light. Box 00 is
+identity in one camera are frames of one walk (a tracklet): they share its scene, path and light. Box 00 is
 drawn with care, as the queries' are; higher numbers are a detector's.
 """
 
@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from reid_lab.passersby import cameras, people
+from reid_lab.passersby import boxes, cameras, people
 from reid_lab.passersby.bodies import Pose, View
+from reid_lab.passersby.boxes import Box
 from reid_lab.passersby.people import Person
 from reid_lab.passersby.rng import Draw, cosine, sine
 from reid_lab.passersby.scenery import WIDTH
@@ -28,9 +29,9 @@ TRUNCATION = 0.08  # share of detector boxes that cut somebody off
 COMPANY = 0.24  # share of images with somebody else in the box
 EXPOSURE, WARMTH = 0.14, 0.04  # light of the hour, per sequence
 FLICKER = 0.06  # exposure, per image
-FAR_SHARE = 0.5  # of the walks that pass behind the place's front layer
+FAR_SHARE = 0.5  # of the walks that pass behind the scene's front layer
 
-TRACK_STREAM, SHOT_STREAM, LIGHT_STREAM = 41, 42, 43
+TRACK_STREAM, FRAME_STREAM, LIGHT_STREAM = 41, 42, 43
 FRAMES_PER_SECOND = 25
 JUNK, DISTRACTOR = -1, 0
 _NAME = re.compile(r"(-1|\d{4})_c(\d)s(\d)_(\d{6})_(\d{2})$")
@@ -78,7 +79,7 @@ class Figure:
 
 
 @dataclass
-class Shot:
+class Frame:
     """One image, decided but not drawn. Boxes are (left, top, width, height) in scene pixels."""
 
     key: Key
@@ -86,7 +87,7 @@ class Shot:
     main: Figure | None
     behind: list[Figure] = field(default_factory=list)
     before: list[Figure] = field(default_factory=list)
-    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    box: Box = (0.0, 0.0, 1.0, 1.0)
     box_error: float = 0.0
     far: bool = False
     exposure: float = 0.0
@@ -112,9 +113,9 @@ class Walk:
 
 def walk(draw: Draw, camera: cameras.Camera) -> Walk:
     """A walk past a camera."""
-    far = draw.chance(FAR_SHARE)
-    heading = draw.pick(camera.headings) + draw.near(0.08)
-    standing = draw.chance(0.08)
+    far = draw.bernoulli(FAR_SHARE)
+    heading = draw.choice(camera.headings) + draw.triangular(0.08)
+    standing = draw.bernoulli(0.08)
     middle = draw.between(0.17, 0.83) * WIDTH
     arm = {"swing": 6, "low": 2, "bent": 1}
     return Walk(
@@ -123,7 +124,7 @@ def walk(draw: Draw, camera: cameras.Camera) -> Walk:
         scale=draw.between(*(camera.far if far else camera.near)),
         heading=heading,
         far=far,
-        phase=draw.unit(),
+        phase=draw.uniform(),
         pace=0.0 if standing else draw.between(0.8, 1.05),
         arms=(draw.weighted(arm), draw.weighted(arm)),
         lean=draw.between(-0.005, 0.035),
@@ -136,66 +137,32 @@ def track(seed: int, pid: int, camid: int) -> Walk:
 
 
 def _figure(
-    draw: Draw, who: Person, went: Walk, seconds: float, place: cameras.Place, scale: float, x: float
+    draw: Draw, who: Person, went: Walk, seconds: float, scene: cameras.CameraScene, scale: float, x: float
 ) -> Figure:
     """Somebody at a moment of their walk; the view is set when the box is known."""
-    camera = place.camera
-    yaw = went.heading + draw.near(0.035) + (x - WIDTH / 2) / WIDTH * -0.06
-    pose = Pose(went.phase + went.pace * seconds + draw.near(0.03), 1.0 if went.pace else 0.12, *went.arms, went.lean)
-    view = View(0.0, 0.0, 1.0, yaw, camera.pitch * (1.0 + draw.near(0.3)))
-    return Figure(who, view, pose, (draw.integer(256), draw.integer(256)), (x, place.ground(scale)), scale)
+    camera = scene.camera
+    yaw = went.heading + draw.triangular(0.035) + (x - WIDTH / 2) / WIDTH * -0.06
+    pose = Pose(
+        went.phase + went.pace * seconds + draw.triangular(0.03), 1.0 if went.pace else 0.12, *went.arms, went.lean
+    )
+    view = View(0.0, 0.0, 1.0, yaw, camera.pitch * (1.0 + draw.triangular(0.3)))
+    return Figure(who, view, pose, (draw.integer(256), draw.integer(256)), (x, scene.ground(scale)), scale)
 
 
-def _companion(draw: Draw, main: Figure, went: Walk, place: cameras.Place, apart: float) -> Figure:
+def _companion(draw: Draw, main: Figure, went: Walk, scene: cameras.CameraScene, apart: float) -> Figure:
     """Somebody else near the main figure, walking along or the other way."""
-    side = -1.0 if draw.chance(0.5) else 1.0
-    scale = main.scale * (1.0 + draw.near(0.12))
+    side = -1.0 if draw.bernoulli(0.5) else 1.0
+    scale = main.scale * (1.0 + draw.triangular(0.12))
     x = main.feet[0] + side * apart * scale
-    way = went if draw.chance(0.6) else walk(draw, place.camera)
-    return _figure(draw, people.stranger(draw), way, draw.unit(), place, scale, x)
+    way = went if draw.bernoulli(0.6) else walk(draw, scene.camera)
+    return _figure(draw, people.stranger(draw), way, draw.uniform(), scene, scale, x)
 
 
-def _tight(figure: Figure) -> tuple[float, float, float, float]:
-    """The box a careful person would draw."""
-    x, y = figure.feet
-    height = (figure.who.height + 0.17) * figure.scale
-    return x - height / 4, y + 0.09 * figure.scale - height, height / 2, height
-
-
-def _jittered(draw: Draw, box: tuple[float, float, float, float], jitter: float) -> tuple[float, float, float, float]:
-    left, top, width, height = box
-    taller = height * (1.02 + draw.near(jitter) + 0.25 * jitter)
-    wider = taller / 2 * (1.0 + draw.near(0.6 * jitter))
-    x = left + width / 2 + draw.near(1.1 * jitter) * width
-    y = top + height / 2 + draw.near(0.8 * jitter) * height
-    return x - wider / 2, y - taller / 2, wider, taller
-
-
-def _truncated(draw: Draw, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    left, top, width, height = box
-    cut = draw.weighted({"legs": 3, "side": 2, "head": 1})
-    if cut == "legs":
-        part = draw.between(0.62, 0.85)
-        return left + width * (1 - part) / 2, top, width * part, height * part
-    if cut == "head":
-        part = draw.between(0.06, 0.14)
-        return left, top + height * part, width, height * (1 - part)
-    return left + width * draw.between(0.22, 0.36) * (-1.0 if draw.chance(0.5) else 1.0), top, width, height
-
-
-def _error(box: tuple[float, float, float, float], ideal: tuple[float, float, float, float]) -> float:
-    """1 - intersection over union."""
-    wide = min(box[0] + box[2], ideal[0] + ideal[2]) - max(box[0], ideal[0])
-    tall = min(box[1] + box[3], ideal[1] + ideal[3]) - max(box[1], ideal[1])
-    both = max(wide, 0.0) * max(tall, 0.0)
-    return 1.0 - both / (box[2] * box[3] + ideal[2] * ideal[3] - both)
-
-
-def _frame(shot: Shot) -> None:
+def _fit_to_box(frame: Frame) -> None:
     """Place every figure in the canvas of the box."""
-    left, top, width, height = shot.box
+    left, top, width, height = frame.box
     across, down = WIDTH_PX * FINE / width, HEIGHT_PX * FINE / height
-    for figure in (*([shot.main] if shot.main else []), *shot.behind, *shot.before):
+    for figure in (*([frame.main] if frame.main else []), *frame.behind, *frame.before):
         figure.view = View(
             (figure.feet[0] - left) * across,
             (figure.feet[1] - top) * down,
@@ -203,51 +170,71 @@ def _frame(shot: Shot) -> None:
             figure.view.yaw,
             figure.view.pitch,
         )
-    shot.softness = min(max((HEIGHT_PX / height - 0.75) * 0.6, 0.0), 0.4)  # small boxes were enlarged
+    frame.softness = min(max((HEIGHT_PX / height - 0.75) * 0.6, 0.0), 0.4)  # small boxes were enlarged
 
 
-def shoot(seed: int, key: Key) -> Shot:
-    """Decide everything about an image."""
-    draw = Draw(seed, SHOT_STREAM, key.pid, key.camid, key.frame, key.box)
-    hour = Draw(seed, LIGHT_STREAM, key.camid, key.sequence)
-    place = cameras.place(seed, key.camid)
+def compose(seed: int, key: Key) -> Frame:
+    """Decide everything about an image.
+
+    Args:
+        seed: The seed of the data set.
+        key: The image's name.
+
+    Returns:
+        The people in the image, their poses and places, the box and the light.
+    """
+    draw = Draw(seed, FRAME_STREAM, key.pid, key.camid, key.frame, key.box)
+    scene = cameras.camera_scene(seed, key.camid)
+    kind = _kind(draw, key)
     if key.pid > 0:
-        kind = "person"
-    elif key.pid == DISTRACTOR:
-        kind = draw.weighted({"person": 6, "background": 3, "part": 1})
+        went = track(seed, key.pid, key.camid)
+        seconds, who = (key.frame - went.start) / FRAMES_PER_SECOND, people.person(seed, key.pid)
     else:
-        kind = draw.weighted({"part": 5, "background": 2, "several": 2, "small": 2})
-    went = track(seed, key.pid, key.camid) if key.pid > 0 else walk(draw, place.camera)
-    seconds = (key.frame - went.start) / FRAMES_PER_SECOND if key.pid > 0 else 0.0
-    who = people.person(seed, key.pid) if key.pid > 0 else people.stranger(draw)
+        went = walk(draw, scene.camera)
+        seconds, who = 0.0, people.stranger(draw)
     x, scale = _position(went, seconds)
-    main = _figure(draw, who, went, seconds, place, scale, x)
-    ideal = _tight(main)
-    box = _jittered(draw, ideal, BOX_JITTER * (CARE if key.box == 0 else 1.0))
-    if kind == "person" and key.box and draw.chance(TRUNCATION):
-        box = _truncated(draw, box)
-    shot = Shot(key, kind, main, far=went.far)
-    if kind == "several" or (kind == "person" and draw.chance(COMPANY)):
-        other = _companion(
-            draw,
-            main,
-            went,
-            place,
-            draw.between(0.22, 0.5) if kind == "several" else draw.between(0.36, 0.85),
-        )
-        (shot.before if other.scale > main.scale else shot.behind).append(other)
-        if kind == "several":
-            box = (box[0] + (other.feet[0] - main.feet[0]) / 2, *box[1:])
+    main = _figure(draw, who, went, seconds, scene, scale, x)
+    ideal = boxes.tight(main.feet, main.who.height, main.scale)
+    frame = Frame(key, kind, main, far=went.far, box=_detected(draw, key, kind, ideal))
+    if kind == "several" or (kind == "person" and draw.bernoulli(COMPANY)):
+        _add_companion(draw, frame, main, went, scene)
     if kind in ("part", "small"):
-        box = _spoilt(draw, box, kind)
+        frame.box = boxes.spoiled(draw, frame.box, kind)
     if kind == "background":
-        shot.main = None
-    shot.box, shot.box_error = box, _error(box, ideal)
-    shot.exposure = hour.near(EXPOSURE) + draw.near(FLICKER)
-    shot.warmth = hour.near(WARMTH)
-    shot.grain_at = (draw.integer(300), draw.integer(360))
-    _frame(shot)
-    return shot
+        frame.main = None
+    frame.box_error = boxes.error(frame.box, ideal)
+    hour = Draw(seed, LIGHT_STREAM, key.camid, key.sequence)
+    frame.exposure = hour.triangular(EXPOSURE) + draw.triangular(FLICKER)
+    frame.warmth = hour.triangular(WARMTH)
+    frame.grain_at = (draw.integer(300), draw.integer(360))
+    _fit_to_box(frame)
+    return frame
+
+
+def _kind(draw: Draw, key: Key) -> str:
+    """What the image shows: see `Frame.kind`."""
+    if key.pid > 0:
+        return "person"
+    if key.pid == DISTRACTOR:
+        return draw.weighted({"person": 6, "background": 3, "part": 1})
+    return draw.weighted({"part": 5, "background": 2, "several": 2, "small": 2})
+
+
+def _detected(draw: Draw, key: Key, kind: str, ideal: Box) -> Box:
+    """The box that a detector, or for box 00 a careful person, would draw."""
+    box = boxes.jittered(draw, ideal, BOX_JITTER * (CARE if key.box == 0 else 1.0))
+    truncated = kind == "person" and key.box and draw.bernoulli(TRUNCATION)
+    return boxes.truncated(draw, box) if truncated else box
+
+
+def _add_companion(draw: Draw, frame: Frame, main: Figure, went: Walk, scene: cameras.CameraScene) -> None:
+    """Put somebody else beside the main figure; a box around "several" people moves between the two."""
+    several = frame.kind == "several"
+    apart = draw.between(0.22, 0.5) if several else draw.between(0.36, 0.85)
+    other = _companion(draw, main, went, scene, apart)
+    (frame.before if other.scale > main.scale else frame.behind).append(other)
+    if several:
+        frame.box = (frame.box[0] + (other.feet[0] - main.feet[0]) / 2, *frame.box[1:])
 
 
 def _position(went: Walk, seconds: float) -> tuple[float, float]:
@@ -256,24 +243,3 @@ def _position(went: Walk, seconds: float) -> tuple[float, float]:
     scale = went.scale * (1.0 + 0.03 * speed * seconds * cosine(went.heading))
     scale = min(max(scale, went.scale * 0.9), went.scale * 1.1)
     return min(max(went.x + speed * seconds * sine(went.heading) * scale, 60.0), WIDTH - 60.0), scale
-
-
-def _spoilt(draw: Draw, box: tuple[float, float, float, float], kind: str) -> tuple[float, float, float, float]:
-    """A box that a detector should not have given: half a body, or somebody small in a large box."""
-    left, top, width, height = box
-    if kind == "small":
-        more = draw.between(1.5, 1.9)
-        return (
-            left - width * (more - 1) * draw.unit(),
-            top - height * (more - 1) * draw.unit(),
-            width * more,
-            height * more,
-        )
-    part = draw.between(0.42, 0.58)
-    down = draw.pick((0.0, 1.0 - part, draw.unit() * (1.0 - part)))
-    return (
-        left + width * (1 - part) / 2 + draw.near(0.25) * width,
-        top + height * down,
-        width * part,
-        height * part,
-    )

@@ -1,4 +1,4 @@
-"""Head, face, hair, hat and bag, as tubes."""
+"""Head, face, hair, hat and bag, as cylinders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from reid_lab.passersby import bodies as b
 from reid_lab.passersby.bodies import Body, Wrap
-from reid_lab.passersby.raster import Tube, f32, limb, table
+from reid_lab.passersby.raster import Cylinder, f32, limb, table
 
 LONG_HAIR = table((0, 0.6), (0.08, 0.88), (0.2, 1.0), (0.5, 1.0), (0.8, 1.04), (0.95, 0.9), (1, 0.6))
 BACKPACK_SHADE = table(
@@ -28,7 +28,7 @@ HAIR = {  # up and forward of the start, up and forward of the end, half width, 
 }
 
 
-def head(body: Body) -> list[Tube]:
+def head(body: Body) -> list[Cylinder]:
     """Head with face and hair, and the hat."""
     who = body.who
     lean = body.pose.lean * 1.25 + 0.02
@@ -69,7 +69,7 @@ def head(body: Body) -> list[Tube]:
     return found
 
 
-def _hair(body: Body, lean: float) -> list[Tube]:
+def _hair(body: Body, lean: float) -> list[Cylinder]:
     behind = 0.22 - 0.16 * body.cos  # before the trunk from behind, behind neck and trunk from the front
     return [
         body.blob((0, top, lean + near), (0, end, lean + far), wide, deep, shape, b.HAIR, behind, folds=0.09)
@@ -77,7 +77,7 @@ def _hair(body: Body, lean: float) -> list[Tube]:
     ]
 
 
-def _hat(body: Body, lean: float) -> list[Tube]:
+def _hat(body: Body, lean: float) -> list[Cylinder]:
     hat = body.who.hat
     if hat == "none":
         return []
@@ -103,64 +103,43 @@ def _hat(body: Body, lean: float) -> list[Tube]:
         x0, y0, z0 = body.project(0, 1.715, lean)
         x1, y1, z1 = body.project(0, 1.68, lean)
         wide = 0.16 * body.meter
-        return [crown, Tube(x0, y0, x1, y1, z0 + 0.275, b.BOX * f32(wide), b.HAT, light=0.92)]
+        return [crown, Cylinder(x0, y0, x1, y1, z0 + 0.275, b.BOX * f32(wide), b.HAT, light=0.92)]
     wide = 0.07 * body.meter
     if abs(x1 - x0) < wide:  # seen from the front or the back: the peak is a low bar
         y1 = max(y1, y0 + 0.02 * body.meter)
-        return [crown, Tube(x0, y0, x0, y1, z1 + 0.28, b.CROWN * f32(wide), b.HAT, light=0.8)]
+        return [crown, Cylinder(x0, y0, x0, y1, z1 + 0.28, b.CROWN * f32(wide), b.HAT, light=0.8)]
     return [
         crown,
         limb(x0, y0, x1, y1, (z0 + z1) / 2 + 0.26, 0.018 * body.meter, 0.012 * body.meter, b.HAT, light=0.85),
     ]
 
 
-def bag(body: Body) -> list[Tube]:
-    """What is carried on the back, at the hip or in a hand."""
-    who = body.who
-    side = who.bag_side
-    if who.bag == "backpack":
-        return [
-            body.blob(
-                (0, 1.47, -0.19),
-                (0, 1.02, -0.20),
-                0.152,
-                0.088,
-                b.CRATE,
-                b.BAG,
-                0.15,
-                shade=BACKPACK_SHADE,
-                folds=0.05,
-            )
-        ]
-    if who.bag == "shoulder bag":
-        return [
-            body.blob(
-                (side * 0.20, 0.98, -0.03),
-                (side * 0.20, 0.74, -0.03),
-                0.055,
-                0.15,
-                b.CRATE,
-                b.BAG,
-                0.20,
-                shade=BAG_SHADE,
-            )
-        ]
-    if who.bag in ("handbag", "plastic bag"):
-        x, y, z = body.at["left_hand" if side > 0 else "right_hand"]
-        m = body.meter
-        turn = math.sqrt(0.0225 * body.sin * body.sin + 0.0025 * body.cos * body.cos)
-        return [
-            limb(x, y, x, y + 0.12 * m, z + 0.23, 0.012 * m, 0.012 * m, b.STRAP),
-            Tube(
-                x,
-                y + 0.09 * m,
-                x,
-                y + 0.33 * m,
-                z + 0.235,
-                b.BOX * f32(turn * m),
-                b.BAG,
-                shade=BAG_SHADE,
-                folds=0.05,
-            ),
-        ]
-    return []
+def bag(body: Body) -> list[Cylinder]:
+    """Draw what is carried on the back, at the hip or in a hand."""
+    carried = {
+        "backpack": _backpack,
+        "shoulder bag": _shoulder_bag,
+        "handbag": _bag_in_hand,
+        "plastic bag": _bag_in_hand,
+        "none": lambda body: [],
+    }
+    return carried[body.who.bag](body)
+
+
+def _backpack(body: Body) -> list[Cylinder]:
+    top, bottom = (0, 1.47, -0.19), (0, 1.02, -0.20)
+    return [body.blob(top, bottom, 0.152, 0.088, b.CRATE, b.BAG, 0.15, shade=BACKPACK_SHADE, folds=0.05)]
+
+
+def _shoulder_bag(body: Body) -> list[Cylinder]:
+    side = body.who.bag_side * 0.20
+    return [body.blob((side, 0.98, -0.03), (side, 0.74, -0.03), 0.055, 0.15, b.CRATE, b.BAG, 0.20, shade=BAG_SHADE)]
+
+
+def _bag_in_hand(body: Body) -> list[Cylinder]:
+    x, y, z = body.at["left_hand" if body.who.bag_side > 0 else "right_hand"]
+    m = body.meter
+    turn = math.sqrt(0.0225 * body.sin * body.sin + 0.0025 * body.cos * body.cos)
+    strap = limb(x, y, x, y + 0.12 * m, z + 0.23, 0.012 * m, 0.012 * m, b.STRAP)
+    radius = b.BOX * f32(turn * m)
+    return [strap, Cylinder(x, y + 0.09 * m, x, y + 0.33 * m, z + 0.235, radius, b.BAG, shade=BAG_SHADE, folds=0.05)]

@@ -68,13 +68,7 @@ def _front(who: Person, material: np.ndarray, left: np.ndarray, fore: np.ndarray
 
 
 def _print(
-    kind: str,
-    material: np.ndarray,
-    left: np.ndarray,
-    where: np.ndarray,
-    meters: np.ndarray,
-    top: float,
-    bottom: float,
+    kind: str, material: np.ndarray, left: np.ndarray, where: np.ndarray, meters: np.ndarray, top: float, bottom: float
 ) -> None:
     side, middle = np.abs(left), (top + bottom) / 2
     if kind == "disc":
@@ -92,7 +86,7 @@ def _print(
 
 
 def sleeve_texture(who: Person, length: float) -> Texture | None:
-    """Stripes and checks go on over the sleeves; `length` of the tube in meters."""
+    """Stripes and checks go on over the sleeves; `length` of the cylinder in meters."""
     if who.pattern not in ("stripes", "check"):
         return None
 

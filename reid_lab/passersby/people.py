@@ -104,16 +104,7 @@ BAG_COLORS = {
     "orange": 1,
 }
 
-UPPERS = {
-    "t-shirt": 8,
-    "shirt": 5,
-    "sweater": 5,
-    "hoodie": 4,
-    "jacket": 5,
-    "coat": 2,
-    "dress": 2,
-    "vest top": 1,
-}
+UPPERS = {"t-shirt": 8, "shirt": 5, "sweater": 5, "hoodie": 4, "jacket": 5, "coat": 2, "dress": 2, "vest top": 1}
 LOWERS = {"trousers": 6, "jeans": 6, "slim": 5, "wide": 2, "shorts": 4, "skirt": 3, "long skirt": 1}
 PATTERNS = {"plain": 12, "stripes": 2, "check": 1, "block": 2, "raglan": 1}
 HAIR_STYLES = {"short": 8, "bob": 3, "long": 4, "ponytail": 3, "bun": 2, "bald": 1, "crop": 4}
@@ -124,7 +115,7 @@ OPEN_FRONT = ("shirt", "jacket", "coat", "hoodie")
 UNPRINTED = ("coat", "dress")  # no logo or print is drawn on these, nor a logo on an open front
 
 
-ATTRIBUTES = (  # of a person, in the truth table
+ATTRIBUTES = (  # of a person, in the table of annotations
     *("height", "skin", "hair", "hair_style", "hat", "hat_colour"),
     *("upper", "upper_colour", "second_colour", "pattern", "sleeves", "open_front"),
     *("lower", "lower_colour", "tights", "shoes", "bag", "bag_colour"),
@@ -165,7 +156,7 @@ class Person:
     tint: tuple[float, float]  # how far this very garment is from the color's middle: upper, lower
 
     def attributes(self) -> dict[str, str | float | bool]:
-        """What the truth table says about the identity."""
+        """What the table of annotations says about the identity."""
         return {name: getattr(self, name) for name in ATTRIBUTES}
 
 
@@ -179,9 +170,9 @@ def _clothes(draw: Draw) -> dict[str, object]:
     color = draw.weighted(UPPER_WEIGHTS)
     warm = upper in ("sweater", "hoodie", "jacket", "coat")
     lower = draw.weighted(LOWERS)
-    unlike = "" if draw.chance(0.1) else color
+    unlike = "" if draw.bernoulli(0.1) else color
     if upper == "dress":
-        lower = "long skirt" if draw.chance(0.25) else "skirt"
+        lower = "long skirt" if draw.bernoulli(0.25) else "skirt"
     if upper == "coat" and lower == "shorts":
         lower = "trousers"
     return {
@@ -189,37 +180,37 @@ def _clothes(draw: Draw) -> dict[str, object]:
         "upper_colour": color,
         "second_colour": _other(draw, UPPER_WEIGHTS, color),
         "pattern": draw.weighted(PATTERNS) if upper not in ("coat", "jacket") else "plain",
-        "sleeves": "long" if warm or (upper == "shirt" and draw.chance(0.6)) else
-                   "none" if upper == "vest top" or (upper == "dress" and draw.chance(0.5)) else "short",
-        "open_front": upper in OPEN_FRONT and draw.chance(0.45),
+        "sleeves": "long" if warm or (upper == "shirt" and draw.bernoulli(0.6)) else
+                   "none" if upper == "vest top" or (upper == "dress" and draw.bernoulli(0.5)) else "short",
+        "open_front": upper in OPEN_FRONT and draw.bernoulli(0.45),
         "lower": lower,
         "lower_colour": color if upper == "dress" else _other(draw, LOWER_WEIGHTS, unlike),
-        "tint": (draw.near(14.0), draw.near(12.0)),
+        "tint": (draw.triangular(14.0), draw.triangular(12.0)),
     }  # fmt: skip
 
 
 def _make(body: Draw, wardrobe: Draw) -> Person:
     """A person from two streams: their own, and the wardrobe (shared in a look-alike block)."""
     clothes = _clothes(wardrobe)
-    long_hair = body.chance(0.5)
+    long_hair = body.bernoulli(0.5)
     styles = {k: w for k, w in HAIR_STYLES.items() if (k in ("bob", "long", "ponytail", "bun")) == long_hair}
-    slight = long_hair and body.chance(0.8)
+    slight = long_hair and body.bernoulli(0.8)
     return Person(
         height=round(body.between(1.54, 1.74) if slight else body.between(1.62, 1.90), 3),
-        girth=1.0 + body.near(0.16) - (0.06 if slight else 0.0),
-        shoulders=1.0 + body.near(0.08) - (0.07 if slight else 0.0),
-        hips=1.0 + body.near(0.08) + (0.07 if slight else 0.0),
+        girth=1.0 + body.triangular(0.16) - (0.06 if slight else 0.0),
+        shoulders=1.0 + body.triangular(0.08) - (0.07 if slight else 0.0),
+        hips=1.0 + body.triangular(0.08) + (0.07 if slight else 0.0),
         gait=body.between(0.046, 0.066),
         skin=body.weighted(SKIN_WEIGHTS),
         hair=body.weighted(HAIR_WEIGHTS),
         hair_style=body.weighted(styles),
         hat=body.weighted(HATS),
         hat_colour=body.weighted(BAG_COLORS),
-        tights=body.chance(0.35) and clothes["lower"] == "skirt",
+        tights=body.bernoulli(0.35) and clothes["lower"] == "skirt",
         shoes=body.weighted(SHOE_WEIGHTS),
         bag=body.weighted(BAGS),
         bag_colour=body.weighted(BAG_COLORS),
-        bag_side=1 if body.chance(0.5) else -1,
+        bag_side=1 if body.bernoulli(0.5) else -1,
         front_logo=body.weighted(LOGOS),
         back_print=body.weighted(LOGOS),
         logo_colour=_other(body, UPPER_WEIGHTS, str(clothes["upper_colour"])),
@@ -234,7 +225,7 @@ def block_of(pid: int) -> int:
 
 def look_alike(seed: int, pid: int) -> bool:
     """Whether this identity shares its clothes with the rest of its block."""
-    return Draw(seed, WARDROBE_STREAM, block_of(pid), 0).chance(LOOK_ALIKE_SHARE)
+    return Draw(seed, WARDROBE_STREAM, block_of(pid), 0).bernoulli(LOOK_ALIKE_SHARE)
 
 
 def person(seed: int, pid: int) -> Person:

@@ -1,13 +1,14 @@
-"""Things that stand in a place: posts, boxes, bushes, trees, cars, bicycles, each a few tubes on a `Scene`.
+"""The props of a scene: posts, boxes, bushes, trees, cars and bicycles, each made of a few cylinders.
 
-`across` is meters to the right of the picture's middle, `scale` the pixels of a meter where the thing stands.
+``across`` is in meters to the right of the picture's middle. ``scale`` is the number of pixels of a meter where the
+prop stands. ``front`` props are in front of the far path.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from reid_lab.passersby.raster import Tube, f32, limb, rounded, table
+from reid_lab.passersby.raster import Cylinder, f32, limb, rounded, table
 from reid_lab.passersby.scenery import Color, Scene
 
 
@@ -16,10 +17,7 @@ def pole(
 ) -> None:
     """A post of round section."""
     x, y = scene.spot(across, scale)
-    scene.put(
-        Tube(x, y, x, y - tall * scale, 0, np.full(64, thick * scale, np.float32), scene.color(color)),
-        front,
-    )
+    scene.put(Cylinder(x, y, x, y - tall * scale, 0, np.full(64, thick * scale, np.float32), scene.color(color)), front)
 
 
 def box(
@@ -38,13 +36,13 @@ def box(
     y -= lift * scale
     radius = np.full(64, wide * scale / 2, np.float32)
     shade = table((0, 1.25), (0.06, 1.2), (0.08, 0.95), (0.9, 0.9), (1, 0.65))
-    scene.put(Tube(x, y - tall * scale, x, y, 0, radius, scene.color(color), shade=shade, folds=folds), front)
+    scene.put(Cylinder(x, y - tall * scale, x, y, 0, radius, scene.color(color), shade=shade, folds=folds), front)
 
 
 def bush(
     scene: Scene, across: float, scale: float, wide: float, tall: float, color: Color, front: bool = False
 ) -> None:
-    """A bush or a stretch of hedge: a rough tube on the ground with lumps of different green."""
+    """A bush or a stretch of hedge: a rough cylinder on the ground with lumps of different green."""
     x, y = scene.spot(across, scale)
     half = wide * scale / 2
     main = scene.color(color)
@@ -52,10 +50,10 @@ def bush(
     for _ in range(3 + int(wide * 2)):
         tint = scene.draw.between(0.8, 1.15)
         number = scene.color((color[0] * tint, color[1] * tint, color[2] * tint))
-        cx = x + scene.draw.near(half)
+        cx = x + scene.draw.triangular(half)
         size = scale * tall * scene.draw.between(0.7, 1.0)
         scene.put(
-            Tube(
+            Cylinder(
                 cx,
                 y - size,
                 cx,
@@ -70,18 +68,7 @@ def bush(
             front,
         )
     scene.put(
-        Tube(
-            x,
-            y - tall * scale * 0.8,
-            x,
-            y,
-            0,
-            rounded(3) * f32(half),
-            main,
-            shade=shade,
-            rough=0.5,
-            folds=0.45,
-        ),
+        Cylinder(x, y - tall * scale * 0.8, x, y, 0, rounded(3) * f32(half), main, shade=shade, rough=0.5, folds=0.45),
         front,
     )
 
@@ -94,7 +81,7 @@ def tree(
     bark = scene.color((86, 74, 62))
     top = y - tall * scale
     scene.put(
-        Tube(
+        Cylinder(
             x,
             y + 2,
             x + thick * scale,
@@ -108,21 +95,12 @@ def tree(
     )
     shade = table((0, 1.2), (0.5, 0.95), (1, 0.6))
     for _ in range(9):
-        cx, cy = x + scene.draw.near(tall * scale * 0.4), top + scene.draw.near(tall * scale * 0.16)
+        cx, cy = x + scene.draw.triangular(tall * scale * 0.4), top + scene.draw.triangular(tall * scale * 0.16)
         size, tint = tall * scale * scene.draw.between(0.13, 0.22), scene.draw.between(0.75, 1.2)
         number = scene.color((color[0] * tint, color[1] * tint, color[2] * tint))
         scene.put(
-            Tube(
-                cx,
-                cy - size,
-                cx,
-                cy + size,
-                0,
-                rounded() * f32(size * 1.2),
-                number,
-                shade=shade,
-                rough=0.6,
-                folds=0.5,
+            Cylinder(
+                cx, cy - size, cx, cy + size, 0, rounded() * f32(size * 1.2), number, shade=shade, rough=0.6, folds=0.5
             ),
             front,
         )
@@ -137,70 +115,47 @@ def car(scene: Scene, across: float, scale: float, color: Color, front: bool = F
     lower = table((0, 0.16), (0.03, 0.26), (0.1, 0.30), (0.5, 0.31), (0.92, 0.30), (0.97, 0.26), (1, 0.18)) * f32(m)
     cabin = table((0, 0.02), (0.22, 0.26), (0.3, 0.29), (0.7, 0.29), (0.88, 0.10), (1, 0.02)) * f32(m)
     scene.put(limb(x - 2.0 * m, y - 0.06 * m, x + 2.0 * m, y - 0.06 * m, 0, 0.12 * m, 0.12 * m, dark), front)
-    scene.put(Tube(x - 1.05 * m, y - 0.98 * m, x + 1.55 * m, y - 0.98 * m, 0, cabin * f32(1.12), body), front)
+    scene.put(Cylinder(x - 1.05 * m, y - 0.98 * m, x + 1.55 * m, y - 0.98 * m, 0, cabin * f32(1.12), body), front)
     scene.put(
-        Tube(
-            x - 0.88 * m,
-            y - 0.99 * m,
-            x + 1.34 * m,
-            y - 0.99 * m,
-            0,
-            cabin * f32(0.86),
-            glass,
-            light=1.15,
-        ),
-        front,
+        Cylinder(x - 0.88 * m, y - 0.99 * m, x + 1.34 * m, y - 0.99 * m, 0, cabin * f32(0.86), glass, light=1.15), front
     )
     scene.put(limb(x + 0.28 * m, y - 1.25 * m, x + 0.28 * m, y - 0.8 * m, 0, 0.035 * m, 0.035 * m, body), front)
-    scene.put(Tube(x - 2.15 * m, y - 0.52 * m, x + 2.15 * m, y - 0.52 * m, 0, lower, body), front)
+    scene.put(Cylinder(x - 2.15 * m, y - 0.52 * m, x + 2.15 * m, y - 0.52 * m, 0, lower, body), front)
     scene.put(limb(x - 1.9 * m, y - 0.34 * m, x + 1.9 * m, y - 0.34 * m, 0, 0.02 * m, 0.02 * m, dark), front)
     for wheel in (-1.3, 1.32):
         cx = x + wheel * m
-        scene.put(Tube(cx, y - 0.66 * m, cx, y, 0, rounded() * f32(0.33 * m), dark, light=0.9), front)
-        scene.put(Tube(cx, y - 0.52 * m, cx, y - 0.14 * m, 0, rounded() * f32(0.19 * m), rim), front)
+        scene.put(Cylinder(cx, y - 0.66 * m, cx, y, 0, rounded() * f32(0.33 * m), dark, light=0.9), front)
+        scene.put(Cylinder(cx, y - 0.52 * m, cx, y - 0.14 * m, 0, rounded() * f32(0.19 * m), rim), front)
+
+
+_HALF = ((0.0, 1.0), (0.38, 0.92), (0.71, 0.71), (0.92, 0.38), (1.0, 0.0), (0.92, -0.38), (0.71, -0.71), (0.38, -0.92))
+RING = (*_HALF, *((-a, -c) for a, c in _HALF))  # points of a circle of radius 1: across, up
+BICYCLE = {  # joints of a frame: across, up
+    "rear": (-0.52, 0.35),
+    "crank": (-0.08, 0.32),
+    "seat": (-0.2, 0.85),
+    "head": (0.34, 0.82),
+    "fore": (0.52, 0.35),
+    "bar": (0.38, 1.02),
+    "grip": (0.22, 1.06),
+    "saddle": (-0.3, 0.95),
+}
+BICYCLE_RODS = (
+    *(("rear", "crank"), ("rear", "seat"), ("crank", "seat"), ("crank", "head"), ("seat", "head")),
+    *(("head", "fore"), ("head", "bar"), ("bar", "grip"), ("seat", "saddle")),
+)
 
 
 def bicycle(scene: Scene, across: float, scale: float, color: Color, front: bool = False) -> None:
-    """A bicycle from the side: two rings and a frame of thin tubes."""
+    """Put a bicycle from the side: two rings and a frame of thin cylinders."""
     x, y = scene.spot(across, scale)
     m = scale
     rubber, paint = scene.color((36, 36, 38)), scene.color(color)
     thin = max(0.022 * m, 0.9)
-    ring = [
-        (0.0, 1.0),
-        (0.38, 0.92),
-        (0.71, 0.71),
-        (0.92, 0.38),
-        (1.0, 0.0),
-        (0.92, -0.38),
-        (0.71, -0.71),
-        (0.38, -0.92),
-    ]
-    ring += [(-a, -c) for a, c in ring]
     for hub in (-0.52, 0.52):
-        spots = [(x + (hub + 0.33 * a) * m, y - (0.35 + 0.33 * c) * m) for a, c in ring]
+        spots = [(x + (hub + 0.33 * a) * m, y - (0.35 + 0.33 * c) * m) for a, c in RING]
         for (ax, ay), (bx, by) in zip(spots, spots[1:] + spots[:1], strict=True):
             scene.put(limb(ax, ay, bx, by, 0, thin * 1.2, thin * 1.2, rubber), front)
-    nodes = {
-        "rear": (-0.52, 0.35),
-        "crank": (-0.08, 0.32),
-        "seat": (-0.2, 0.85),
-        "head": (0.34, 0.82),
-        "fore": (0.52, 0.35),
-        "bar": (0.38, 1.02),
-        "grip": (0.22, 1.06),
-        "saddle": (-0.3, 0.95),
-    }
-    for start, end in (
-        ("rear", "crank"),
-        ("rear", "seat"),
-        ("crank", "seat"),
-        ("crank", "head"),
-        ("seat", "head"),
-        ("head", "fore"),
-        ("head", "bar"),
-        ("bar", "grip"),
-        ("seat", "saddle"),
-    ):
-        (ax, ay), (bx, by) = nodes[start], nodes[end]
+    for start, end in BICYCLE_RODS:
+        (ax, ay), (bx, by) = BICYCLE[start], BICYCLE[end]
         scene.put(limb(x + ax * m, y - ay * m, x + bx * m, y - by * m, 0, thin, thin, paint), front)

@@ -1,6 +1,6 @@
-"""From a decided shot to its pixels, its person mask and its keypoints.
+"""From a composed frame to its pixels, its person mask and its keypoints.
 
-People are drawn at 2 x 2 samples per pixel over the place's layers, then the camera's lens, tone and noise
+People are drawn at 2 x 2 samples per pixel over the scene's layers, then the camera's lens, tone and noise
 follow, one image at a time, float32, in a fixed order of elementwise operations: the bytes are the same on
 every machine.
 """
@@ -13,7 +13,7 @@ import numpy as np
 
 from reid_lab.passersby import bodies, cameras, clothing
 from reid_lab.passersby.clothing import Body
-from reid_lab.passersby.frames import FINE, HEIGHT_PX, WIDTH_PX, Figure, Key, Shot, shoot
+from reid_lab.passersby.frames import FINE, HEIGHT_PX, WIDTH_PX, Figure, Frame, Key, compose
 from reid_lab.passersby.raster import Canvas
 
 f32 = np.float32
@@ -26,7 +26,7 @@ MAIN = 1  # the main figure's materials are MAIN * PALETTE and up; others have o
 
 @dataclass
 class Drawn:
-    """The people of a shot in samples."""
+    """The people of a frame in samples."""
 
     canvas: Canvas
     palette: np.ndarray  # (256, 3) float32
@@ -34,9 +34,9 @@ class Drawn:
     area: int  # samples of the main figure before anything hid it
 
 
-def draw_people(seed: int, shot: Shot) -> Drawn:
+def draw_people(seed: int, frame: Frame) -> Drawn:
     """Draw everybody, the farthest first."""
-    camera = cameras.SPECS[shot.key.camid - 1]
+    camera = cameras.SPECS[frame.key.camid - 1]
     _, folds = cameras.noises(seed)
     canvas = Canvas(HEIGHT_PX * FINE, WIDTH_PX * FINE, folds)
     palette = np.zeros((256, 3), np.float32)
@@ -45,17 +45,17 @@ def draw_people(seed: int, shot: Shot) -> Drawn:
     def put(figure: Figure, slot: int) -> Body:
         drawn = Body(figure.who, figure.pose, figure.view)
         palette[slot * bodies.PALETTE : (slot + 1) * bodies.PALETTE] = bodies.palette(figure.who)
-        for tube in clothing.tubes(drawn):
-            canvas.draw(tube, camera.sun, camera.ambient, slot * bodies.PALETTE, figure.folds_at)
+        for cylinder in clothing.cylinders(drawn):
+            canvas.draw(cylinder, camera.sun, camera.ambient, slot * bodies.PALETTE, figure.folds_at)
         return drawn
 
-    for figure in shot.behind:
+    for figure in frame.behind:
         put(figure, number)
         number += 1
-    if shot.main:
-        body = put(shot.main, MAIN)
+    if frame.main:
+        body = put(frame.main, MAIN)
         area = int(np.count_nonzero(_main(canvas)))
-    for figure in shot.before:
+    for figure in frame.before:
         put(figure, number)
         number += 1
     return Drawn(canvas, palette, body, area)
@@ -66,9 +66,9 @@ def _main(canvas: Canvas) -> np.ndarray:
     return (canvas.material - np.uint8(MAIN * bodies.PALETTE)) < bodies.PALETTE  # wraps around below
 
 
-def _places(shot: Shot) -> tuple[np.ndarray, np.ndarray]:
+def _sample_positions(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     """Scene rows and columns of the samples, inside the scene."""
-    left, top, width, height = shot.box
+    left, top, width, height = frame.box
     rows = (np.arange(HEIGHT_PX * FINE) + 0.5) * (height / (HEIGHT_PX * FINE)) + top
     columns = (np.arange(WIDTH_PX * FINE) + 0.5) * (width / (WIDTH_PX * FINE)) + left
     scene = cameras.scenery
@@ -107,9 +107,9 @@ def _shadow(
     image[top:bottom, left:right] *= (f32(1.0) - f32(dark) * soft)[..., None]
 
 
-def _cast_shadows(image: np.ndarray, shot: Shot) -> None:
-    right, away, dark = cameras.SPECS[shot.key.camid - 1].shadow
-    for figure in (*shot.behind, *([shot.main] if shot.main else []), *shot.before):
+def _cast_shadows(image: np.ndarray, frame: Frame) -> None:
+    right, away, dark = cameras.SPECS[frame.key.camid - 1].shadow
+    for figure in (*frame.behind, *([frame.main] if frame.main else []), *frame.before):
         x, y, meter = figure.view.x / FINE, figure.view.y / FINE, figure.view.scale / FINE
         tall = figure.who.height
         _shadow(image, x - 0.12 * meter, y, x + 0.12 * meter, y, 0.24 * meter, 0.07 * meter, 0.5)
@@ -131,7 +131,7 @@ def _over(image: np.ndarray, drawn: Drawn) -> None:
     color *= drawn.canvas.brightness[window][..., None]
     bare = (material == 0).view(np.uint8)
     bare = bare[0::2] + bare[1::2]
-    bare = (bare[:, 0::2] + bare[:, 1::2]).astype(np.float32)[..., None]  # samples of 4 that show the place
+    bare = (bare[:, 0::2] + bare[:, 1::2]).astype(np.float32)[..., None]  # samples of 4 that show the scene
     tall = color[0::2] + color[1::2]  # palette entry 0 is black
     total = tall[:, 0::2] + tall[:, 1::2]
     part = image[top:bottom, left:right]
@@ -156,45 +156,45 @@ def _blur(image: np.ndarray, strength: float) -> np.ndarray:
     return image
 
 
-def _develop(image: np.ndarray, shot: Shot, grain: np.ndarray) -> np.ndarray:
+def _develop(image: np.ndarray, frame: Frame, grain: np.ndarray) -> np.ndarray:
     """Lens, color, tone, noise: (128, 64, 3) float32 to uint8."""
-    camera = cameras.SPECS[shot.key.camid - 1]
-    image = _blur(image, min(camera.blur * BLUR + shot.softness, 1.0))
+    camera = cameras.SPECS[frame.key.camid - 1]
+    image = _blur(image, min(camera.blur * BLUR + frame.softness, 1.0))
     grey = image[..., 0] * f32(0.3) + image[..., 1] * f32(0.59) + image[..., 2] * f32(0.11)
     mixed = f32(1.0 + (camera.saturation - 1.0) * cameras.COLOR_STRENGTH)
     image *= mixed
     image += (grey * (f32(1.0) - mixed))[..., None]
     index = np.minimum(np.maximum(image * f32(4.0), f32(0.0)), f32(1023.0)).astype(np.int32)
-    tables = cameras.tone(camera, shot.exposure, shot.warmth)
-    y, x = shot.grain_at[0] % (grain.shape[0] - HEIGHT_PX), shot.grain_at[1] % (grain.shape[1] - WIDTH_PX)
+    tables = cameras.tone(camera, frame.exposure, frame.warmth)
+    y, x = frame.grain_at[0] % (grain.shape[0] - HEIGHT_PX), frame.grain_at[1] % (grain.shape[1] - WIDTH_PX)
     finished = grain[y : y + HEIGHT_PX, x : x + WIDTH_PX] * f32(camera.noise * NOISE) + f32(0.5)
     for channel in range(3):
         finished[..., channel] += tables[channel].take(index[..., channel])
     return np.minimum(np.maximum(finished, f32(0.0)), f32(255.0)).astype(np.uint8)
 
 
-def render(seed: int, key: Key) -> tuple[np.ndarray, Shot, float]:
-    """An image (128, 64, 3) uint8, its shot, and the share of the main figure that is hidden in the box."""
-    shot, drawn, veil = _people(seed, key)
-    place = cameras.place(seed, key.camid)
-    rows, columns = _places(shot)
-    image = _crop(place.both if veil is None else place.back, rows, columns)
-    _cast_shadows(image, shot)
+def render(seed: int, key: Key) -> tuple[np.ndarray, Frame, float]:
+    """An image (128, 64, 3) uint8, its frame, and the share of the main figure that is hidden in the box."""
+    frame, drawn, veil = _people(seed, key)
+    scene = cameras.camera_scene(seed, key.camid)
+    rows, columns = _sample_positions(frame)
+    image = _crop(scene.both if veil is None else scene.back, rows, columns)
+    _cast_shadows(image, frame)
     _over(image, drawn)
     if veil is not None:
-        image += (_crop(place.front, rows, columns) - image) * (veil[..., None] * f32(1.0 / 255.0))
+        image += (_crop(scene.front, rows, columns) - image) * (veil[..., None] * f32(1.0 / 255.0))
     grain, _ = cameras.noises(seed)
-    return _develop(image, shot, grain), shot, hidden_share(drawn, veil)
+    return _develop(image, frame, grain), frame, hidden_share(drawn, veil)
 
 
-def _people(seed: int, key: Key) -> tuple[Shot, Drawn, np.ndarray | None]:
-    """The shot, its people, and the opacity 0 .. 255 (128, 64) of the front layer if it is before them."""
-    shot = shoot(seed, key)
-    drawn = draw_people(seed, shot)
-    if not shot.far:
-        return shot, drawn, None
-    veil = _crop(cameras.place(seed, key.camid).alpha, *_places(shot))
-    return shot, drawn, veil if hidden_share(drawn, veil) <= MOST_HIDDEN else None
+def _people(seed: int, key: Key) -> tuple[Frame, Drawn, np.ndarray | None]:
+    """The frame, its people, and the opacity 0 .. 255 (128, 64) of the front layer if it is before them."""
+    frame = compose(seed, key)
+    drawn = draw_people(seed, frame)
+    if not frame.far:
+        return frame, drawn, None
+    veil = _crop(cameras.camera_scene(seed, key.camid).alpha, *_sample_positions(frame))
+    return frame, drawn, veil if hidden_share(drawn, veil) <= MOST_HIDDEN else None
 
 
 def visible_main(drawn: Drawn, veil: np.ndarray | None) -> np.ndarray:
@@ -224,7 +224,7 @@ def person_mask(seed: int, key: Key) -> np.ndarray:
 def person_keypoints(seed: int, key: Key) -> list[tuple[str, float, float, int]]:
     """Name, x, y (pixels) and visibility of the main person's keypoints.
 
-    Visibility: 2 seen (the person is drawn there), 1 hidden by a thing or somebody else, 0 outside the image
+    Visibility: 2 seen (the person is drawn there), 1 hidden by a prop or somebody else, 0 outside the image
     or no person. A joint behind the person's own body counts as seen: it is where the person is.
     """
     _, drawn, veil = _people(seed, key)

@@ -1,4 +1,4 @@
-"""Chance and trigonometry that give the same bits on every machine.
+"""Random draws and trigonometry that give the same bits on every machine.
 
 Every image is a pure function of whole numbers (seed, identity, camera, frame ...): a `Draw` is made from
 such a key and hands out numbers one by one. Floating point work in this package keeps to + - * / and square
@@ -46,17 +46,18 @@ def cosine(turns: float) -> float:
 
 
 class Draw:
-    """A stream of chances that depends on nothing but its key.
-
-    Args:
-        key: whole numbers that say what is being drawn, for example (seed, stream, pid, camid).
-    """
+    """A stream of random numbers that depends on nothing but its key."""
 
     def __init__(self, *key: int) -> None:
+        """Start a stream.
+
+        Args:
+            key: Whole numbers that say what is being drawn, for example (seed, stream, pid, camid).
+        """
         self.generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([k + 1 for k in key])))
         self._drawn: list[float] = []
 
-    def unit(self) -> float:
+    def uniform(self) -> float:
         """A number in [0, 1)."""
         if not self._drawn:
             self._drawn = self.generator.random(32).tolist()
@@ -64,36 +65,36 @@ class Draw:
 
     def between(self, low: float, high: float) -> float:
         """A number in [low, high)."""
-        return low + (high - low) * self.unit()
+        return low + (high - low) * self.uniform()
 
-    def near(self, spread: float) -> float:
+    def triangular(self, spread: float) -> float:
         """A number in (-spread, spread), small ones more often (triangular)."""
-        return spread * (self.unit() + self.unit() - 1.0)
+        return spread * (self.uniform() + self.uniform() - 1.0)
 
-    def chance(self, probability: float) -> bool:
+    def bernoulli(self, probability: float) -> bool:
         """True with this probability."""
-        return self.unit() < probability
+        return self.uniform() < probability
 
     def integer(self, count: int) -> int:
         """A whole number in 0 .. count - 1."""
-        return int(self.unit() * count)
+        return int(self.uniform() * count)
 
-    def pick(self, things: Sequence[T]) -> T:
-        """One of the things, each as likely as the others."""
-        return things[self.integer(len(things))]
+    def choice(self, values: Sequence[T]) -> T:
+        """One of the values, each as likely as the others."""
+        return values[self.integer(len(values))]
 
     def weighted(self, weights: dict[T, int]) -> T:
         """One of the keys, as often as its whole-number weight says."""
-        place = self.integer(sum(weights.values()))
-        for thing, weight in weights.items():
-            place -= weight
-            if place < 0:
-                return thing
+        left = self.integer(sum(weights.values()))
+        for value, weight in weights.items():
+            left -= weight
+            if left < 0:
+                return value
         raise AssertionError("weights are positive")
 
-    def shuffled(self, things: Sequence[T]) -> list[T]:
-        """The things in an order of this draw's own (Fisher and Yates)."""
-        mixed = list(things)
+    def permutation(self, values: Sequence[T]) -> list[T]:
+        """The values in random order (Fisher and Yates)."""
+        mixed = list(values)
         for last in range(len(mixed) - 1, 0, -1):
             other = self.integer(last + 1)
             mixed[last], mixed[other] = mixed[other], mixed[last]
@@ -105,7 +106,7 @@ class Draw:
 
 
 def value_noise(draw: Draw, height: int, width: int, cell_height: int, cell_width: int) -> np.ndarray:
-    """Smooth noise in [0, 1), (height, width) float32: a lattice of chances, blended linearly between."""
+    """Smooth noise in [0, 1), (height, width) float32: a lattice of random numbers, blended linearly between."""
     lattice = draw.array(height // cell_height + 2, width // cell_width + 2)
     rows, columns = np.arange(height), np.arange(width)
     top, left = rows // cell_height, columns // cell_width

@@ -1,13 +1,13 @@
-"""The painters of the six places. Coordinates of a `Scene` are meters: across, away (distance), up.
+"""A scene to paint on: its ground, walls and props. Coordinates are meters: across, away (distance), up.
 
-Everything is arithmetic on single pixels and hashed chances; nothing here depends on the machine.
+Everything is arithmetic on single pixels and seeded draws; nothing here depends on the machine.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from reid_lab.passersby.raster import Canvas, Tube
+from reid_lab.passersby.raster import Canvas, Cylinder
 from reid_lab.passersby.rng import Draw, value_noise
 
 f32 = np.float32
@@ -35,7 +35,7 @@ def fold_noise(seed: int, stream: int) -> np.ndarray:
 
 
 class Scene:
-    """A place being painted: the ground plane, upright walls, and things standing on the ground."""
+    """A scene being painted: the ground plane, upright walls, and props standing on the ground."""
 
     def __init__(self, key: int, camera_height: float, front_scale: float) -> None:
         """`front_scale`: pixels per meter where the front layer stands."""
@@ -71,12 +71,7 @@ class Scene:
         np.copyto(self.image, paint, where=(region & np.ones((1, WIDTH), bool))[..., None])
 
     def tiles(
-        self,
-        size: float,
-        dark: float,
-        where: np.ndarray | None = None,
-        longer: float = 1.0,
-        uneven: float = 0.06,
+        self, size: float, dark: float, where: np.ndarray | None = None, longer: float = 1.0, uneven: float = 0.06
     ) -> None:
         """Paving stones of `size` meters, uneven in brightness, and joints that fade with distance."""
         over, down = self.across / f32(size * longer), self.away / f32(size) + f32(0.13)
@@ -175,31 +170,31 @@ class Scene:
         )
         self.image *= np.where(frame, f32(0.6), f32(1.0))[..., None]
 
-    # --- things ---
+    # --- props ---
     def color(self, color: Color) -> int:
         """The material number of a color."""
         self.colors.append(color)
         return len(self.colors) - 1
 
-    def put(self, tube: Tube, front: bool = False) -> None:
-        """Draw a tube given in scene pixels."""
+    def put(self, cylinder: Cylinder, front: bool = False) -> None:
+        """Draw a cylinder given in scene pixels."""
         at = (self.draw.integer(200), self.draw.integer(200))
-        (self.front_canvas if front else self.canvas).draw(tube, self.light, self.ambient, 0, at)
+        (self.front_canvas if front else self.canvas).draw(cylinder, self.light, self.ambient, 0, at)
 
     def spot(self, across: float, scale: float) -> tuple[float, float]:
-        """Scene pixel of a place on the ground."""
+        """Scene pixel of a point on the ground."""
         return WIDTH / 2 + across * scale, self.row(scale)
 
     # --- finishing ---
     def flush(self) -> None:
-        """Paint what has been put on the back canvas into the image, so that later things go over it."""
+        """Paint what has been put on the back canvas into the image, so that later props go over it."""
         drawn = self.canvas.material > 0
         paint = np.array(self.colors, np.float32)[self.canvas.material] * self.canvas.brightness[..., None]
         np.copyto(self.image, paint, where=drawn[..., None])
         self.canvas.material[:] = 0
 
     def layers(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The finished place: back (H, W, 3), front (H, W, 3), opacity of the front (H, W), all uint8."""
+        """The finished scene: back (H, W, 3), front (H, W, 3), opacity of the front (H, W), all uint8."""
         self.flush()
         front = np.array(self.colors, np.float32)[self.front_canvas.material] * self.front_canvas.brightness[..., None]
         drawn = (self.front_canvas.material > 0).astype(np.float32)[..., None]

@@ -1,4 +1,4 @@
-"""The painters of the six places, one function each. They vary with the seed in what stands where."""
+"""The painters of the six scenes, one function each. They vary with the seed in what stands where."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def brick_gate(scene: Scene) -> None:
     scene.panes(over, up, region, (2.25, 0.1), (0.4, 9.0), (0.55, 1.0), (120, 122, 116))
     scene.darken(scene.band(away=(19.4, 21.0)), 0.72)
     for k in range(5):
-        props.tree(scene, -12.0 + k * 5.6 + scene.draw.near(1.0), 36.0, 4.0, 0.16, GREEN)
+        props.tree(scene, -12.0 + k * 5.6 + scene.draw.triangular(1.0), 36.0, 4.0, 0.16, GREEN)
     for k in range(7):
-        props.bush(scene, -11.0 + k * 2.9 + scene.draw.near(0.8), 43.0, 2.2, 0.7, DARK_GREEN)
+        props.bush(scene, -11.0 + k * 2.9 + scene.draw.triangular(0.8), 43.0, 2.2, 0.7, DARK_GREEN)
     scene.flush()
-    for place in (-4.3, -1.3, 2.0, 4.9):
-        props.box(scene, place, scene.front_scale, 1.15, 0.5, (142, 136, 126), front=True)
-        props.bush(scene, place, scene.front_scale - 1.5, 1.1, 0.85, GREEN, front=True)
+    for across in (-4.3, -1.3, 2.0, 4.9):
+        props.box(scene, across, scene.front_scale, 1.15, 0.5, (142, 136, 126), front=True)
+        props.bush(scene, across, scene.front_scale - 1.5, 1.1, 0.85, GREEN, front=True)
     props.pole(scene, 0.6, scene.front_scale, 5.0, 0.07, (70, 74, 76), front=True)
 
 
@@ -55,7 +55,7 @@ def shopping_street(scene: Scene) -> None:
     ):
         over, up, region = scene.wall(22.9, color, left=left, right=left + 6.4)
         scene.panes(over, up, region, (left + 0.4, 0.6), (2.9, 9.0), (0.86, 0.26), (64, 72, 78), vary=0.5)
-        sign = scene.draw.pick(((140, 60, 52), (52, 76, 104), (188, 180, 160), (58, 92, 78), (70, 66, 70)))
+        sign = scene.draw.choice(((140, 60, 52), (52, 76, 104), (188, 180, 160), (58, 92, 78), (70, 66, 70)))
         scene.wall(22.8, sign, left=left + 0.2, right=left + 6.2, foot=3.0, top=3.7)
     scene.ground((140, 137, 132), scene.band(away=(17.5, 23.0)))
     scene.tiles(0.5, 0.22, scene.band(away=(17.5, 23.0)))
@@ -64,7 +64,7 @@ def shopping_street(scene: Scene) -> None:
     scene.tiles(0.45, 0.25, scene.band(away=(0.0, 13.6)), uneven=0.12)
     scene.darken(scene.band(away=(13.5, 13.8)), 1.18)
     for k in range(4):
-        props.car(scene, -10.2 + k * 5.4 + scene.draw.near(0.5), 55.0, scene.draw.pick(PAINTS))
+        props.car(scene, -10.2 + k * 5.4 + scene.draw.triangular(0.5), 55.0, scene.draw.choice(PAINTS))
     for k in range(3):
         props.pole(scene, -7.6 + k * 6.8, 60.0, 6.0, 0.06, (64, 66, 70))
     scene.flush()
@@ -83,9 +83,13 @@ def park(scene: Scene) -> None:
     scene.ground((168, 156, 132), scene.band(away=(7.4, 14.6)), rough=0.2)
     scene.darken(scene.band(away=(14.4, 14.8)), 0.8)
     for k in range(8):
-        props.bush(scene, -13.0 + k * 3.6 + scene.draw.near(1.4), 38.0 + scene.draw.near(5.0), 3.2, 1.5, DARK_GREEN)
+        props.bush(
+            scene, -13.0 + k * 3.6 + scene.draw.triangular(1.4), 38.0 + scene.draw.triangular(5.0), 3.2, 1.5, DARK_GREEN
+        )
     for k in range(7):
-        props.tree(scene, -12.5 + k * 4.1 + scene.draw.near(1.4), 40.0 + scene.draw.near(8.0), 3.6, 0.2, GREEN)
+        props.tree(
+            scene, -12.5 + k * 4.1 + scene.draw.triangular(1.4), 40.0 + scene.draw.triangular(8.0), 3.6, 0.2, GREEN
+        )
     scene.flush()
     for _ in range(5):
         left = scene.draw.between(-7.0, 6.0)
@@ -93,8 +97,8 @@ def park(scene: Scene) -> None:
         scene.darken(patch & (scene.coarse > f32(0.35)), 0.72)
     props.box(scene, 4.6, 62.0, 1.7, 0.12, (104, 82, 60), lift=0.42)
     props.box(scene, 4.6, 62.0, 1.7, 0.3, (104, 82, 60), lift=0.62)
-    for place in (-5.4, -4.2, 0.4, 1.6, 2.8):
-        props.bush(scene, place, scene.front_scale, 1.5, 0.95, (76, 90, 58), front=True)
+    for across in (-5.4, -4.2, 0.4, 1.6, 2.8):
+        props.bush(scene, across, scene.front_scale, 1.5, 0.95, (76, 90, 58), front=True)
     props.tree(scene, -1.9, scene.front_scale, 6.0, 0.17, GREEN, front=True)
 
 
@@ -107,7 +111,7 @@ def glass_plaza(scene: Scene) -> None:
     scene.wall(18.9, (120, 122, 124), top=0.25)
     scene.darken(scene.band(away=(17.0, 19.0)), 0.8)
     for k in range(5):
-        props.box(scene, -9.0 + k * 4.6 + scene.draw.near(0.6), 52.0, 1.6, 0.45, (124, 122, 118))
+        props.box(scene, -9.0 + k * 4.6 + scene.draw.triangular(0.6), 52.0, 1.6, 0.45, (124, 122, 118))
     for k in range(4):
         props.bush(scene, -9.0 + k * 6.1, 51.0, 1.1, 1.2, (70, 92, 60))
     scene.flush()
@@ -142,8 +146,8 @@ def underpass(scene: Scene) -> None:
     scene.bricks(over, up, region, (0.6, 0.3), 0.08)
     over, up, region = scene.wall(16.9, (92, 86, 80), top=1.0)
     for k in range(5):
-        left = -9.5 + k * 4.0 + scene.draw.near(0.5)
-        shade = scene.draw.pick(((150, 92, 74), (84, 102, 118), (190, 176, 140), (112, 116, 96), (62, 62, 70)))
+        left = -9.5 + k * 4.0 + scene.draw.triangular(0.5)
+        shade = scene.draw.choice(((150, 92, 74), (84, 102, 118), (190, 176, 140), (112, 116, 96), (62, 62, 70)))
         scene.wall(16.8, (58, 56, 54), left=left - 0.06, right=left + 1.46, foot=1.14, top=3.3)
         over, up, region = scene.wall(16.7, shade, left=left, right=left + 1.4, foot=1.2, top=3.2, rough=0.3)
         scene.panes(over, up, region, (left + 0.1, 1.35), (0.7, 0.5), (0.8, 0.5), (188, 180, 164), vary=0.3)
@@ -152,8 +156,8 @@ def underpass(scene: Scene) -> None:
     wave = lamp - np.floor(lamp)
     scene.image *= (f32(0.86) + f32(0.9) * wave * (f32(1.0) - wave))[..., None]
     scene.flush()
-    for place in (-3.8, 0.9, 4.9):
-        props.pole(scene, place, scene.front_scale, 6.0, 0.24, (142, 134, 122), front=True)
+    for across in (-3.8, 0.9, 4.9):
+        props.pole(scene, across, scene.front_scale, 6.0, 0.24, (142, 134, 122), front=True)
     props.box(scene, -1.4, scene.front_scale, 1.5, 0.85, (94, 92, 92), front=True)
     props.box(scene, 2.7, scene.front_scale, 0.5, 1.2, (64, 72, 88), front=True)
 
@@ -171,9 +175,9 @@ def bicycle_yard(scene: Scene) -> None:
     scene.tiles(0.5, 0.25, scene.band(away=(16.6, 20.0)))
     frames = ((120, 44, 44), (44, 66, 96), (60, 62, 64), (150, 150, 146), (58, 88, 70), (40, 40, 44))
     for k in range(16):
-        props.bicycle(scene, -10.5 + k * 1.35 + scene.draw.near(0.4), 56.0, scene.draw.pick(frames))
+        props.bicycle(scene, -10.5 + k * 1.35 + scene.draw.triangular(0.4), 56.0, scene.draw.choice(frames))
     scene.flush()
-    for place in (-4.9, -4.1, -1.6, 0.9, 1.9, 4.4):
-        props.bicycle(scene, place, scene.front_scale, scene.draw.pick(frames), front=True)
+    for across in (-4.9, -4.1, -1.6, 0.9, 1.9, 4.4):
+        props.bicycle(scene, across, scene.front_scale, scene.draw.choice(frames), front=True)
     props.box(scene, 3.0, scene.front_scale, 0.8, 1.25, (94, 100, 88), front=True)
     props.pole(scene, -0.2, scene.front_scale, 6.0, 0.09, (88, 92, 96), front=True)

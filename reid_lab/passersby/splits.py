@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reid_lab.passersby.cameras import CAMERAS
 from reid_lab.passersby.frames import DISTRACTOR, JUNK, Key, track
@@ -10,7 +10,8 @@ from reid_lab.passersby.people import BLOCK
 from reid_lab.passersby.rng import Draw
 
 TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
-PLAN_STREAM = 51
+SPLIT_STREAM = 51
+MOST = 9  # images of a tracklet, where identities differ in cameras
 FRAME_STEP = 12  # frames between images of a tracklet
 TRAIN_SEQUENCES, TEST_SEQUENCES = (1, 2, 3), (4, 5, 6)  # the hours of training are not those of the test
 
@@ -50,11 +51,11 @@ def _tracklets(draw: Draw, pids: list[int], total: int, fewest: int, most: int) 
     missing = total - sum(cameras.values())
     while missing:
         step = 1 if missing > 0 else -1
-        pid = draw.pick(pids)
+        pid = draw.choice(pids)
         if fewest <= cameras[pid] + step <= most:
             cameras[pid] += step
             missing -= step
-    return [(pid, camid) for pid in pids for camid in sorted(draw.shuffled(range(1, CAMERAS + 1))[: cameras[pid]])]
+    return [(pid, camid) for pid in pids for camid in sorted(draw.permutation(range(1, CAMERAS + 1))[: cameras[pid]])]
 
 
 def _images(draw: Draw, tracklets: list[tuple[int, int]], total: int, each: int, most: int) -> list[int]:
@@ -62,48 +63,55 @@ def _images(draw: Draw, tracklets: list[tuple[int, int]], total: int, each: int,
     counts = [each] * len(tracklets)
     missing = total - each * len(tracklets)
     while missing:
-        place = draw.integer(len(tracklets))
-        if counts[place] < most:
-            counts[place] += 1
+        tracklet = draw.integer(len(tracklets))
+        if counts[tracklet] < most:
+            counts[tracklet] += 1
             missing -= 1
     return counts
 
 
-def plan(size: Size, seed: int) -> list[tuple[str, Key]]:
-    """Every image of a data set: (folder, key), in the order of the truth table."""
-    draw = Draw(seed, PLAN_STREAM, size.train_ids)
+def list_images(size: Size, seed: int) -> list[tuple[str, Key]]:
+    """List every image of a data set.
+
+    Args:
+        size: How many images of whom there are.
+        seed: The seed of the data set.
+
+    Returns:
+        (folder, key) of each image, in the order of the table of annotations.
+    """
+    draw = Draw(seed, SPLIT_STREAM, size.train_ids)
     train, test = identities(size)
-    found: list[tuple[str, Key]] = []
-    pairs = _tracklets(draw, train, size.train_tracklets, *size.cameras)
-    counts = _images(
-        draw,
-        pairs,
-        size.train_images,
-        size.train_images // len(pairs) if size.cameras[0] == size.cameras[1] else 1,
-        9,
-    )
-    for (pid, camid), count in zip(pairs, counts, strict=True):
-        found += [(TRAIN, key) for key in _frames(seed, pid, camid, count)]
-    pairs = _tracklets(draw, test, size.queries, *size.cameras)
-    counts = _images(
-        draw,
-        pairs,
-        size.gallery,
-        1,
-        9 if size.cameras[0] != size.cameras[1] else -(-size.gallery // len(pairs)),
-    )
-    for (pid, camid), count in zip(pairs, counts, strict=True):
-        keys = _frames(seed, pid, camid, count + 1)
+    return _train(draw, size, seed, train) + _test(draw, size, seed, test) + _nobody(draw, size)
+
+
+def _train(draw: Draw, size: Size, seed: int, pids: list[int]) -> list[tuple[str, Key]]:
+    pairs = _tracklets(draw, pids, size.train_tracklets, *size.cameras)
+    each = size.train_images // len(pairs) if size.cameras[0] == size.cameras[1] else 1
+    counts = _images(draw, pairs, size.train_images, each, MOST)
+    frames = (_frames(seed, *pair, count) for pair, count in zip(pairs, counts, strict=True))
+    return [(TRAIN, key) for keys in frames for key in keys]
+
+
+def _test(draw: Draw, size: Size, seed: int, pids: list[int]) -> list[tuple[str, Key]]:
+    """One query of each tracklet, and its other images in the gallery."""
+    pairs = _tracklets(draw, pids, size.queries, *size.cameras)
+    most = MOST if size.cameras[0] != size.cameras[1] else -(-size.gallery // len(pairs))
+    found = []
+    for pair, count in zip(pairs, _images(draw, pairs, size.gallery, 1, most), strict=True):
         query = draw.integer(count + 1)
-        for place, key in enumerate(keys):
-            if place == query:
-                found.append((QUERY, Key(key.pid, key.camid, key.sequence, key.frame, 0)))
-            else:
-                found.append((GALLERY, key))
-    for pid, count in ((DISTRACTOR, size.distractors), (JUNK, size.junk)):
-        for number in range(count):
-            found.append((GALLERY, Key(pid, 1 + draw.integer(CAMERAS), draw.pick(TEST_SEQUENCES), 100 + 3 * number, 1)))
+        for number, key in enumerate(_frames(seed, *pair, count + 1)):
+            found.append((QUERY, replace(key, box=0)) if number == query else (GALLERY, key))
     return found
+
+
+def _nobody(draw: Draw, size: Size) -> list[tuple[str, Key]]:
+    """Distractors and junk, in the gallery."""
+    return [
+        (GALLERY, Key(pid, 1 + draw.integer(CAMERAS), draw.choice(TEST_SEQUENCES), 100 + 3 * number, 1))
+        for pid, count in ((DISTRACTOR, size.distractors), (JUNK, size.junk))
+        for number in range(count)
+    ]
 
 
 def _frames(seed: int, pid: int, camid: int, count: int) -> list[Key]:

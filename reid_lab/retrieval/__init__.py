@@ -1,8 +1,8 @@
-"""Ranking a gallery: descriptors of images, the field's scores, k-reciprocal re-ranking.
+"""Ranking a gallery: features of images, the field's scores, k-reciprocal re-ranking.
 
 reference     evaluation and re-ranking as plain loops, one query at a time: start reading here
-ranking       `evaluate` a network, `rank` features, `rank_distances`
-features      `extract` descriptors of images
+ranking       `evaluate` a network, `rank` features, `rank_distances`; `Ranking`, how
+features      `extract` the features of images
 protocol      who is a match, who is junk
 distances     cosine and Euclidean, a block of queries at a time
 metrics       CMC, mAP, mINP from blocks of distances; `result`, what comes out; `roc`, thresholds
@@ -10,13 +10,13 @@ reranking     k-reciprocal re-ranking, step by step
 verification  the same question put to paper A's verification head
 search        the nearest images without labels, also through FAISS; query expansion
 planning      what it will take
-loops         the inner loops, in torch; `loops_numba` and `reranking_numba`: the same compiled
+kernels       the inner loops, in torch; `kernels_numba` and `reranking_numba`: the same, compiled
 checks        what comes in from outside
 """
 
 from reid_lab.retrieval.features import extract
 from reid_lab.retrieval.planning import Plan, plan
-from reid_lab.retrieval.ranking import evaluate, rank, rank_distances
+from reid_lab.retrieval.ranking import Ranking, evaluate, rank, rank_distances
 from reid_lab.retrieval.reranking import rerank
 from reid_lab.retrieval.result import Matches, Result
 from reid_lab.retrieval.roc import OperatingPoint, Roc
@@ -28,6 +28,7 @@ __all__ = [
     "Matches",
     "OperatingPoint",
     "Plan",
+    "Ranking",
     "Result",
     "Roc",
     "evaluate",

@@ -1,4 +1,4 @@
-"""What comes in from outside becomes float32 tensors and whole-number labels, or a sentence says why not."""
+"""What comes in from outside becomes float32 tensors and whole numbers, or a sentence says why not."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ from torch import Tensor
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.retrieval.protocol import Protocol, no_match
 from reid_lab.runtime.device import find_device
-from reid_lab.runtime.errors import DataError, FeatureError, NoMatchError
+from reid_lab.runtime.errors import FeatureError, NoMatchError
 from reid_lab.runtime.validation import is_whole
 
 
 def features(values: Any, name: str, device: torch.device | None = None) -> Tensor:
-    """`values` (N, d), numpy or torch, of any real type, as a float32 tensor on `device` (None: where it is).
+    """Return features as a float32 tensor.
 
-    Raises FeatureError if they are no real numbers, if the shape is not (N, d), if N or d is 0, or if a row holds NaN,
-    infinity or what float32 cannot hold.
+    Args:
+        values: (N, d), numpy or torch, of any real type.
+        name: whose they are, for the error: "query", "gallery".
+        device: where they are wanted; None: where they are.
+
+    Raises:
+        FeatureError: they are no real numbers, their shape is not (N, d), N or d is 0, or a row holds NaN, infinity or
+            what float32 cannot hold.
     """
     given = real_numbers(values, f"{name} features")
     if given.ndim != 2 or 0 in given.shape:
@@ -45,9 +51,10 @@ def features(values: Any, name: str, device: torch.device | None = None) -> Tens
 
 
 def real_numbers(values: Any, name: str) -> Tensor:
-    """`values`, numpy, torch or nested lists, as a tensor of their type, or of float64 where torch lacks it.
+    """Return numpy, torch or nested lists as a tensor of their type, or of float64 where torch lacks it.
 
-    Raises FeatureError for complex numbers, rows of different lengths, and what is no number.
+    Raises:
+        FeatureError: they are complex numbers, rows of different lengths, or no numbers.
     """
     try:
         if not isinstance(values, Tensor):
@@ -64,9 +71,11 @@ def real_numbers(values: Any, name: str) -> Tensor:
 
 
 def both_features(query: Any, gallery: Any, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
-    """Query (q, d) and gallery (g, d) features as float32 on one device (None: where the gallery is).
+    """Return query (q, d) and gallery (g, d) features as float32 on one device (None: where the gallery is).
 
-    Raises FeatureError, also when the two dimensions differ; DeviceError if the device is not there.
+    Raises:
+        FeatureError: as :func:`features`, or the two dimensions differ.
+        DeviceError: the device is not there.
     """
     gallery = features(gallery, "gallery", None if device is None else find_device(device))
     query = features(query, "query", gallery.device)
@@ -78,38 +87,19 @@ def both_features(query: Any, gallery: Any, device: torch.device | str | None = 
     return query, gallery
 
 
-def labels(values: Any, name: str, count: int, default: int | None = None) -> np.ndarray:
-    """One whole number per image, (count,) int64; None becomes `default` everywhere where there is one.
-
-    Raises DataError if the number differs from `count` or the values are not whole numbers.
-    """
-    if values is None and default is not None:
-        return np.full(count, default, dtype=np.int64)
-    try:
-        array = np.asarray(values.tolist() if isinstance(values, Tensor) else values)
-    except ValueError as error:
-        raise DataError(f"{name} is a list of lists of different lengths: pass one label for each image.") from error
-    if array.shape != (count,):
-        raise DataError(f"{name} has shape {array.shape}, but there are {count} images: pass one label for each.")
-    try:
-        whole = array.astype(np.int64)
-        same = bool((whole == array).all())
-    except (TypeError, ValueError, OverflowError):
-        same = False
-    if not same:
-        raise DataError(f"{name} must be whole numbers (found {array.dtype}): number the labels first.")
-    return whole
-
-
 def whole_number(name: str, value: Any, low: int) -> int:
-    """`value`, of Python's or numpy's integers. Raises FeatureError unless it is a whole number from `low`."""
+    """Return ``value``, of Python's or numpy's integers.
+
+    Raises:
+        FeatureError: it is not a whole number from ``low``.
+    """
     if not is_whole(value, low):
         raise FeatureError(f"{name} must be a whole number from {low} (found {value!r}).")
     return int(value)
 
 
 def rows_named(bad: Tensor, name: str) -> str:
-    """The culprits of a sentence: "2 of 8 query rows (first: 2, 5)", from (N,) bool."""
+    """Name the culprits in a sentence: "2 of 8 query rows (first: 2, 5)", from ``bad`` (N,) bool."""
     found = bad.nonzero().flatten().tolist()
     first = ", ".join(str(row) for row in found[:5]) + (", ..." if len(found) > 5 else "")
     return f"{len(found)} of {len(bad)} {name} rows (first: {first})"
@@ -119,7 +109,12 @@ _sound: weakref.WeakSet[Benchmark] = weakref.WeakSet()
 
 
 def benchmark(bench: Benchmark) -> None:
-    """Ask the data's own check, once for each benchmark; no image is decoded for it. Raises DataError, NoMatchError."""
+    """Ask the data's own check, once for each benchmark; no image is decoded for it.
+
+    Raises:
+        DataError: the check finds an error.
+        NoMatchError: no query has a match.
+    """
     if bench in _sound:
         return
     try:

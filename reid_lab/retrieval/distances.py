@@ -1,17 +1,19 @@
-"""How near two descriptors are, for a block of queries and the whole gallery at a time."""
+"""How near two feature vectors are, for a block of queries and the whole gallery at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.retrieval import kernels
-from reid_lab.retrieval.checks import rows_named
-from reid_lab.retrieval.kernels import blocks
+from reid_lab.losses import full_precision
+from reid_lab.retrieval import checks
+from reid_lab.retrieval.kernels import Kernels, blocks
+from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import FeatureError
 
 
@@ -19,11 +21,14 @@ from reid_lab.runtime.errors import FeatureError
 class Measure:
     """What distances mean to a reader. Inside, smaller is nearer; outside, a similarity is a similarity.
 
-    Inside, cosine is minus the similarity and Euclidean is squared: neither `1 -` nor a root, which would
-    round different distances to equal ones.
+    Inside, cosine is minus the similarity and Euclidean is squared: neither ``1 -`` nor a root, which would round
+    different distances to equal ones.
 
-    roots  how often the square root of distances as inside is taken for a histogram: of Euclidean ones, which have no
-           common end, so that one image far out does not leave all others to the first step
+    Attributes:
+        name: what a reader is shown.
+        higher_is_nearer: whether it is a similarity.
+        roots: how often the square root of distances as inside is taken for a histogram. Euclidean ones have no common
+            end, and without roots one image far out would leave all others to the first step.
     """
 
     name: str
@@ -31,13 +36,13 @@ class Measure:
     roots: int = 0
 
     def shown(self, distances: np.ndarray) -> np.ndarray:
-        """Distances as inside, in the units of `name`."""
+        """Return distances as inside in the units of ``name``."""
         if self.higher_is_nearer:
             return -distances
         return np.sqrt(distances.clip(0)) if self is EUCLIDEAN else distances
 
     def scaled(self, distances: Tensor) -> Tensor:
-        """Distances as inside, as a histogram of equal steps takes them; in place."""
+        """Return distances as inside as a histogram of equal steps takes them; in place."""
         for _ in range(self.roots):
             distances.sqrt_()
         return distances
@@ -52,57 +57,94 @@ METRICS = {"cosine": COSINE, "euclidean": EUCLIDEAN}
 
 
 def measure(metric: str) -> Measure:
-    """The measure of that name. Raises FeatureError for another name than "cosine" or "euclidean"."""
+    """Return the measure of that name.
+
+    Raises:
+        FeatureError: the name is neither "cosine" nor "euclidean".
+    """
     if metric not in METRICS:
         raise FeatureError(f"metric {metric!r} is unknown: choose one of {', '.join(METRICS)}.")
     return METRICS[metric]
 
 
-def comparable(query: Tensor, gallery: Tensor, metric: str) -> Tensor:
-    """Query and gallery in one new tensor (q + g, d), such that products of rows give the metric.
+def comparable(
+    query_features: Any, gallery_features: Any, metric: str, device: torch.device | str | None = None
+) -> Tensor:
+    """Check features and put them into one new tensor, such that products of rows give the metric.
 
-    Cosine: rows of length 1. Euclidean: the gallery's mean becomes the origin, which changes no distance
-    and keeps the precision of |a|^2 + |b|^2 - 2ab when all features lie far out.
+    Cosine: rows of length 1. Euclidean: the gallery's mean becomes the origin, which changes no distance and keeps the
+    precision of |a|^2 + |b|^2 - 2ab when all features lie far out.
 
-    Raises FeatureError for an unknown metric; under cosine, for a row of zeros; under Euclidean, where the squares of
-    all features leave float32.
+    Args:
+        query_features: (q, d), numpy or torch, of any real type.
+        gallery_features: (g, d).
+        metric: "cosine" or "euclidean".
+        device: where the result is wanted; None: where the gallery is.
+
+    Returns:
+        The features (q + g, d), float32, the queries first.
+
+    Raises:
+        FeatureError: see :func:`reid_lab.retrieval.checks.both_features`; the metric is unknown; under cosine, a row is
+            all zero; under Euclidean, the squares of all features leave float32.
+        DeviceError: the device is not there.
     """
+    euclidean = measure(metric) is EUCLIDEAN
+    query, gallery = checks.both_features(query_features, gallery_features, device)
     features = query.new_empty(len(query) + len(gallery), query.shape[1])
-    parts = (query, features[: len(query)], "query"), (gallery, features[len(query) :], "gallery")
-    for rows, out, name in parts:
-        if measure(metric) is EUCLIDEAN:
-            torch.sub(rows, gallery.mean(0), out=out)
-        else:
-            torch.div(rows, _lengths(rows, name), out=out)
-    if measure(metric) is EUCLIDEAN:
-        farthest = max(-float(features.amin()), float(features.amax()))
-        if farthest != 0 and not SQUARABLE[0] < farthest < SQUARABLE[1] / features.shape[1] ** 0.5:
-            raise FeatureError(
-                f"features lie too {'near to' if farthest < 1 else 'far from'} each other for Euclidean distances, "
-                f'whose squares must fit into float32: multiply all features by one number, or use metric="cosine".'
-            )
+    with full_precision(gallery), exact_float32():  # whatever the caller trains in
+        parts = (query, features[: len(query)], "query"), (gallery, features[len(query) :], "gallery")
+        for rows, out, name in parts:
+            if euclidean:
+                torch.sub(rows, gallery.mean(0), out=out)
+            else:
+                torch.div(rows, _lengths(rows, name), out=out)
+    if euclidean:
+        _must_have_squares(features)
     return features
 
 
+def _must_have_squares(features: Tensor) -> None:
+    farthest = max(-float(features.amin()), float(features.amax()))
+    if farthest != 0 and not SQUARABLE[0] < farthest < SQUARABLE[1] / features.shape[1] ** 0.5:
+        raise FeatureError(
+            f"features lie too {'near to' if farthest < 1 else 'far from'} each other for Euclidean distances, "
+            f'whose squares must fit into float32: multiply all features by one number, or use metric="cosine".'
+        )
+
+
 def prepared(query: Tensor, metric: str) -> Tensor:
-    """Means of `comparable` rows, made comparable again."""
+    """Make means of ``comparable`` rows comparable again."""
     return query / _lengths(query, "mean query") if metric == "cosine" else query
 
 
-def distance_blocks(query: Tensor, gallery: Tensor, metric: str, memory: int) -> Iterator[tuple[slice, Tensor]]:
-    """Slices of the queries and their distances to the gallery, (b, g), of `comparable` features.
+def distance_blocks(
+    query: Tensor, gallery: Tensor, metric: str, *, kernels: Kernels, memory: int
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield slices of the queries and their distances to the gallery, a block at a time.
 
-    A block lies where the one before lay: use it before taking the next.
+    A block lies in memory where the one before lay: use it before taking the next.
+
+    Args:
+        query: (q, d), from ``comparable``.
+        gallery: (g, d), from ``comparable``.
+        metric: "cosine" or "euclidean".
+        kernels: what will be done with the distances, for what it takes of the memory.
+        memory: bytes that one block may take.
+
+    Yields:
+        The slice and its distances (b, g), as inside (see :class:`Measure`).
     """
     euclidean = measure(metric) is EUCLIDEAN
-    for part, block in product_blocks(query, gallery, memory, squared=euclidean):
+    for part, block in product_blocks(query, gallery, squared=euclidean, kernels=kernels, memory=memory):
         yield part, block.add_(squares(query[part])[:, None]).clamp_(min=0) if euclidean else block
 
 
-def product_blocks(rows: Tensor, features: Tensor, memory: int, squared: bool) -> Iterator[tuple[slice, Tensor]]:
-    """-ab, or |b|^2 - 2ab if `squared`, of a block of rows a and all features b, (b, N); in one place, as above."""
-    inner = kernels.choose(kernels.__name__, rows.device, len(rows) * len(features))
-    parts = list(blocks(len(rows), len(features) * inner.BYTES_PER_DISTANCE, memory))
+def product_blocks(
+    rows: Tensor, features: Tensor, *, squared: bool, kernels: Kernels, memory: int
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield -ab, or |b|^2 - 2ab if ``squared``, of a block of rows a and all features b, (b, N); in one place, too."""
+    parts = list(blocks(len(rows), len(features) * kernels.bytes_per_distance, memory))
     buffer = rows.new_empty(parts[0].stop, len(features))  # a new one each time would cost a tenth of the product
     alpha, beta = (-2, 1) if squared else (-1, 0)
     plus = squares(features) if squared else features.new_zeros(len(features))
@@ -112,7 +154,7 @@ def product_blocks(rows: Tensor, features: Tensor, memory: int, squared: bool) -
 
 
 def bounds(query: Tensor, gallery: Tensor, metric: str) -> tuple[float, float]:
-    """Between which numbers all their distances lie."""
+    """Return between which two numbers all distances of ``comparable`` features lie."""
     if measure(metric) is COSINE:
         return -1.0, 1.0
     far, farther = (torch.linalg.vector_norm(side, dim=1).amax() for side in (query, gallery))
@@ -120,13 +162,13 @@ def bounds(query: Tensor, gallery: Tensor, metric: str) -> tuple[float, float]:
 
 
 def squared_distances(rows: Tensor, features: Tensor, feature_squares: Tensor) -> Tensor:
-    """|a|^2 + |b|^2 - 2ab, (b, N)."""
+    """Return |a|^2 + |b|^2 - 2ab, (b, N), of rows a and features b."""
     distances = torch.addmm(feature_squares, rows, features.T, alpha=-2)
     return distances.add_(squares(rows)[:, None]).clamp_(min=0)
 
 
 def squares(features: Tensor) -> Tensor:
-    """|a|^2 of every row, (N,)."""
+    """Return |a|^2 of every row, (N,)."""
     return torch.cat([rows.square().sum(1) for rows in features.split(1024)])
 
 
@@ -139,7 +181,7 @@ def _lengths(rows: Tensor, name: str) -> Tensor:
     zero = (lengths == 0).flatten()
     if zero.any():
         raise FeatureError(
-            f"{rows_named(zero, name)} of the features are all zero, so they have no direction for cosine "
+            f"{checks.rows_named(zero, name)} of the features are all zero, so they have no direction for cosine "
             f'similarity: use metric="euclidean" or look for a dead layer in the network.'
         )
     return lengths

@@ -1,4 +1,4 @@
-"""The inner loops of `loops`, compiled by numba for a CPU: the same functions with the same results.
+"""The inner loops of :mod:`.kernels`, compiled by numba for a CPU: :class:`CompiledKernels`.
 
 Each looks at a distance once, and at most distances only to see that they are too large to matter. What was
 compiled is kept on disk, so the seconds that it takes are spent once per machine.
@@ -13,49 +13,50 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.retrieval import kernels
+from reid_lab.retrieval.kernels import BINS, Kernels, steps_per_unit
 from reid_lab.retrieval.protocol import Pairs
-
-BYTES_PER_DISTANCE = 8  # a float32 distance, and as much again where a step needs a second block
 
 compiled = numba.njit(parallel=True, cache=True, nogil=True)
 
 
+class CompiledKernels(Kernels):
+    """The same as :class:`reid_lab.retrieval.kernels.Kernels`, with the same results."""
+
+    bytes_per_distance = 8  # a float32 distance, and as much again where a step needs a second block
+
+    def count(
+        self, distances: Tensor, positives: Pairs, junk: Pairs, counted: np.ndarray, top: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the same as :meth:`Kernels.count`."""
+        starts, junk_starts = _starts(positives, len(distances)), _starts(junk, len(distances))
+        ranks = np.zeros((len(distances), int(np.diff(starts).max(initial=0))), dtype=np.int64)
+        nearest = np.full((len(distances), top), -1, dtype=np.int64)
+        use_torchs_threads()
+        rows = distances.contiguous().numpy()
+        _count(rows, starts, positives.gallery, junk_starts, junk.gallery, counted, ranks, nearest)
+        return ranks, nearest
+
+    def nearest(self, distances: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Compute the same as :meth:`Kernels.nearest`."""
+        indices = np.empty((len(distances), count), dtype=np.int64)
+        largest = np.empty(len(distances), dtype=np.float32)
+        use_torchs_threads()
+        _nearest(distances.numpy(), indices, largest)
+        return torch.from_numpy(indices), torch.from_numpy(largest)
+
+    def histogram(self, distances: Tensor, low: float, high: float, counted: np.ndarray | None = None) -> Tensor:
+        """Compute the same as :meth:`Kernels.histogram`."""
+        rows = distances.contiguous().numpy()
+        counted = np.ones(rows.shape[1], dtype=bool) if counted is None else counted
+        use_torchs_threads()
+        totals = np.zeros((numba.get_num_threads(), BINS), dtype=np.int64)
+        _histogram(rows, rows.dtype.type(low), rows.dtype.type(steps_per_unit(low, high)), counted, totals)
+        return torch.from_numpy(totals.sum(0))
+
+
 def use_torchs_threads() -> None:
-    """For the next parallel loop."""
+    """Let the next parallel loop run on as many threads as torch uses."""
     numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-
-
-def count(
-    distances: Tensor, positives: Pairs, junk: Pairs, counted: np.ndarray, top: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """As `kernels.count`."""
-    starts, junk_starts = _starts(positives, len(distances)), _starts(junk, len(distances))
-    ranks = np.zeros((len(distances), int(np.diff(starts).max(initial=0))), dtype=np.int64)
-    nearest = np.full((len(distances), top), -1, dtype=np.int64)
-    use_torchs_threads()
-    rows = distances.contiguous().numpy()
-    _count(rows, starts, positives.gallery, junk_starts, junk.gallery, counted, ranks, nearest)
-    return ranks, nearest
-
-
-def nearest(distances: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """As `kernels.nearest`."""
-    places = np.empty((len(distances), count), dtype=np.int64)
-    largest = np.empty(len(distances), dtype=np.float32)
-    use_torchs_threads()
-    _nearest(distances.numpy(), places, largest)
-    return torch.from_numpy(places), torch.from_numpy(largest)
-
-
-def histogram(distances: Tensor, low: float, high: float, counted: np.ndarray | None = None) -> Tensor:
-    """As `kernels.histogram`."""
-    rows = distances.contiguous().numpy()
-    counted = np.ones(rows.shape[1], dtype=bool) if counted is None else counted
-    use_torchs_threads()
-    totals = np.zeros((numba.get_num_threads(), kernels.BINS), dtype=np.int64)
-    _histogram(rows, rows.dtype.type(low), rows.dtype.type(kernels.steps_per_unit(low, high)), counted, totals)
-    return torch.from_numpy(totals.sum(0))
 
 
 @compiled
@@ -74,9 +75,9 @@ def _count(
         row = distances[i]
         valid = counted.copy()
         valid[junk[junk_starts[i] : junk_starts[i + 1]]] = False
-        places = positives[starts[i] : starts[i + 1]]
-        places = places[np.argsort(row[places], kind="mergesort")]  # stable: the earlier image first
-        values = row[places]
+        indices = positives[starts[i] : starts[i + 1]]
+        indices = indices[np.argsort(row[indices], kind="mergesort")]  # stable: the earlier image first
+        values = row[indices]
         farthest = values[-1] if len(values) else -np.inf
         between = np.zeros(len(values) + 1, dtype=np.int64)
         best = np.full(top, np.inf, dtype=distances.dtype)
@@ -89,7 +90,7 @@ def _count(
                 low, high = 0, len(values)  # the first match that is not nearer than image j
                 while low < high:
                     middle = (low + high) // 2
-                    if values[middle] < distance or (values[middle] == distance and places[middle] < j):
+                    if values[middle] < distance or (values[middle] == distance and indices[middle] < j):
                         low = middle + 1
                     else:
                         high = middle
@@ -104,8 +105,8 @@ def _count(
 
 
 @compiled
-def _nearest(distances: Any, places: Any, largest: Any) -> None:
-    count = places.shape[1]
+def _nearest(distances: Any, indices: Any, largest: Any) -> None:
+    count = indices.shape[1]
     for i in numba.prange(len(distances)):
         row = distances[i]
         best = np.full(count, np.inf, dtype=distances.dtype)
@@ -114,18 +115,18 @@ def _nearest(distances: Any, places: Any, largest: Any) -> None:
             distance = row[j]
             most = max(most, distance)
             if distance < best[count - 1]:
-                insert(best, places[i], distance, j)
+                insert(best, indices[i], distance, j)
         largest[i] = most
 
 
 @numba.njit(cache=True)
-def insert(best: Any, places: Any, distance: Any, j: Any) -> None:
-    """Into ascending `best`, behind equal distances, whose images came earlier."""
+def insert(best: Any, indices: Any, distance: Any, j: Any) -> None:
+    """Insert a distance into ascending ``best``, behind equal ones, whose images came earlier."""
     k = len(best) - 1
     while k > 0 and best[k - 1] > distance:
-        best[k], places[k] = best[k - 1], places[k - 1]
+        best[k], indices[k] = best[k - 1], indices[k - 1]
         k -= 1
-    best[k], places[k] = distance, j
+    best[k], indices[k] = distance, j
 
 
 @compiled

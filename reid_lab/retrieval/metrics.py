@@ -8,62 +8,65 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.retrieval import kernels
 from reid_lab.retrieval.distances import Measure
+from reid_lab.retrieval.kernels import Kernels
 from reid_lab.retrieval.protocol import Protocol, no_match
 from reid_lab.retrieval.result import Matches, Result
-from reid_lab.retrieval.roc import Roc
+from reid_lab.retrieval.roc import PairHistograms
 
 
 def score(
-    rows: Iterable[tuple[slice, Tensor]],
+    blocks: Iterable[tuple[slice, Tensor]],
     protocol: Protocol,
     measure: Measure,
-    bounds: tuple[float, float],
+    *,
+    kernels: Kernels,
     top: int,
+    pairs: PairHistograms | None = None,
 ) -> Result:
-    """Scores of all queries.
+    """Score the rankings of all queries: the same as ``reference.evaluate``.
 
-    rows    slices of the queries, in order, and their distances (b, g) to the gallery, which may be overwritten
-    bounds  between which numbers all distances lie
-    top     how many of each query's nearest images are kept
+    Args:
+        blocks: slices of the queries, in order, and their distances (b, g) to the gallery, which may be overwritten.
+        protocol: who is a match and who is junk.
+        measure: what the distances are.
+        kernels: the inner loops.
+        top: how many of each query's nearest images are kept.
+        pairs: counts pairs for the ROC; None: no ROC is wanted.
 
-    Raises NoMatchError if no query has a match.
+    Raises:
+        NoMatchError: no query has a match.
     """
-    counted, ends = protocol.counted, measure.scaled(torch.tensor(bounds, dtype=torch.float64)).tolist()
-    ranks, nearest, scores, genuine, impostor = [], [], [], [], []
-    for part, block in rows:
-        inner = kernels.choose(kernels.__name__, block.device, len(protocol.query_pids) * len(counted))
+    ranks, nearest, scores = [], [], []
+    for part, block in blocks:
         positives, junk = protocol.positives_and_junk(part)
-        block_ranks, block_nearest = inner.count(block, positives, junk, counted, top)
+        block_ranks, block_nearest = kernels.count(block, positives, junk, protocol.counted, top)
         ranks.append(block_ranks)
         nearest.append(block_nearest)
         scores.append(block.gather(1, torch.from_numpy(block_nearest.clip(0)).to(block.device)))
-        block = measure.scaled(block)
-        same, junk_too = (kernels.histogram(block[pairs.on(block.device)][None], *ends) for pairs in (positives, junk))
-        genuine.append(same)
-        impostor.append(inner.histogram(block, *ends, counted) - same - junk_too)
+        if pairs is not None:
+            pairs.add(block, positives, junk, protocol.counted)
     most = max(block.shape[1] for block in ranks)
-    return _result(
-        np.concatenate([np.pad(block, ((0, 0), (0, most - block.shape[1]))) for block in ranks]),
-        np.concatenate(nearest),
-        measure.shown(torch.cat(scores).cpu().numpy()),
-        _roc(torch.stack(genuine).sum(0), torch.stack(impostor).sum(0), measure, ends),
-        protocol,
-        measure,
-    )
+    all_ranks = np.concatenate([np.pad(block, ((0, 0), (0, most - block.shape[1]))) for block in ranks])
+    if not all_ranks.any():
+        raise no_match(protocol)
+    found = measure.shown(torch.cat(scores).cpu().numpy())
+    matches = _matches(np.concatenate(nearest), found, protocol)
+    return _result(all_ranks, matches, protocol, measure, pairs)
 
 
 def precisions(ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Average precision by steps, by trapezoids, and INP, (q,) each, from the ranks of the matches.
+    """Average precision by steps and by trapezoids, and INP: the same as the loops of ``reference``.
 
-    ranks  (q, M), ascending from 1, filled up with 0
-
-    With r_k the rank of the k-th of M matches, the precision there is k / r_k and just before it
-    (k - 1) / (r_k - 1), or 1 where r_k = 1:
+    With r_k the rank of the k-th of M matches, the precision there is k / r_k and just before it (k - 1) / (r_k - 1),
+    or 1 where r_k = 1:
     AP = mean k / r_k;  trapezoid AP = mean of (k - 1) / (r_k - 1) and k / r_k;  INP = M / r_M
 
-    Rows without a match are NaN.
+    Args:
+        ranks: (q, M), of the matches, ascending from 1, filled up with 0.
+
+    Returns:
+        The three, (q,) each; NaN for rows without a match.
     """
     found = ranks > 0
     k = np.arange(1, ranks.shape[1] + 1)
@@ -78,35 +81,23 @@ def cumulative_matches(first_ranks: np.ndarray, length: int) -> np.ndarray:
     return np.bincount(first_ranks - 1, minlength=length).cumsum() / len(first_ranks)
 
 
-def _roc(genuine: Tensor, impostor: Tensor, measure: Measure, ends: list[float]) -> Roc | None:
-    if not (genuine.any() and impostor.any()):
-        return None
-    edges = np.linspace(ends[0], ends[1], kernels.BINS + 1) ** 2**measure.roots
-    rates = [np.concatenate([[0], counts.cpu().cumsum(0) / counts.sum().cpu()]) for counts in (impostor, genuine)]
-    return Roc(measure.shown(edges), rates[0], rates[1], measure.name, measure.higher_is_nearer)
-
-
-def _result(
-    ranks: np.ndarray,
-    nearest: np.ndarray,
-    scores: np.ndarray,
-    roc: Roc | None,
-    protocol: Protocol,
-    measure: Measure,
-) -> Result:
-    matched = (ranks > 0).any(1)
-    if not matched.any():
-        raise no_match(protocol)
-    ap, ap_trapezoid, inp = precisions(ranks)
+def _matches(nearest: np.ndarray, scores: np.ndarray, protocol: Protocol) -> Matches:
     there = nearest >= 0
     pids = np.where(there, protocol.gallery_pids[nearest], -1)
-    matches = Matches(
+    return Matches(
         indices=nearest,
         pids=pids,
         camids=np.where(there, protocol.gallery_camids[nearest], -1),
         correct=there & (pids == protocol.query_pids[:, None]),
         scores=np.where(there, scores, np.nan),
     )
+
+
+def _result(
+    ranks: np.ndarray, matches: Matches, protocol: Protocol, measure: Measure, pairs: PairHistograms | None
+) -> Result:
+    matched = (ranks > 0).any(1)
+    ap, ap_trapezoid, inp = precisions(ranks)
     return Result(
         cmc=cumulative_matches(ranks[matched, 0], len(protocol.gallery_pids)),
         ap=ap,
@@ -118,5 +109,5 @@ def _result(
         query_pids=protocol.query_pids,
         query_camids=protocol.query_camids,
         measure=measure.name,
-        roc=roc,
+        roc=None if pairs is None else pairs.roc(),
     )

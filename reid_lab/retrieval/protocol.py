@@ -1,31 +1,32 @@
 """The single-query protocol of Market-1501: which gallery image is a match, and which does not count.
 
-A gallery image is **junk** for a query if it shows the same identity from the same camera (finding it is no
-feat), or if its identity is -1 (a bad box, junk for everybody). Junk is taken out of the ranking, as if it
-were not there. Identity 0, a **distractor**, stays: no query has it. A camera of -1 is unknown, and the
-same-camera rule leaves it alone.
+**Junk** (:func:`reid_lab.data.records.is_junk`) is taken out of a query's ranking, as if it were not there. A **match**
+is an image of the query's identity that is not junk. All others are wrong answers, **distractors** (identity 0) among
+them: no query has their identity.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.data.records import JUNK, UNKNOWN_CAMERA, Record
-from reid_lab.runtime.errors import NoMatchError
+from reid_lab.data.records import JUNK, UNKNOWN_CAMERA, Record, is_junk
+from reid_lab.runtime.errors import DataError, NoMatchError
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of a query and a gallery image: query by query, gallery places ascending.
+    """Pairs of a query and a gallery image: query by query, gallery indices ascending.
 
-    queries  (n,) row within the block
-    gallery  (n,) column in the gallery
+    Attributes:
+        queries: (n,) row of the query within the block.
+        gallery: (n,) column of the image in the gallery.
     """
 
     queries: np.ndarray
@@ -35,13 +36,20 @@ class Pairs:
         return Pairs(self.queries[keep], self.gallery[keep])
 
     def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """As an index of a (b, g) tensor on `device`."""
+        """Return the pairs as an index of a (b, g) tensor on ``device``."""
         return torch.from_numpy(self.queries).to(device), torch.from_numpy(self.gallery).to(device)
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Labels of both sides, each (q,) or (g,) int64."""
+    """Who is on each image and which camera took it; from that, who is a match and who is junk.
+
+    Attributes:
+        query_pids: (q,) int64, identities.
+        gallery_pids: (g,) int64.
+        query_camids: (q,) int64, cameras.
+        gallery_camids: (g,) int64.
+    """
 
     query_pids: np.ndarray
     gallery_pids: np.ndarray
@@ -50,15 +58,40 @@ class Protocol:
 
     @classmethod
     def of(cls, query: Sequence[Record], gallery: Sequence[Record]) -> Protocol:
-        """From records."""
+        """Build the protocol of a benchmark's records."""
         labels = [
             [getattr(record, name) for record in records] for name in ("pid", "camid") for records in (query, gallery)
         ]
         return cls(*(np.array(values, dtype=np.int64) for values in labels))
 
+    @classmethod
+    def of_labels(cls, queries: int, images: int, labels: tuple[Any, Any, Any, Any]) -> Protocol:
+        """Build the protocol of labels from outside, which are checked.
+
+        Args:
+            queries: how many queries there are.
+            images: how many gallery images there are.
+            labels: query_pids and gallery_pids, whole numbers; query_camids and gallery_camids, too, or None where all
+                are unknown.
+
+        Raises:
+            DataError: the labels are not one whole number for each image.
+        """
+        query_pids, gallery_pids, query_camids, gallery_camids = labels
+        return cls(
+            _labels(query_pids, "query_pids", queries),
+            _labels(gallery_pids, "gallery_pids", images),
+            _labels(query_camids, "query_camids", queries, default=UNKNOWN_CAMERA),
+            _labels(gallery_camids, "gallery_camids", images, default=UNKNOWN_CAMERA),
+        )
+
+    def arrays(self) -> dict[str, Any]:
+        """Return the four arrays by name, as the keyword arguments of `rank`."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @cached_property
     def by_identity(self) -> np.ndarray:
-        """(g,) gallery places, ordered by identity."""
+        """The gallery indices (g,), ordered by identity."""
         return np.argsort(self.gallery_pids, kind="stable")
 
     @cached_property
@@ -67,30 +100,30 @@ class Protocol:
         return self.gallery_pids != JUNK
 
     def same_identity(self, rows: slice) -> Pairs:
-        """All pairs of one identity between the queries `rows` and the gallery."""
+        """Return all pairs of one identity between the queries ``rows`` and the gallery."""
         pids = self.query_pids[rows]
         ordered = self.gallery_pids[self.by_identity]
         first = np.searchsorted(ordered, pids, side="left")
         counts = np.searchsorted(ordered, pids, side="right") - first
         queries = np.repeat(np.arange(len(pids)), counts)
-        # Places within one identity's run count up from `first`: a count over all, less what was used before.
+        # The indices of one identity count up from `first`: a count over all, less what was used before.
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         return Pairs(queries, self.by_identity[np.repeat(first, counts) + within])
 
     def positives_and_junk(self, rows: slice) -> tuple[Pairs, Pairs]:
-        """The matches of the queries `rows`, and what the same-camera rule removes for them.
+        """Return the matches of the queries ``rows``, and what the same-camera rule removes for them.
 
-        Columns that are junk for everybody (`counted` is False) are in neither.
+        Images that are junk for everybody (``counted`` is False) are in neither.
         """
         pairs = self.same_identity(rows)
         pairs = pairs[self.counted[pairs.gallery]]
-        camids = self.query_camids[rows][pairs.queries]
-        junk = (camids == self.gallery_camids[pairs.gallery]) & (camids != UNKNOWN_CAMERA)
+        pids, camids = (labels[rows][pairs.queries] for labels in (self.query_pids, self.query_camids))
+        junk = is_junk(pids, camids, self.gallery_pids[pairs.gallery], self.gallery_camids[pairs.gallery])
         return pairs[~junk], pairs[junk]
 
 
 def no_match(protocol: Protocol) -> NoMatchError:
-    """The error for a set in which no query has a match, with its likely cause."""
+    """Return the error for a set in which no query has a match, with its likely cause."""
     shared = np.intersect1d(protocol.query_pids, protocol.gallery_pids[protocol.counted])
     if not protocol.counted.any():
         cause = "every gallery image is junk (identity -1): check how the gallery's names or labels were read"
@@ -110,3 +143,23 @@ def no_match(protocol: Protocol) -> NoMatchError:
 def _some(pids: np.ndarray) -> str:
     unique = np.unique(pids)
     return ", ".join(str(pid) for pid in unique[:5]) + (", ..." if len(unique) > 5 else "")
+
+
+def _labels(values: Any, name: str, count: int, default: int | None = None) -> np.ndarray:
+    """One whole number per image, (count,) int64; None becomes ``default`` everywhere where there is one."""
+    if values is None and default is not None:
+        return np.full(count, default, dtype=np.int64)
+    try:
+        array = np.asarray(values.tolist() if isinstance(values, Tensor) else values)
+    except ValueError as error:
+        raise DataError(f"{name} is a list of lists of different lengths: pass one label for each image.") from error
+    if array.shape != (count,):
+        raise DataError(f"{name} has shape {array.shape}, but there are {count} images: pass one label for each.")
+    try:
+        whole = array.astype(np.int64)
+        same = bool((whole == array).all())
+    except (TypeError, ValueError, OverflowError):
+        same = False
+    if not same:
+        raise DataError(f"{name} must be whole numbers (found {array.dtype}): number the labels first.")
+    return whole

@@ -1,8 +1,8 @@
-"""From a network or from features to a ranked and scored gallery."""
+"""From a network, from features or from distances to a ranked and scored gallery."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,58 @@ import torch
 from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
-from reid_lab.data.records import UNKNOWN_CAMERA
 from reid_lab.losses import full_precision
 from reid_lab.models.network import Network
-from reid_lab.retrieval import checks, distances, kernels
+from reid_lab.retrieval import checks, distances
 from reid_lab.retrieval.features import extract
-from reid_lab.retrieval.kernels import MEMORY, blocks
+from reid_lab.retrieval.kernels import MEMORY, Kernels, blocks, choose
 from reid_lab.retrieval.metrics import score
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.retrieval.reranking import reranked_blocks
 from reid_lab.retrieval.result import Result
+from reid_lab.retrieval.roc import PairHistograms
 from reid_lab.retrieval.search import average_query_expansion
 from reid_lab.runtime.device import exact_float32, has_float64
 from reid_lab.runtime.errors import FeatureError
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """How a gallery is ranked: the keyword arguments that `evaluate` and `rank` share.
+
+    Attributes:
+        metric: "cosine" or "euclidean".
+        rerank: k-reciprocal re-ranking, with k1, k2 and lam (see `rerank`).
+        k1: neighbors in a k-reciprocal set.
+        k2: neighbors whose encodings are averaged.
+        lam: weight of the original distance, 0..1.
+        expand: average query expansion with that many gallery images; 0: none.
+        multi_query: each query becomes the mean with its junk, the gallery images of its identity and camera.
+        top: how many of each query's nearest images the result keeps.
+        roc: also count all pairs by their distance, for `Result.roc`, which takes about as long again.
+        memory: bytes that one block of queries may take.
+    """
+
+    metric: str = "cosine"
+    rerank: bool = False
+    k1: int = 20
+    k2: int = 6
+    lam: float = 0.3
+    expand: int = 0
+    multi_query: bool = False
+    top: int = 10
+    roc: bool = False
+    memory: int = MEMORY
+
+    def __post_init__(self) -> None:
+        for name in ("expand", "top"):
+            checks.whole_number(name, getattr(self, name), 0)
+
+
 def evaluate(
     model: Network,
     benchmark: Benchmark,
-    rerank: bool = False,
+    *,
     device: torch.device | str | None = None,
     batch_size: int | None = None,
     flip: bool = False,
@@ -38,130 +71,140 @@ def evaluate(
     check: bool = True,
     **ranking: Any,
 ) -> Result:
-    """Descriptors of `benchmark`'s query and gallery images by `model.embed`, ranked.
+    """Rank a benchmark's gallery for each of its queries by a network's features, and score the rankings.
 
-    device     where the network and the ranking run (None: where the model is)
-    batch_size, flip, autocast, cache  as in `extract`
-    check      refuse a benchmark in which `Benchmark.check` finds errors: its score would mislead
-    ranking    `metric`, `k1`, `k2`, `lam`, `expand`, `multi_query`, `top`, `memory` of `rank`
+    Args:
+        model: gives the features, by `model.embed`.
+        benchmark: its query and gallery images are ranked.
+        device: where the network and the ranking run; None: where the model is.
+        batch_size: as in `extract`, and so are flip, autocast and cache.
+        flip: as there.
+        autocast: as there.
+        cache: as there.
+        check: refuse a benchmark in which `Benchmark.check` finds errors: its score would mislead.
+        **ranking: the fields of :class:`Ranking`: `rerank`, `metric`, `top`, ...
 
-    Raises DataError, NoMatchError, FeatureError, DeviceError.
+    Raises:
+        DataError: the benchmark is faulty or an image cannot be read.
+        NoMatchError: no query has a match.
+        FeatureError: an argument or the network's features cannot be used.
+        DeviceError: the device is not there.
     """
+    how = Ranking(**ranking)
     if check:
         checks.benchmark(benchmark)
-    split = benchmark.query, benchmark.gallery
-    described = [extract(model, records, device, batch_size, flip, autocast, cache) for records in split]
-    labels = Protocol.of(*split)
-    result = rank(
-        described[0],
-        described[1],
-        labels.query_pids,
-        labels.gallery_pids,
-        labels.query_camids,
-        labels.gallery_camids,
-        rerank=rerank,
-        device=next(model.parameters()).device,
-        **ranking,
+    query, gallery = (
+        extract(model, records, device, batch_size, flip, autocast, cache)
+        for records in (benchmark.query, benchmark.gallery)
     )
+    features = distances.comparable(query, gallery, how.metric, next(model.parameters()).device)
+    result = _rank(features, Protocol.of(benchmark.query, benchmark.gallery), how)
     return replace(result, query=benchmark.query, gallery=benchmark.gallery)
 
 
 def rank(
     query_features: Any,
     gallery_features: Any,
+    *,
     query_pids: Any,
     gallery_pids: Any,
     query_camids: Any = None,
     gallery_camids: Any = None,
-    metric: str = "cosine",
-    rerank: bool = False,
-    k1: int = 20,
-    k2: int = 6,
-    lam: float = 0.3,
-    expand: int = 0,
-    multi_query: bool = False,
     device: torch.device | str | None = None,
-    top: int = 10,
-    memory: int = MEMORY,
+    **ranking: Any,
 ) -> Result:
-    """Rank the gallery for every query and score the rankings, by the single-query protocol (see `protocol`).
-
-    query_features    (q, d), gallery_features (g, d): numpy or torch, any real type, compared in float32
-    query_pids        (q,), gallery_pids (g,): identities; -1 in the gallery is junk
-    query_camids      (q,), gallery_camids (g,): cameras; -1, or None for all, is unknown
-    metric            "cosine" or "euclidean"
-    rerank            k-reciprocal re-ranking, with k1, k2 and lam (see `reranking`)
-    expand            average query expansion with that many gallery images (0: none)
-    multi_query       each query becomes the mean with its junk: the gallery images of its identity and camera
-    device            where to compute (None: where the gallery features are)
-    top               how many of each query's nearest images the result keeps
-    memory            bytes that one block of queries may take
+    """Rank the gallery for every query and score the rankings: the same as `reference.evaluate` of their distances.
 
     Equally near images: the earlier one in the gallery ranks first. Equally near are those whose distances are equal
-    as computed: the product may round even equal features differently in the last bit, by their place in a block.
-    Raises FeatureError, DataError, DeviceError, and NoMatchError if no query has a match.
+    as computed: the product may round even equal features differently in the last bit, by their index in a block.
+
+    Args:
+        query_features: (q, d), numpy or torch, any real type, compared in float32.
+        gallery_features: (g, d).
+        query_pids: (q,) identities.
+        gallery_pids: (g,) identities; -1 is junk.
+        query_camids: (q,) cameras; -1, or None for all, is unknown.
+        gallery_camids: (g,) cameras.
+        device: where to compute; None: where the gallery features are.
+        **ranking: the fields of :class:`Ranking`: `rerank`, `metric`, `top`, ...
+
+    Raises:
+        FeatureError: features or arguments cannot be used.
+        DataError: the labels are not one whole number for each image.
+        DeviceError: the device is not there.
+        NoMatchError: no query has a match.
     """
-    expand, top = checks.whole_number("expand", expand, 0), checks.whole_number("top", top, 0)
-    query, gallery = checks.both_features(query_features, gallery_features, device)
-    protocol = _protocol(len(query), len(gallery), query_pids, gallery_pids, query_camids, gallery_camids)
-    with full_precision(gallery), exact_float32():  # whatever the caller trains in
-        queries, features = len(query), distances.comparable(query, gallery, metric)
-        del query, gallery  # where they were converted, the copies are needed no more
-        query, gallery = features[:queries], features[queries:]
-        if multi_query:
-            query[:] = distances.prepared(_with_junk(query, gallery, protocol), metric)
-        if expand:
-            query[:] = distances.prepared(average_query_expansion(query, gallery, expand, metric, memory), metric)
-        if rerank:
-            rows = reranked_blocks(features, queries, k1, k2, lam, memory)
-            return score(rows, protocol, distances.RERANKED, (0.0, 1.0), top)
-        rows = distances.distance_blocks(query, gallery, metric, memory)
-        return score(rows, protocol, distances.measure(metric), distances.bounds(query, gallery, metric), top)
+    how = Ranking(**ranking)
+    features, queries = distances.comparable(query_features, gallery_features, how.metric, device), len(query_features)
+    labels = query_pids, gallery_pids, query_camids, gallery_camids
+    return _rank(features, Protocol.of_labels(queries, len(features) - queries, labels), how)
 
 
 def rank_distances(
     given: Any,
+    *,
     query_pids: Any,
     gallery_pids: Any,
     query_camids: Any = None,
     gallery_camids: Any = None,
     top: int = 10,
+    roc: bool = False,
     memory: int = MEMORY,
 ) -> Result:
-    """The same from given distances (q, g), smaller is nearer (of similarities, pass the negative).
+    """Score the rankings of given distances: the same as `reference.evaluate`.
 
-    Raises FeatureError if they are not finite or not such a matrix, DataError, NoMatchError.
+    Args:
+        given: (q, g), smaller is nearer (of similarities, pass the negative).
+        query_pids: as in `rank`, and so are the others.
+        gallery_pids: as there.
+        query_camids: as there.
+        gallery_camids: as there.
+        top: as in :class:`Ranking`.
+        roc: as there.
+        memory: as there.
+
+    Raises:
+        FeatureError: the distances are not finite or not such a matrix.
+        DataError: the labels are not one whole number for each image.
+        NoMatchError: no query has a match.
     """
-    given, top = checks.real_numbers(given, "distances"), checks.whole_number("top", top, 0)
-    if given.ndim != 2 or 0 in given.shape:
-        raise FeatureError(f"distances have shape {tuple(given.shape)}, but (queries, gallery) is needed.")
-    if given.dtype not in (torch.float32, torch.float64):
-        if not given.is_floating_point() and not has_float64(given.device):  # whole numbers must stay what they are
-            given = given.cpu()
-        given = given.to(torch.float32 if given.is_floating_point() else torch.float64)
-    protocol = _protocol(*given.shape, query_pids, gallery_pids, query_camids, gallery_camids)
-    low, high = (float(bound) for bound in given.aminmax())
-    if not np.isfinite(high - low):
-        bad = torch.cat([~rows.isfinite().all(1) for rows in given.split(256)])
-        if not bad.any():
-            raise FeatureError(
-                f"distances reach from {low:.1e} to {high:.1e}, too far apart: divide all by one number."
-            )
-        raise FeatureError(
-            f"{checks.rows_named(bad, 'query')} of the distances hold NaN or infinity: compute them anew."
+    top = checks.whole_number("top", top, 0)
+    matrix, bounds = _matrix(given)
+    labels = query_pids, gallery_pids, query_camids, gallery_camids
+    protocol = Protocol.of_labels(len(matrix), matrix.shape[1], labels)
+    kernels = choose(matrix.device, matrix.numel())
+    parts = blocks(len(matrix), matrix.shape[1] * kernels.bytes_per_distance, memory)
+    rows = ((part, matrix[part].contiguous()) for part in parts)
+    pairs = PairHistograms(distances.GIVEN, bounds, kernels) if roc else None
+    return score(rows, protocol, distances.GIVEN, kernels=kernels, top=top, pairs=pairs)
+
+
+def _rank(features: Tensor, protocol: Protocol, how: Ranking) -> Result:
+    """The ranking of `comparable` features (q + g, d)."""
+    queries = len(protocol.query_pids)
+    query, gallery = features[:queries], features[queries:]
+    kernels = choose(features.device, len(query) * len(gallery))
+    with full_precision(features), exact_float32():  # whatever the caller trains in
+        _expand(query, gallery, protocol, how, kernels)
+        if how.rerank:
+            measure, bounds = distances.RERANKED, (0.0, 1.0)
+            rows = reranked_blocks(features, queries, how.k1, how.k2, how.lam, how.memory)
+        else:
+            measure, bounds = distances.measure(how.metric), distances.bounds(query, gallery, how.metric)
+            rows = distances.distance_blocks(query, gallery, how.metric, kernels=kernels, memory=how.memory)
+        pairs = PairHistograms(measure, bounds, kernels) if how.roc else None
+        return score(rows, protocol, measure, kernels=kernels, top=int(how.top), pairs=pairs)
+
+
+def _expand(query: Tensor, gallery: Tensor, protocol: Protocol, how: Ranking, kernels: Kernels) -> None:
+    """Replace the queries, in place, by means with their junk or with their nearest images, where that is wanted."""
+    if how.multi_query:
+        query[:] = distances.prepared(_with_junk(query, gallery, protocol), how.metric)
+    if how.expand:
+        expanded = average_query_expansion(
+            query, gallery, int(how.expand), how.metric, kernels=kernels, memory=how.memory
         )
-    inner = kernels.choose(kernels.__name__, given.device, given.numel())
-    rows = blocks(len(given), given.shape[1] * inner.BYTES_PER_DISTANCE, memory)
-    return score(((part, given[part].contiguous()) for part in rows), protocol, distances.GIVEN, (low, high), top)
-
-
-def _protocol(queries: int, images: int, *labels: Any) -> Protocol:
-    return Protocol(
-        checks.labels(labels[0], "query_pids", queries),
-        checks.labels(labels[1], "gallery_pids", images),
-        checks.labels(labels[2], "query_camids", queries, default=UNKNOWN_CAMERA),
-        checks.labels(labels[3], "gallery_camids", images, default=UNKNOWN_CAMERA),
-    )
+        query[:] = distances.prepared(expanded, how.metric)
 
 
 def _with_junk(query: Tensor, gallery: Tensor, protocol: Protocol) -> Tensor:
@@ -170,3 +213,21 @@ def _with_junk(query: Tensor, gallery: Tensor, protocol: Protocol) -> Tensor:
     rows, columns = junk.on(query.device)
     total = query.index_add(0, rows, gallery[columns])
     return total / (1 + torch.bincount(rows, minlength=len(query))[:, None])
+
+
+def _matrix(given: Any) -> tuple[Tensor, tuple[float, float]]:
+    """Given distances (q, g) as float32 or float64, and between which two numbers they lie."""
+    given = checks.real_numbers(given, "distances")
+    if given.ndim != 2 or 0 in given.shape:
+        raise FeatureError(f"distances have shape {tuple(given.shape)}, but (queries, gallery) is needed.")
+    if given.dtype not in (torch.float32, torch.float64):
+        if not given.is_floating_point() and not has_float64(given.device):  # whole numbers must stay what they are
+            given = given.cpu()
+        given = given.to(torch.float32 if given.is_floating_point() else torch.float64)
+    low, high = (float(bound) for bound in given.aminmax())
+    if np.isfinite(high - low):
+        return given, (low, high)
+    bad = torch.cat([~rows.isfinite().all(1) for rows in given.split(256)])
+    if not bad.any():
+        raise FeatureError(f"distances reach from {low:.1e} to {high:.1e}, too far apart: divide all by one number.")
+    raise FeatureError(f"{checks.rows_named(bad, 'query')} of the distances hold NaN or infinity: compute them anew.")

@@ -27,6 +27,7 @@ class Scores:
 
 def evaluate(
     distances: np.ndarray,
+    *,
     query_pids: np.ndarray,
     gallery_pids: np.ndarray,
     query_camids: np.ndarray,

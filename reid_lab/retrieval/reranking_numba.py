@@ -1,4 +1,4 @@
-"""The steps of `reranking`, compiled by numba for a CPU: the same functions with the same results."""
+"""The steps of :mod:`.reranking`, compiled by numba for a CPU: :class:`CompiledSteps`."""
 
 from __future__ import annotations
 
@@ -14,94 +14,92 @@ from torch import Tensor
 from reid_lab.retrieval.distances import squares
 from reid_lab.retrieval.kernels import blocks
 from reid_lab.retrieval.kernels_numba import compiled, insert, use_torchs_threads
-from reid_lab.retrieval.reranking import divisors
+from reid_lab.retrieval.reranking import Steps, divisors
 from reid_lab.retrieval.sparse import Sparse
 
 TILE = 2048  # rows and columns of distances at a time
 
 
-def nearest_neighbors(features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:
-    """As `reranking.nearest_neighbors`, from half the product: each tile of distances serves its rows and its columns.
+class CompiledSteps(Steps):
+    """The same as :class:`reid_lab.retrieval.reranking.Steps`, with the same results."""
 
-    A row meets its columns from left to right, as a stable sort needs them: those before its own tile as a column of
-    earlier tiles, the others as a row.
-    """
-    total, own = len(features), squares(features)
-    best = np.full((total, min(count, total)), np.inf, dtype=np.float32)
-    places = np.empty(best.shape, dtype=np.int64)
-    best[:, 0], places[:, 0] = -np.inf, np.arange(total)  # itself comes first, whatever rounding says
-    largest = np.zeros(total, dtype=np.float32)
-    side = max(1, min(TILE, total, isqrt(memory // 4)))
-    buffer = features.new_empty(side * side)
-    for rows, columns in combinations_with_replacement(blocks(total, 1, side), 2):
-        height, width = rows.stop - rows.start, columns.stop - columns.start
-        tile = buffer[: height * width].view(height, width)
-        torch.addmm(own[columns], features[rows], features[columns].T, alpha=-2, out=tile)  # |b|^2 - 2ab
+    def nearest_neighbors(self, features: Tensor, count: int, memory: int) -> tuple[Tensor, Tensor]:
+        """Compute the same as :meth:`Steps.nearest_neighbors`, from half the product.
+
+        Each tile of distances serves its rows and its columns. A row meets its columns from left to right, as a stable
+        sort needs them: those before its own tile as a column of earlier tiles, the others as a row.
+        """
+        total, own = len(features), squares(features)
+        best = np.full((total, min(count, total)), np.inf, dtype=np.float32)
+        indices = np.empty(best.shape, dtype=np.int64)
+        best[:, 0], indices[:, 0] = -np.inf, np.arange(total)  # itself comes first, whatever rounding says
+        largest = np.zeros(total, dtype=np.float32)
+        side = max(1, min(TILE, total, isqrt(memory // 4)))
+        buffer = features.new_empty(side * side)
+        for rows, columns in combinations_with_replacement(blocks(total, 1, side), 2):
+            height, width = rows.stop - rows.start, columns.stop - columns.start
+            tile = buffer[: height * width].view(height, width)
+            torch.addmm(own[columns], features[rows], features[columns].T, alpha=-2, out=tile)  # |b|^2 - 2ab
+            use_torchs_threads()
+            arguments = tile.numpy(), own[rows].numpy(), rows.start, columns.start, best, indices, largest
+            _nearest_in_rows(*arguments)
+            if columns != rows:
+                _nearest_in_columns(*arguments)
+        return torch.from_numpy(indices), divisors(torch.from_numpy(largest), own)
+
+    def expanded_sets(self, neighbors: Tensor, k1: int) -> tuple[Tensor, Tensor]:
+        """Compute the same as :meth:`Steps.expanded_sets`."""
+        count, half = len(neighbors), min(round(k1 / 2) + 1, neighbors.shape[1])
+        table = np.empty((count, min(count, neighbors.shape[1] * (half + 1))), dtype=np.int32)
+        lengths = np.empty(count, dtype=np.int64)
         use_torchs_threads()
-        arguments = tile.numpy(), own[rows].numpy(), rows.start, columns.start, best, places, largest
-        _nearest_in_rows(*arguments)
-        if columns != rows:
-            _nearest_in_columns(*arguments)
-    return torch.from_numpy(places), divisors(torch.from_numpy(largest), own)
+        _expanded_sets(neighbors.contiguous().numpy(), half, table, lengths)
+        members = table[np.arange(table.shape[1]) < lengths[:, None]]
+        return torch.from_numpy(np.append(0, lengths.cumsum())), torch.from_numpy(members)
 
+    def squared_pairs(self, features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Compute the same as :meth:`Steps.squared_pairs`."""
+        out = np.empty(len(rows), dtype=np.float32)
+        use_torchs_threads()
+        _squared_pairs(features.numpy(), rows.numpy(), columns.numpy(), out)
+        return torch.from_numpy(out)
 
-def expanded_sets(neighbors: Tensor, k1: int) -> tuple[Tensor, Tensor]:
-    """As `reranking.expanded_sets`."""
-    count, half = len(neighbors), min(round(k1 / 2) + 1, neighbors.shape[1])
-    table = np.empty((count, min(count, neighbors.shape[1] * (half + 1))), dtype=np.int32)
-    lengths = np.empty(count, dtype=np.int64)
-    use_torchs_threads()
-    _expanded_sets(neighbors.contiguous().numpy(), half, table, lengths)
-    members = table[np.arange(table.shape[1]) < lengths[:, None]]
-    return torch.from_numpy(np.append(0, lengths.cumsum())), torch.from_numpy(members)
+    def shared_minima(self, queries: Sparse, columns: Sparse) -> Tensor:
+        """Compute the same as :meth:`Steps.shared_minima`."""
+        out = np.zeros((len(queries), columns.width), dtype=np.float32)
+        rows = queries.starts.numpy(), queries.columns.numpy(), queries.values.numpy()
+        use_torchs_threads()
+        _shared_minima(*rows, columns.starts.numpy(), columns.columns.numpy(), columns.values.numpy(), out)
+        return torch.from_numpy(out)
 
+    def expand_queries(self, encodings: Sparse, neighbors: Tensor) -> Sparse:
+        """Compute the same as :meth:`Steps.expand_queries`."""
+        longest = encodings.lengths()[neighbors].sum(1)  # before shared columns are merged
+        starts = np.append(0, longest.cumsum(0).numpy())
+        columns = np.empty(starts[-1], dtype=np.int32)
+        values = np.empty(starts[-1], dtype=np.float32)
+        lengths = np.empty(len(neighbors), dtype=np.int64)
+        use_torchs_threads()
+        rows = encodings.starts.numpy(), encodings.columns.numpy(), encodings.values.numpy()
+        _expand_queries(*rows, neighbors.contiguous().numpy(), starts, columns, values, lengths)
+        kept = np.repeat(starts[:-1] + lengths, np.diff(starts)) > np.arange(starts[-1])
+        ends = torch.from_numpy(np.append(0, lengths.cumsum()))
+        return Sparse(ends, torch.from_numpy(columns[kept]), torch.from_numpy(values[kept]), encodings.width)
 
-def squared_pairs(features: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """As `reranking.squared_pairs`."""
-    out = np.empty(len(rows), dtype=np.float32)
-    use_torchs_threads()
-    _squared_pairs(features.numpy(), rows.numpy(), columns.numpy(), out)
-    return torch.from_numpy(out)
-
-
-def shared_minima(queries: Sparse, columns: Sparse) -> Tensor:
-    """As `reranking.shared_minima`."""
-    out = np.zeros((len(queries), columns.width), dtype=np.float32)
-    rows = queries.starts.numpy(), queries.columns.numpy(), queries.values.numpy()
-    use_torchs_threads()
-    _shared_minima(*rows, columns.starts.numpy(), columns.columns.numpy(), columns.values.numpy(), out)
-    return torch.from_numpy(out)
-
-
-def expand_queries(encodings: Sparse, neighbors: Tensor) -> Sparse:
-    """As `reranking.expand_queries`."""
-    longest = encodings.lengths()[neighbors].sum(1)  # before shared columns are merged
-    starts = np.append(0, longest.cumsum(0).numpy())
-    columns = np.empty(starts[-1], dtype=np.int32)
-    values = np.empty(starts[-1], dtype=np.float32)
-    lengths = np.empty(len(neighbors), dtype=np.int64)
-    use_torchs_threads()
-    rows = encodings.starts.numpy(), encodings.columns.numpy(), encodings.values.numpy()
-    _expand_queries(*rows, neighbors.contiguous().numpy(), starts, columns, values, lengths)
-    kept = np.repeat(starts[:-1] + lengths, np.diff(starts)) > np.arange(starts[-1])
-    ends = torch.from_numpy(np.append(0, lengths.cumsum()))
-    return Sparse(ends, torch.from_numpy(columns[kept]), torch.from_numpy(values[kept]), encodings.width)
-
-
-def transposed(encodings: Sparse) -> Sparse:
-    """As `reranking.transposed`."""
-    lengths = np.bincount(encodings.columns.numpy(), minlength=encodings.width)
-    starts = np.append(0, lengths.cumsum())
-    columns = np.empty(len(encodings.columns), dtype=np.int32)
-    values = np.empty(len(encodings.columns), dtype=np.float32)
-    rows = encodings.starts.numpy(), encodings.columns.numpy(), encodings.values.numpy()
-    _transpose(*rows, starts[:-1].copy(), columns, values)
-    return Sparse(torch.from_numpy(starts), torch.from_numpy(columns), torch.from_numpy(values), len(encodings))
+    def transposed(self, encodings: Sparse) -> Sparse:
+        """Compute the same as :meth:`Steps.transposed`."""
+        lengths = np.bincount(encodings.columns.numpy(), minlength=encodings.width)
+        starts = np.append(0, lengths.cumsum())
+        columns = np.empty(len(encodings.columns), dtype=np.int32)
+        values = np.empty(len(encodings.columns), dtype=np.float32)
+        rows = encodings.starts.numpy(), encodings.columns.numpy(), encodings.values.numpy()
+        _transpose(*rows, starts[:-1].copy(), columns, values)
+        return Sparse(torch.from_numpy(starts), torch.from_numpy(columns), torch.from_numpy(values), len(encodings))
 
 
 @compiled
 def _nearest_in_rows(
-    tile: Any, own: Any, first_row: int, first_column: int, best: Any, places: Any, largest: Any
+    tile: Any, own: Any, first_row: int, first_column: int, best: Any, indices: Any, largest: Any
 ) -> None:
     last = best.shape[1] - 1
     for i in numba.prange(len(tile)):
@@ -112,14 +110,14 @@ def _nearest_in_rows(
             distance = values[j] + own[i]
             most = max(most, distance)
             if distance < limit and j != itself:
-                insert(best[row], places[row], distance, first_column + j)
+                insert(best[row], indices[row], distance, first_column + j)
                 limit = best[row, last]
         largest[row] = most
 
 
 @compiled
 def _nearest_in_columns(
-    tile: Any, own: Any, first_row: int, first_column: int, best: Any, places: Any, largest: Any
+    tile: Any, own: Any, first_row: int, first_column: int, best: Any, indices: Any, largest: Any
 ) -> None:
     last, width = best.shape[1] - 1, 256
     for strip in numba.prange((tile.shape[1] + width - 1) // width):
@@ -137,7 +135,7 @@ def _nearest_in_columns(
                 for j in range(values.shape[1]):
                     distance = values[i, j] + own[i]
                     if distance < limits[j]:
-                        insert(best[start + j], places[start + j], distance, first_row + i)
+                        insert(best[start + j], indices[start + j], distance, first_row + i)
                         limits[j] = best[start + j, last]
         largest[start : start + values.shape[1]] = most
 
@@ -212,21 +210,21 @@ def _expand_queries(
             for entry in range(starts[j], starts[j + 1]):
                 found[count], shares[count] = columns[entry], values[entry] / np.float32(k2)
                 count += 1
-        place, last = new_starts[i] - 1, -1
+        position, last = new_starts[i] - 1, -1
         for k in np.argsort(found, kind="mergesort"):  # stable: sums in the order of the neighbors
             if found[k] != last:
-                place, last = place + 1, found[k]
-                new_columns[place], new_values[place] = last, 0
-            new_values[place] += shares[k]
-        lengths[i] = place + 1 - new_starts[i]
+                position, last = position + 1, found[k]
+                new_columns[position], new_values[position] = last, 0
+            new_values[position] += shares[k]
+        lengths[i] = position + 1 - new_starts[i]
 
 
 @numba.njit(cache=True)
 def _transpose(starts: Any, columns: Any, values: Any, free: Any, new_columns: Any, new_values: Any) -> None:
     for row in range(len(starts) - 1):
         for entry in range(starts[row], starts[row + 1]):
-            place = free[columns[entry]]
-            new_columns[place], new_values[place] = row, values[entry]
+            position = free[columns[entry]]
+            new_columns[position], new_values[position] = row, values[entry]
             free[columns[entry]] += 1
 
 
@@ -235,5 +233,5 @@ def _shared_minima(starts: Any, columns: Any, values: Any, column_starts: Any, w
     for i in numba.prange(len(out)):
         for entry in range(starts[i], starts[i + 1]):
             value, k = values[entry], columns[entry]
-            for place in range(column_starts[k], column_starts[k + 1]):
-                out[i, who[place]] += min(value, theirs[place])
+            for other in range(column_starts[k], column_starts[k + 1]):
+                out[i, who[other]] += min(value, theirs[other])

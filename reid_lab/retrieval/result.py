@@ -17,10 +17,12 @@ from reid_lab.retrieval.roc import Roc
 class Matches:
     """The nearest gallery images of each query, junk removed; every array is (q, top).
 
-    indices       places in the gallery, -1 where the gallery is exhausted
-    pids, camids  their labels (-1 where exhausted)
-    correct       True where the identity is the query's
-    scores        in the result's measure (NaN where exhausted)
+    Attributes:
+        indices: in the gallery; -1 where the gallery is exhausted.
+        pids: their identities; -1 there.
+        camids: their cameras; -1 there.
+        correct: True where the identity is the query's.
+        scores: in the result's measure; NaN where the gallery is exhausted.
     """
 
     indices: np.ndarray
@@ -32,19 +34,25 @@ class Matches:
 
 @dataclass(frozen=True)
 class Result:
-    """Scores are fractions, 0..1; queries without a match are NaN in the arrays and left out of the means.
+    """The scores of all queries, as fractions, 0..1.
 
-    cmc             (g,) share of queries with a match among the first k images, at cmc[k - 1]
-    ap              (q,) average precision, the mean of k / r_k over the matches (steps)
-    ap_trapezoid    (q,) the same by the trapezoid rule of the original Market-1501 code
-    inp             (q,) inverse negative penalty, M / r_M: how far down the last match lies
-    ranks           (q, M) rank of every match, ascending from 1, filled up with 0
-    matches         what each query found first
-    unmatched       places of the queries that have no match in the gallery
-    measure         what `matches.scores` and `roc.thresholds` hold
-    roc             of all genuine and impostor pairs that count (thresholds on a grid); None without
-                    impostors
-    query, gallery  the records, when the result comes from `evaluate`
+    Queries without a match are NaN in the arrays and left out of the means.
+
+    Attributes:
+        cmc: (g,) share of queries with a match among the first k images, at cmc[k - 1].
+        ap: (q,) average precision, the mean of k / r_k over the matches (steps).
+        ap_trapezoid: (q,) the same by the trapezoid rule of the original Market-1501 code.
+        inp: (q,) inverse negative penalty, M / r_M: how far down the last match lies.
+        ranks: (q, M) rank of every match, ascending from 1, filled up with 0.
+        matches: what each query found first.
+        unmatched: indices of the queries that have no match in the gallery.
+        query_pids: (q,) identities.
+        query_camids: (q,) cameras.
+        measure: what ``matches.scores`` and ``roc.thresholds`` hold.
+        roc: of all genuine and impostor pairs that count (thresholds on a grid), where it was asked for by
+            ``roc=True``; None without impostors.
+        query: the records, when the result comes from `evaluate`.
+        gallery: the same.
     """
 
     cmc: np.ndarray
@@ -63,26 +71,30 @@ class Result:
 
     @property
     def mAP(self) -> float:  # noqa: N802 - the field's name
-        """Mean of `ap`."""
+        """Mean of ``ap``."""
         return float(np.nanmean(self.ap))
 
     @property
     def mAP_trapezoid(self) -> float:  # noqa: N802
-        """Mean of `ap_trapezoid`."""
+        """Mean of ``ap_trapezoid``."""
         return float(np.nanmean(self.ap_trapezoid))
 
     @property
     def mINP(self) -> float:  # noqa: N802
-        """Mean of `inp`."""
+        """Mean of ``inp``."""
         return float(np.nanmean(self.inp))
 
     def rank(self, k: int) -> float:
-        """Share of queries with a match among the first k images. Raises FeatureError unless k is a number from 1."""
+        """Return the share of queries with a match among the first k images.
+
+        Raises:
+            FeatureError: k is not a whole number from 1.
+        """
         k = whole_number("k", k, 1)
         return float(self.cmc[min(k, len(self.cmc)) - 1])
 
     def table(self, name: str | None = None) -> pd.DataFrame:
-        """One row in percent: rank-1, rank-5, rank-10, mAP, mAP_trapezoid, mINP; `name` becomes its index."""
+        """Return one row in percent: rank-1, rank-5, rank-10, mAP, mAP_trapezoid, mINP; ``name`` becomes its index."""
         row = {f"rank-{k}": self.rank(k) for k in (1, 5, 10)}
         row |= {"mAP": self.mAP, "mAP_trapezoid": self.mAP_trapezoid, "mINP": self.mINP}
         return pd.DataFrame({column: 100 * value for column, value in row.items()}, index=[name or self.measure])

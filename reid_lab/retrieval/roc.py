@@ -6,16 +6,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
+from reid_lab.retrieval.distances import Measure
+from reid_lab.retrieval.kernels import BINS, Kernels
+from reid_lab.retrieval.protocol import Pairs
 from reid_lab.runtime.errors import FeatureError
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What happens if pairs up to `threshold` are taken for one person; rates are fractions, 0..1.
+    """What happens if pairs up to a threshold are taken for one person.
 
-    false_match_rate  share of impostor pairs (two people) that are accepted
-    true_match_rate   share of genuine pairs (one person) that are accepted
+    Attributes:
+        threshold: in units of the curve's measure.
+        false_match_rate: share of impostor pairs (two people) that are accepted, 0..1.
+        true_match_rate: share of genuine pairs (one person) that are accepted, 0..1.
     """
 
     threshold: float
@@ -27,9 +34,12 @@ class OperatingPoint:
 class Roc:
     """Receiver operating characteristic, from the strictest threshold (accepts nothing) to the loosest.
 
-    thresholds  (n,) in units of `measure`; `higher_is_nearer`: a pair is accepted from the threshold up,
-                else below
-    false_match_rates, true_match_rates  (n,) fractions, rising
+    Attributes:
+        thresholds: (n,), in units of ``measure``.
+        false_match_rates: (n,) fractions, rising.
+        true_match_rates: (n,) fractions, rising.
+        measure: what is compared with the thresholds.
+        higher_is_nearer: a pair is accepted from the threshold up, else from there down.
     """
 
     thresholds: np.ndarray
@@ -40,9 +50,16 @@ class Roc:
 
     @classmethod
     def from_scores(cls, genuine: Any, impostor: Any, measure: str, higher_is_nearer: bool = True) -> Roc:
-        """Exact, from the scores of genuine and of impostor pairs; a score equal to a threshold is accepted.
+        """Compute the exact curve of the scores of pairs; a score equal to a threshold is accepted.
 
-        Raises FeatureError if there are no pairs of one kind, or a score is not finite.
+        Args:
+            genuine: (n,) scores of pairs of one person.
+            impostor: (m,) scores of pairs of two people.
+            measure: what the scores are.
+            higher_is_nearer: whether they are similarities.
+
+        Raises:
+            FeatureError: there are no pairs of one kind, or a score is not finite.
         """
         genuine, impostor = (
             np.asarray(genuine, dtype=float).ravel(),
@@ -71,9 +88,47 @@ class Roc:
         return float(self.false_match_rates[after] - share * step)
 
     def at(self, false_match_rate: float) -> OperatingPoint:
-        """The loosest threshold whose false-match rate is not above the one asked for, 0..1, else a FeatureError."""
+        """Return the loosest threshold whose false-match rate is not above the one asked for.
+
+        Raises:
+            FeatureError: the rate does not lie in 0..1.
+        """
         if not 0 <= false_match_rate <= 1:
             raise FeatureError(f"A false-match rate lies in 0..1 (found {false_match_rate}).")
-        place = int(np.searchsorted(self.false_match_rates, false_match_rate, side="right")) - 1
-        rates = self.false_match_rates[place], self.true_match_rates[place]
-        return OperatingPoint(float(self.thresholds[place]), *map(float, rates))
+        index = int(np.searchsorted(self.false_match_rates, false_match_rate, side="right")) - 1
+        rates = self.false_match_rates[index], self.true_match_rates[index]
+        return OperatingPoint(float(self.thresholds[index]), *map(float, rates))
+
+
+class PairHistograms:
+    """Genuine and impostor pairs counted by their distance, a block of queries at a time; then their curve.
+
+    Args:
+        measure: what the distances are.
+        bounds: between which two numbers all of them lie.
+        kernels: the inner loops.
+    """
+
+    def __init__(self, measure: Measure, bounds: tuple[float, float], kernels: Kernels) -> None:
+        self.measure, self.kernels = measure, kernels
+        self.low, self.high = map(float, measure.scaled(torch.tensor(bounds, dtype=torch.float64)))
+        self.genuine: list[Tensor] = []
+        self.impostor: list[Tensor] = []
+
+    def add(self, distances: Tensor, positives: Pairs, junk: Pairs, counted: np.ndarray) -> None:
+        """Count the pairs of a block of distances (b, g), which are overwritten; see :meth:`Kernels.count`."""
+        block, ends = self.measure.scaled(distances), (self.low, self.high)
+        few = Kernels()  # in torch: compiling pays for whole blocks alone
+        same, left_out = (few.histogram(block[pairs.on(block.device)][None], *ends) for pairs in (positives, junk))
+        self.genuine.append(same)
+        self.impostor.append(self.kernels.histogram(block, *ends, counted) - same - left_out)
+
+    def roc(self) -> Roc | None:
+        """Return the curve of all pairs, with its thresholds on a grid; None without genuine or impostor pairs."""
+        genuine, impostor = torch.stack(self.genuine).sum(0), torch.stack(self.impostor).sum(0)
+        if not (genuine.any() and impostor.any()):
+            return None
+        edges = np.linspace(self.low, self.high, BINS + 1) ** 2**self.measure.roots
+        rates = [np.concatenate([[0], counts.cpu().cumsum(0) / counts.sum().cpu()]) for counts in (impostor, genuine)]
+        measure = self.measure
+        return Roc(measure.shown(edges), rates[0], rates[1], measure.name, measure.higher_is_nearer)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from reid_lab.data.records import Record
 from reid_lab.losses import full_precision
-from reid_lab.retrieval import checks, distances, kernels
-from reid_lab.retrieval.kernels import MEMORY
+from reid_lab.retrieval import checks, distances
+from reid_lab.retrieval.kernels import MEMORY, Kernels, choose
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import FeatureError
 
@@ -27,9 +27,11 @@ SAMPLE = 1000  # queries on which an approximate index is compared with exact se
 class Found:
     """What a search found.
 
-    indices  (q, k) places in the gallery, nearest first; -1 where there are fewer, or a FAISS index found fewer
-    scores   (q, k) in the measure; NaN there
-    recall  1 for exact search; for a FAISS index, measured on a sample of the queries
+    Attributes:
+        indices: (q, k) in the gallery, nearest first; -1 where there are fewer, or a FAISS index found fewer.
+        scores: (q, k) in the measure; NaN there.
+        measure: what the scores are.
+        recall: 1 for exact search; for a FAISS index, measured on a sample of the queries.
     """
 
     indices: np.ndarray
@@ -42,47 +44,54 @@ def search(
     query_features: Any,
     gallery_features: Any,
     k: int = 10,
+    *,
     metric: str = "cosine",
     index: str | None = None,
     device: torch.device | str | None = None,
     memory: int = MEMORY,
     leave_out: Sequence[Collection[int]] | None = None,
 ) -> Found:
-    """The `k` nearest gallery images of each query; no labels, so nothing is junk.
+    """Find the ``k`` nearest gallery images of each query; no labels, so nothing is junk.
 
-    query_features (q, d), gallery_features (g, d): numpy or torch
-    metric   "cosine" or "euclidean"
-    index    None: exact, in blocks. Else a FAISS factory string, for galleries beyond that: "Flat" (exact),
-             "HNSW32", "IVF1024,Flat", "IVF4096,PQ64", ... ; needs `pip install faiss-cpu`
-    leave_out  for each query the places in the gallery that it must not find, say :func:`itself`
+    Args:
+        query_features: (q, d), numpy or torch.
+        gallery_features: (g, d).
+        k: how many are wanted.
+        metric: "cosine" or "euclidean".
+        index: None: exact, in blocks. Else a FAISS factory string, for galleries beyond that: "Flat" (exact),
+            "HNSW32", "IVF1024,Flat", "IVF4096,PQ64", ...; needs `pip install faiss-cpu`.
+        device: where to compute; None: where the gallery features are.
+        memory: bytes that one block of queries may take.
+        leave_out: for each query the gallery indices that it must not find, say :func:`itself`.
 
-    Raises FeatureError, DeviceError.
+    Raises:
+        FeatureError: features or arguments cannot be used.
+        DeviceError: the device is not there.
     """
-    query, gallery = checks.both_features(query_features, gallery_features, device)
+    features, queries = distances.comparable(query_features, gallery_features, metric, device), len(query_features)
+    query, gallery = features[:queries], features[queries:]
     k = checks.whole_number("k", k, 1)
     if k > len(gallery):
         raise FeatureError(f"k must lie between 1 and the gallery's {len(gallery)} images (found {k}).")
-    if leave_out is not None and len(leave_out) != len(query):
-        raise FeatureError(f"leave_out is for {len(leave_out)} queries, and there are {len(query)}: give one for each.")
+    if leave_out is not None and len(leave_out) != queries:
+        raise FeatureError(f"leave_out is for {len(leave_out)} queries, and there are {queries}: give one for each.")
     more = max(map(len, leave_out), default=0) if leave_out is not None else 0
     with full_precision(gallery), exact_float32():  # whatever the caller trains in
-        features = distances.comparable(query, gallery, metric)
-        wanted = min(k + more, len(gallery))
-        found = _search(features[: len(query)], features[len(query) :], wanted, metric, index, memory)
+        found = _search(query, gallery, min(k + more, len(gallery)), metric, index, memory)
     return found if leave_out is None else _without(found, leave_out, k)
 
 
 def itself(query: Sequence[Record], gallery: Sequence[Record]) -> list[list[int]]:
-    """For each query the places in the gallery of the very same picture: the same file, or one of the same bytes.
+    """Return for each query the gallery indices of the very same picture: the same file, or one of the same bytes.
 
     Only files of one size are read to be compared. What cannot be read is no copy of anything.
     """
     sizes = {_size(record.path) for record in query} - {None}
-    places: defaultdict[str, list[int]] = defaultdict(list)  # in the gallery, by what the file holds
-    for place, record in enumerate(gallery):
+    indices: defaultdict[str, list[int]] = defaultdict(list)  # in the gallery, by what the file holds
+    for index, record in enumerate(gallery):
         if _size(record.path) in sizes:
-            places[_content(record.path)].append(place)
-    return [places.get(_content(record.path), []) if places else [] for record in query]
+            indices[_content(record.path)].append(index)
+    return [indices.get(_content(record.path), []) if indices else [] for record in query]
 
 
 def _size(path: Path) -> int | None:
@@ -105,44 +114,58 @@ def _without(found: Found, leave_out: Sequence[Collection[int]], k: int) -> Foun
     """The first `k` of what was found, less what each query must not find."""
     indices = np.full((len(found.indices), k), -1, found.indices.dtype)
     scores = np.full(indices.shape, np.nan, found.scores.dtype)
-    for row, (places, unwanted) in enumerate(zip(found.indices, leave_out, strict=True)):
-        kept = np.flatnonzero(~np.isin(places, list(unwanted)))[:k]
-        indices[row, : len(kept)], scores[row, : len(kept)] = places[kept], found.scores[row, kept]
+    for row, (nearest, unwanted) in enumerate(zip(found.indices, leave_out, strict=True)):
+        kept = np.flatnonzero(~np.isin(nearest, list(unwanted)))[:k]
+        indices[row, : len(kept)], scores[row, : len(kept)] = nearest[kept], found.scores[row, kept]
     return Found(indices, scores, found.measure, found.recall)
 
 
 def _search(query: Tensor, gallery: Tensor, k: int, metric: str, index: str | None, memory: int) -> Found:
-    measure = distances.measure(metric)
+    measure, kernels = distances.measure(metric), choose(query.device, len(query) * len(gallery))
     if index is None:
-        nearest, found = (part.cpu().numpy() for part in exact(query, gallery, k, metric, memory))
+        nearest, found = (
+            part.cpu().numpy() for part in exact(query, gallery, k, metric, kernels=kernels, memory=memory)
+        )
         return Found(nearest, measure.shown(found), measure.name, 1.0)
     nearest, found = _with_faiss(query.cpu().numpy(), gallery.cpu().numpy(), k, metric, index)
     sample = np.random.default_rng(0).permutation(len(query))[:SAMPLE]
-    truth = exact(query[sample], gallery, k, metric, memory)[0].cpu().numpy()
+    truth = exact(query[sample], gallery, k, metric, kernels=kernels, memory=memory)[0].cpu().numpy()
     hits = [len(np.intersect1d(one, other)) for one, other in zip(truth, nearest[sample], strict=True)]
     return Found(nearest, measure.shown(found), measure.name, float(np.mean(hits) / k))
 
 
-def average_query_expansion(query: Tensor, gallery: Tensor, k: int, metric: str, memory: int = MEMORY) -> Tensor:
-    """Mean (q, d) of each query and its `k` nearest gallery images (Chum et al.: *Total recall*, ICCV 2007).
+def average_query_expansion(
+    query: Tensor, gallery: Tensor, k: int, metric: str, *, kernels: Kernels, memory: int = MEMORY
+) -> Tensor:
+    """Average each query with its nearest gallery images (Chum et al.: *Total recall*, ICCV 2007).
 
-    query (q, d), gallery (g, d): features that `comparable` has prepared
+    Args:
+        query: (q, d), from ``comparable``.
+        gallery: (g, d), from ``comparable``.
+        k: how many images are averaged with the query.
+        metric: "cosine" or "euclidean".
+        kernels: the inner loops.
+        memory: bytes that one block of queries may take.
+
+    Returns:
+        The means (q, d).
     """
-    places, _ = exact(query, gallery, min(k, len(gallery)), metric, memory)
+    nearest, _ = exact(query, gallery, min(k, len(gallery)), metric, kernels=kernels, memory=memory)
     total = query.clone()
-    for nth in places.T:  # one neighbor at a time: (q, k, d) would be large
+    for nth in nearest.T:  # one neighbor at a time: (q, k, d) would be large
         total += gallery[nth]
-    return total / (1 + places.shape[1])
+    return total / (1 + nearest.shape[1])
 
 
-def exact(query: Tensor, gallery: Tensor, k: int, metric: str, memory: int) -> tuple[Tensor, Tensor]:
-    """Places (q, k) of the nearest of `comparable` features, and their distances (inside, see `Measure`)."""
-    inner = kernels.choose(kernels.__name__, query.device, len(query) * len(gallery))
-    places, found = [], []
-    for _, block in distances.distance_blocks(query, gallery, metric, memory):
-        places.append(inner.nearest(block, k)[0])
-        found.append(block.gather(1, places[-1]))
-    return torch.cat(places), torch.cat(found)
+def exact(
+    query: Tensor, gallery: Tensor, k: int, metric: str, *, kernels: Kernels, memory: int
+) -> tuple[Tensor, Tensor]:
+    """Find the indices (q, k) of the nearest of ``comparable`` features, and their distances, as inside."""
+    nearest, found = [], []
+    for _, block in distances.distance_blocks(query, gallery, metric, kernels=kernels, memory=memory):
+        nearest.append(kernels.nearest(block, k)[0])
+        found.append(block.gather(1, nearest[-1]))
+    return torch.cat(nearest), torch.cat(found)
 
 
 def _with_faiss(
@@ -166,6 +189,6 @@ def _with_faiss(
             f'({str(error).splitlines()[-1][:120]}): try "Flat" or "HNSW32".'
         ) from error
     index.add(gallery)
-    scores, places = index.search(query, k)
-    scores[places < 0] = np.nan
-    return places, -scores if inner_product else scores
+    scores, nearest = index.search(query, k)
+    scores[nearest < 0] = np.nan
+    return nearest, -scores if inner_product else scores

@@ -12,9 +12,11 @@ from torch import Tensor
 class Sparse:
     """A matrix by rows: row i has the entries starts[i] to starts[i + 1].
 
-    starts   (rows + 1,) int64
-    columns  (entries,) int32, ascending within a row
-    values   (entries,) float32
+    Attributes:
+        starts: (rows + 1,) int64.
+        columns: (entries,) int32, ascending within a row.
+        values: (entries,) float32.
+        width: how many columns there are.
     """
 
     starts: Tensor
@@ -24,7 +26,7 @@ class Sparse:
 
     @classmethod
     def from_codes(cls, codes: Tensor, values: Tensor, height: int, width: int) -> Sparse:
-        """From entries ordered by code, row x width + column, each code once."""
+        """Build a matrix of entries ordered by code, row x width + column, each code once."""
         edges = torch.arange(height + 1, device=codes.device) * width
         return cls(torch.searchsorted(codes, edges), (codes % width).int(), values, width)
 
@@ -38,16 +40,16 @@ class Sparse:
         return Sparse(starts, self.columns[entries], self.values[entries], self.width)
 
     def lengths(self) -> Tensor:
-        """Entries per row, (rows,)."""
+        """Return the number of entries of each row, (rows,)."""
         return self.starts.diff()
 
     def rows(self) -> Tensor:
-        """The row of each entry, (entries,)."""
+        """Return the row of each entry, (entries,)."""
         return torch.repeat_interleave(torch.arange(len(self), device=self.starts.device), self.lengths())
 
 
 def ragged(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Runs of `lengths` (n,) from `starts` (n,), one after another: which run and which place, (total,)."""
+    """Join runs of ``lengths`` (n,) from ``starts`` (n,): which run and which entry, (total,) each."""
     run = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
     before = lengths.cumsum(0) - lengths
     return run, torch.arange(len(run), device=lengths.device) + (starts - before)[run]

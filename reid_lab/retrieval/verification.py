@@ -24,23 +24,35 @@ COSINE = "cosine similarity"
 def verification(
     model: MultiTask,
     benchmark: Benchmark,
+    *,
     pairs: int = 100_000,
     seed: int = 0,
     device: torch.device | str | None = None,
     check: bool = True,
     **extraction: Any,
 ) -> dict[str, Roc]:
-    """ROC of the verification head (`model.verify`) and of cosine similarity, on the same pairs.
+    """Compute the ROC of the verification head (`model.verify`) and of cosine similarity, on the same pairs.
 
-    pairs       at most so many genuine and so many impostor pairs, drawn with `seed`
-    check       refuse a benchmark in which `Benchmark.check` finds errors
-    extraction  `batch_size`, `flip`, `autocast`, `cache` of `extract`
+    Args:
+        model: paper A's network.
+        benchmark: its query and gallery images make the pairs.
+        pairs: at most so many genuine and so many impostor pairs are drawn.
+        seed: decides which.
+        device: as in `extract`.
+        check: refuse a benchmark in which `Benchmark.check` finds errors.
+        **extraction: `batch_size`, `flip`, `autocast`, `cache` of `extract`.
 
-    Raises FeatureError if the model has no such head, NoMatchError, DataError, DeviceError.
+    Raises:
+        FeatureError: the model has no such head.
+        NoMatchError: there are no genuine pairs.
+        DataError: the benchmark is faulty or an image cannot be read.
+        DeviceError: the device is not there.
     """
     pairs, seed = checks.whole_number("pairs", pairs, 1), checks.whole_number("seed", seed, 0)
     if not hasattr(model, "verify"):
-        raise FeatureError(f"{type(model).__name__} has no verification head: take paper A's, or `evaluate(...).roc`.")
+        raise FeatureError(
+            f"{type(model).__name__} has no verification head: take paper A's, or evaluate's with roc=True."
+        )
     if check:
         checks.benchmark(benchmark)
     split = benchmark.query, benchmark.gallery
@@ -56,7 +68,11 @@ def verification(
 
 
 def genuine_pairs(protocol: Protocol, pairs: int, seed: int) -> Pairs:
-    """Queries and their matches, at most `pairs` of them by chance. Raises NoMatchError if there are none."""
+    """Draw at most ``pairs`` pairs of a query and a match of it.
+
+    Raises:
+        NoMatchError: there are none.
+    """
     positives, _ = protocol.positives_and_junk(slice(None))
     if len(positives.queries) == 0:
         raise no_match(protocol)
@@ -65,7 +81,7 @@ def genuine_pairs(protocol: Protocol, pairs: int, seed: int) -> Pairs:
 
 
 def impostor_pairs(protocol: Protocol, pairs: int, seed: int) -> Pairs:
-    """Queries and gallery images of other people, at most `pairs` by chance."""
+    """Draw at most ``pairs`` pairs of a query and a gallery image of another person."""
     random = np.random.default_rng(seed)
     queries = random.integers(0, len(protocol.query_pids), pairs)
     images = random.choice(np.flatnonzero(protocol.counted), pairs)

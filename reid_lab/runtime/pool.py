@@ -35,16 +35,18 @@ def ordered_map(
     description: str = "",
     unit: str = "job",
     units: Callable[[Job], int] = lambda job: 1,
+    threads: int = 1,
 ) -> Generator[Result, None, None]:
     """Do ``work`` on every job, in several processes, and yield the results in the order of the jobs.
 
     Args:
         work: A function of a module. It and its jobs and results must be picklable.
         jobs: The arguments, one per call.
-        workers: The number of processes; 1 works in this process. Each worker computes with one thread.
+        workers: The number of processes; 1 works in this process.
         description: The text in front of the progress bar.
         unit: What the progress bar counts.
         units: How many units a job is worth.
+        threads: How many threads each of several workers computes with.
 
     Yields:
         ``work(job)`` for each job, as soon as it and all before it are done.
@@ -55,19 +57,21 @@ def ordered_map(
     """
     with (
         bar(total=sum(map(units, jobs)), description=description, unit=unit) as progress,
-        closing(_results(work, jobs, workers)) as results,
+        closing(_results(work, jobs, workers, threads)) as results,
     ):
         for job, result in zip(jobs, results, strict=True):
             progress.update(units(job))
             yield result
 
 
-def _results(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Generator[Result, None, None]:
+def _results(
+    work: Callable[[Job], Result], jobs: Sequence[Job], workers: int, threads: int
+) -> Generator[Result, None, None]:
     if workers == 1:
         yield from map(work, jobs)
         return
     calls = (joblib.delayed(_uninterrupted)(work, job) for job in jobs)
-    with joblib.parallel_config("loky", inner_max_num_threads=1, idle_worker_timeout=IDLE_SECONDS):
+    with joblib.parallel_config("loky", inner_max_num_threads=threads, idle_worker_timeout=IDLE_SECONDS):
         results = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator")(calls)
     try:
         for result in results:  # noqa: UP028 (`yield from` would close `results` itself, with the warning)

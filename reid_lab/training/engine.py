@@ -12,21 +12,28 @@ from torch import Tensor, nn
 
 from reid_lab import data
 from reid_lab.losses import Losses
-from reid_lab.methods import Recipe
+from reid_lab.methods import Recipe, Stage
 from reid_lab.runtime import environment, precision
 from reid_lab.runtime.device import fast_precision, out_of_memory, synchronize
 from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DeviceError
+from reid_lab.training import stages
 from reid_lab.training.schedule import learning_rate
-from reid_lab.training.step import make_optimizer
+from reid_lab.training.step import make_optimizer, set_learning_rate
 
 
 class Engine:
     """A recipe's network with all that trains it, on one device or shared by several processes.
 
-    ``places`` are this process's images within a batch. Nothing here waits for a GPU: what a step needs is decided on
-    the CPU beforehand, and what it gives stays on the device until somebody reads it. On several GPUs PyTorch's
-    synchronized batch norms wait once each.
+    Nothing here waits for a GPU: what a step needs is decided on the CPU beforehand, and what it gives stays on the
+    device until somebody reads it. On several GPUs PyTorch's synchronized batch norms wait once each.
+
+    Attributes:
+        model: the network itself.
+        network: what is called in training, wrapped and compiled; shares its weights with ``model``.
+        optimizer: over the network's groups of parameters.
+        precision: what is computed in: "float32", "bf16" or "float16".
+        places: this process's images within a batch: indices (batch / processes,).
     """
 
     def __init__(self, recipe: Recipe, identities: int, processes: Processes) -> None:
@@ -37,7 +44,7 @@ class Engine:
         self.part = data.Part(self.places, recipe.batch) if processes.size > 1 else None
         self.augment = recipe.augmentation()
         self.model = recipe.network(identities).to(processes.device).to(memory_format=torch.channels_last)
-        self.network = processes.wrap(self.model)  # what is called in training; shares its weights with ``model``
+        self.network, self.compiled = processes.wrap(self.model), False
         self.optimizer = make_optimizer(recipe, self.model)
         # Small gradients are zero in float16, so the loss is multiplied until they are too large for it, then by less.
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=self.precision == "float16")
@@ -76,13 +83,30 @@ class Engine:
         self.precision = "float32"
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=False)
 
+    def enter(self, stage: Stage, key: int) -> None:
+        """Tell the network that ``stage`` begins, and clear the optimizer (see :func:`.stages.begin`)."""
+        stages.begin(stage, self.model, self.optimizer, key)
+
+    def begin_epoch(self, stage: Stage) -> None:
+        """Training mode, and gradients, for what ``stage`` trains.
+
+        Where that changes, the wrapper of several processes is made anew, because it expects the gradients that there
+        were when it was made.
+        """
+        if stages.freeze(stage, self.optimizer):
+            self.network = self.processes.wrap(self.model)
+            if self.compiled:
+                self.network = cast(nn.Module, torch.compile(self.network))
+        stages.set_training_mode(stage, self.model)
+
     def step(self, images: Tensor, pids: Tensor, key: int) -> Losses:
         """Train on uint8 images (batch, 3, H, W) of identities ``pids``; ``key`` decides everything random."""
         return self.update(self.prepare(images, key), pids)
 
     def prepare(self, images: Tensor, key: int) -> Tensor:
-        """Augmented, normalized, float32, channels last; dropout is seeded, too."""
+        """Augmented, normalized, float32, channels last; what the network draws at random is seeded, too."""
         torch.manual_seed(key + self.processes.rank)
+        self.model.draw(torch.Generator().manual_seed(key))
         return self.augment(images, key, self.part).contiguous(memory_format=torch.channels_last)
 
     def update(self, images: Tensor, pids: Tensor) -> Losses:
@@ -103,8 +127,7 @@ class Engine:
     def set_lr(self, progress: float) -> float:
         """Set the learning rate after ``progress`` epochs, and return it (the head's)."""
         lr = learning_rate(self.recipe, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group["factor"]
+        set_learning_rate(self.optimizer, lr)
         return lr
 
     def compile(self, images: Tensor, pids: Tensor) -> float:
@@ -114,7 +137,7 @@ class Engine:
         """
         began, before = time.perf_counter(), copy.deepcopy(self.model.state_dict())
         try:
-            self.network = cast(nn.Module, torch.compile(self.network))
+            self.network, self.compiled = cast(nn.Module, torch.compile(self.network)), True
             self.losses(images, pids).total.backward()
         except Exception as error:  # a missing compiler, an unsupported operation: many libraries take part
             if out_of_memory(error):  # told by the loop, with its cure

@@ -1,4 +1,4 @@
-"""Is a training still alive? Losses that are no longer numbers, descriptors that have all become one."""
+"""Is a training still alive? Losses that are no longer numbers, features that have all become one."""
 
 from __future__ import annotations
 
@@ -17,9 +17,16 @@ NO_TERMS = {"loss": "loss", "spread": "features' spread", "length": "features' l
 
 
 def check_finite(means: Mapping[str, float], epoch: int, where: object, precision: str = "float32") -> None:
-    """Raise TrainingError if one of an epoch's means is NaN or infinite; ``epoch`` counts from 1.
+    """Raise TrainingError if one of an epoch's means is NaN or infinite.
 
-    ``where`` is the run's folder, ``precision`` what was trained in.
+    Args:
+        means: the mean of each loss term, and of what else is watched.
+        epoch: which one, counted from 1.
+        where: the run's folder.
+        precision: what was trained in.
+
+    Raises:
+        TrainingError: the first of them that is not finite is named.
     """
     bad = [name for name, value in means.items() if not math.isfinite(value)]
     bad = [name for name in bad if name != "loss"] or bad  # the term, rather than the sum it has spoilt
@@ -31,14 +38,21 @@ def check_finite(means: Mapping[str, float], epoch: int, where: object, precisio
         )
 
 
-def check_spread(means: Mapping[str, float], recipe: Recipe, epoch: int, where: object) -> None:
+def check_spread(means: Mapping[str, float], margin: float, epoch: int, where: object) -> None:
     """Raise TrainingError if the embedding has collapsed: all distances of an epoch alike.
 
-    ``spread`` and ``length`` are root mean squares, of the distance between two features of a batch and of their
-    length (see :class:`reid_lab.losses.Losses` for which features). A triplet loss of collapsed ones stands still at
-    its margin. ``where`` is the run's folder.
+    A triplet loss of collapsed features stands still at its margin.
+
+    Args:
+        means: of an epoch. "spread" and "length" are root mean squares, of the distance between two features of a
+            batch and of their length (see :class:`reid_lab.losses.Losses` for which features).
+        margin: of the triplet loss; 0: there is none (see :meth:`reid_lab.models.Network.collapse_margin`).
+        epoch: which one, counted from 1.
+        where: the run's folder.
+
+    Raises:
+        TrainingError: the spread is below a thousandth of the length, or a hundredth of the margin.
     """
-    margin = getattr(recipe, "margin", 0.0) if getattr(recipe, "triplet_scales", 0) else 0.0
     if means["spread"] >= max(ALIKE * means["length"], SMALL * margin):
         return
     stuck = f"; the triplet loss stands at {means['triplet']:.3f}, its margin {margin}" if "triplet" in means else ""

@@ -1,180 +1,205 @@
-"""A run: one recipe trained on one benchmark with one seed, and the folder that keeps it.
+"""All runs of a folder: what there is, in what some of them differ, and how one is thrown away.
 
-The folder holds ``recipe.json``, ``environment.json``, ``history.csv``, ``weights.safetensors`` and, last of all,
-``result.json``: a run is finished when that file is there. ``checkpoint.safetensors`` exists only until then.
+Nothing here loads weights, so hundreds of runs are read in a moment, the damaged ones included.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
+import contextlib
+import dataclasses
 import json
-import logging
+import os
+import re
+import shutil
+import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
+import safetensors
 
-from reid_lab import models
-from reid_lab.data import Benchmark
-from reid_lab.methods import Recipe, from_json
 from reid_lab.runtime import checkpoint
-from reid_lab.runtime.errors import CheckpointError, DeviceError, RecipeError
-from reid_lab.runtime.files import runs_folder
+from reid_lab.runtime.errors import CheckpointError, ReidLabError
+from reid_lab.runtime.files import lock
+from reid_lab.training.run import METRICS, finished, read_history, read_json, read_recipe, runs_root
+from reid_lab.training.stages import total_epochs
 
-METRICS = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP")
-FORMAT = 2  # raise it when training the same recipe gives another result, so that old runs are not taken for new
+COLUMNS = ("method", "size", "data", "seed", "state", "rank-1", "mAP", "minutes", "device", "date")
+TENSORS = ("checkpoint.safetensors", "weights.safetensors")
+FILES = ("recipe.json", "environment.json", "history.csv", *TENSORS, "result.json")
+NAME = re.compile(r"\w+-\w+-[0-9a-f]{10}")  # of a run that lost even its recipe
 
 
-@dataclass
-class Run:
-    """A finished run.
+def table(runs: Path | str | None = None) -> pd.DataFrame:
+    """Every run in the folder ``runs``, one row each, by name. No weights are loaded, so it takes a moment.
 
-    Attributes:
-        folder: where it is kept.
-        recipe: what was trained.
-        model: the trained network, in eval mode, on the CPU or the device it was trained on.
-        history: one row per epoch: learning rate, loss terms, accuracy, images/s, metrics where evaluated.
-        result: the metrics at the end (fractions) and the minutes it took.
-        environment: seed, versions, device, threads, data.
+    Returns:
+        Columns: COLUMNS. ``state`` is "finished", "finished, its history lost", "epoch 3 of 18", "damaged: " and the
+        files that are missing or make no sense, or "unreadable: " and those that this user may not read; ``rank-1``
+        and ``mAP`` are in percent, ``minutes`` of training. What a run does not tell is NA.
     """
-
-    folder: Path
-    recipe: Recipe
-    model: models.Network
-    history: pd.DataFrame
-    result: dict[str, Any]
-    environment: dict[str, Any]
-
-    def __repr__(self) -> str:
-        scores = ", ".join(f"{name} {100 * self.result[name]:.1f} %" for name in ("rank-1", "mAP"))
-        return f"Run({self.recipe.method}, {self.recipe.size}, seed {self.environment['seed']}: {scores})"
+    folders = _folders(runs)
+    index = pd.Index([folder.name for folder in folders], name="name")
+    found = pd.DataFrame([_row(folder) for folder in folders], index, list(COLUMNS), dtype=object)
+    numbers = {name: "Float64" for name in ("rank-1", "mAP", "minutes")} | {"seed": "Int64"}
+    return found.astype({name: numbers.get(name, "string") for name in COLUMNS})
 
 
-def run_folder(recipe: Recipe, benchmark: Benchmark, seed: int, runs: Path | str | None = None) -> Path:
-    """The folder of this recipe on this data with this seed, under ``runs`` (default: see ``home.runs_folder``)."""
-    key = f"{FORMAT}\n{recipe.to_json()}\n{benchmark.digest}\n{seed}"
-    name = f"{recipe.method}-{recipe.size}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
-    return runs_root(runs) / name
+def find(name: str, runs: Path | str | None = None) -> Path:
+    """The folder of the run called ``name``: a unique beginning of its folder's name, or a path (it has a separator).
 
-
-def runs_root(runs: Path | str | None) -> Path:
-    """The folder of all runs (default: see ``home.runs_folder``), ``~`` being the home folder."""
-    return Path(runs if runs is not None else runs_folder()).expanduser()
-
-
-def finished(folder: Path) -> bool:
-    """Whether the run in ``folder`` has been trained to its end."""
-    return (folder / "result.json").is_file()
-
-
-def load(folder: Path | str) -> Run:
-    """Load a finished run from its folder (``~`` is the home folder).
+    A path is only made absolute: whether a run is there is for whoever opens it to say.
 
     Raises:
-        CheckpointError: not a run's folder, not finished, damaged, may not be read, or its recipe was changed after
-            the training.
-        WeightsError: the weights belong to another architecture.
+        CheckpointError: no run, or more than one, has a name that begins so.
     """
-    folder = Path(folder).expanduser()
-    if not (folder / "recipe.json").is_file():
-        raise CheckpointError(f"{folder} is not a run's folder: it has no recipe.json. Give a folder made by training.")
-    if not finished(folder):
-        raise CheckpointError(f"The run in {folder} is not finished: start its training again and it resumes.")
-    recipe = _read_recipe(folder / "recipe.json")
-    tensors, about = checkpoint.read(folder / "weights.safetensors")
-    if not {"identities", "recipe"} <= about.keys():
-        raise CheckpointError(f"{folder / 'weights.safetensors'} is not a run's weights. Delete it and train again.")
-    if from_json(json.dumps(about["recipe"])) != recipe:  # both as read: a field that is newer than the run is alike
+    path = Path(name).expanduser()
+    if path.name != name:
+        return Path(os.path.abspath(path))
+    folders = _folders(runs) if name else []  # every name begins with nothing
+    found = [folder for folder in folders if folder.name == name] or [f for f in folders if f.name.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    where = runs_root(runs)
+    if not found:
         raise CheckpointError(
-            f"{folder / 'recipe.json'} is not the recipe that the weights beside it were trained with. "
-            "Put the original back; to train another recipe, give it to training.fit, which makes a folder for it."
+            f"There is no run {name!r} in {where}: `python -m reid_lab runs` shows those that are there; "
+            "a run that lies elsewhere needs its path."
         )
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten at once
-        model = recipe.replace(weights=None).network(about["identities"])
-    models.load_weights(model, tensors)
-    model = model.to(memory_format=torch.channels_last)
-    return Run(
-        folder,
-        recipe,
-        model.eval(),
-        read_history(folder),
-        read_json(folder / "result.json", ["rank-1", "mAP"]),
-        read_json(folder / "environment.json", ["seed"]),
-    )
+    several = ", ".join(folder.name for folder in found[:5]) + (", ..." if len(found) > 5 else "")
+    raise CheckpointError(f"{len(found)} runs in {where} begin with {name} ({several}): give more of the name.")
 
 
-def _read_recipe(path: Path) -> Recipe:
-    try:
-        return from_json(path.read_text(encoding="utf-8"))
-    except PermissionError as error:
-        raise checkpoint.unreadable(path) from error
-    except (OSError, UnicodeDecodeError, RecipeError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or was changed: {error} Put the original back, or delete the run's folder and train "
-            "again."
-        ) from error
+def compare(folders: Iterable[Path | str]) -> pd.DataFrame:
+    """In what runs differ, and their results.
 
-
-def read_history(folder: Path) -> pd.DataFrame:
-    """The run's ``history.csv`` so far; an empty table where there is none.
+    Returns:
+        A column per run, rows (part, field). Parts: "recipe", "run" (the seed), "data", "environment", all without
+        what is the same everywhere; "result", whole, its metrics in percent. A field that a run does not have is the
+        empty string.
 
     Raises:
-        CheckpointError: the file is damaged.
+        CheckpointError: fewer than two runs, or one of them is not there, damaged or may not be read.
     """
-    path = folder / "history.csv"
-    if not path.is_file():
-        return pd.DataFrame()
-    try:
-        return pd.read_csv(io.StringIO(path.read_text(encoding="utf-8")))
-    except PermissionError as error:
-        raise checkpoint.unreadable(path) from error
-    except (OSError, ValueError) as error:  # a run whose history is lost is a run all the same
+    paths = list(dict.fromkeys(Path(folder) for folder in folders))
+    if len(paths) < 2:
+        raise CheckpointError("One run cannot be compared with itself: name two or more different ones.")
+    alone = len({path.name for path in paths}) == len(paths)
+    parts = {path.name if alone else str(path): _parts(path) for path in paths}
+    rows = {}
+    for part in next(iter(parts.values())):
+        for field in dict.fromkeys(field for told in parts.values() for field in told[part]):
+            values = [told[part].get(field, "") for told in parts.values()]
+            if part == "result" or len(set(map(repr, values))) > 1:
+                rows[part, field] = values
+    index = pd.MultiIndex.from_tuples(list(rows), names=["part", "field"])
+    return pd.DataFrame(list(rows.values()), index=index, columns=list(parts), dtype=object)
+
+
+def check_deletable(folder: Path | str) -> None:
+    """Raise CheckpointError unless ``folder`` is a run's own folder."""
+    folder = Path(folder)
+    if folder.is_symlink():
+        raise CheckpointError(f"{folder} is a link to {folder.resolve()}: give that path, or remove the link yourself.")
+    if not (folder / "recipe.json").is_file():
         raise CheckpointError(
-            f"{path} is damaged ({error}). Delete that file: the run loads without it, and only its curves are lost."
-        ) from error
+            f"{folder} is not a run's folder: it has no recipe.json. Only runs are deleted; remove it yourself if you "
+            "are sure."
+        )
 
 
-def read_json(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
-    """A JSON file of a run, an object. Raises CheckpointError where it, or a ``needed`` name, is missing or damaged."""
-    try:
-        told = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise _damaged(path, error) from error
-    lacking = [name for name in needed if name not in told]
-    if lacking:
-        raise _damaged(path, f"it lacks {', '.join(lacking)}")
-    return told
+def delete(folder: Path | str) -> None:
+    """Delete a run's folder and the lock file beside it.
+
+    Raises:
+        CheckpointError: not a run, another process is working on it, or it cannot be removed.
+    """
+    folder = Path(os.path.abspath(folder))
+    check_deletable(folder)
+    with lock(folder, seconds=0):
+        doomed = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.deleted"
+        try:
+            folder.rename(doomed)  # at once, so that a deletion that is killed leaves no half of a run
+            shutil.rmtree(doomed)
+        except OSError as error:
+            left = doomed if doomed.exists() else folder
+            raise CheckpointError(
+                f"Could not delete {left}: {error.strerror or error}. Remove what is left of it yourself."
+            ) from error
+        with contextlib.suppress(OSError):  # Windows removes it by itself
+            (folder.parent / f".{folder.name}.lock").unlink()
 
 
-def _damaged(path: Path, error: object) -> CheckpointError:
-    if isinstance(error, PermissionError):
-        return checkpoint.unreadable(path)
-    return CheckpointError(f"{path} is missing or damaged ({error}). Delete the run's folder and train again.")
+def _folders(runs: Path | str | None) -> list[Path]:
+    """What looks like a run, even a damaged one, by name."""
+    root = runs_root(runs)
+    if not root.is_dir():
+        return []
+    folders = (path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(f for f in folders if NAME.fullmatch(f.name) or any((f / name).is_file() for name in FILES))
 
 
-def tensorboard_writer() -> Any:
-    """The class that writes TensorBoard's logs. Raises DeviceError where it is not installed, or does not load."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except Exception as error:  # a package that was made for other versions may raise anything
-        if isinstance(error, ModuleNotFoundError) and "tensorboard" in str(error):
-            raise DeviceError("Logs for TensorBoard need its package: pip install tensorboard.") from error
-        raise DeviceError(
-            f"TensorBoard does not load ({error}): leave out its logs, or pip install --upgrade tensorboard."
-        ) from error
-    return SummaryWriter
+def _row(folder: Path) -> dict[str, Any]:
+    """What a run tells of itself, and which of its files cannot be read."""
+    row: dict[str, Any] = {}
+    broken: dict[str, list[str]] = {"unreadable": [], "damaged": []}
+    for name in FILES:
+        try:
+            row |= _facts(folder, name)
+        except (ReidLabError, safetensors.SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+            denied = isinstance(error, PermissionError) or isinstance(error.__cause__, PermissionError)
+            broken["unreadable" if denied else "damaged"].append(name)
+    if any(broken.values()):
+        row["state"] = next(f"{what}: {', '.join(names)}" for what, names in broken.items() if names)
+    elif finished(folder):
+        row["state"] = "finished" if row["done"] else "finished, its history lost"
+    else:
+        row["state"] = f"epoch {row['done']} of {row['epochs']}"
+    return row
 
 
-def write_tensorboard(folder: Path, row: dict[str, Any]) -> None:
-    """One epoch's numbers for TensorBoard. Where they cannot be written, that is logged, and training goes on."""
-    try:
-        with tensorboard_writer()(folder, purge_step=row["epoch"]) as writer:
-            for name, value in row.items():
-                writer.add_scalar(name, value, row["epoch"])
-    except Exception as error:  # whatever its packages raise: history.csv holds the same numbers
-        reason = getattr(error, "strerror", None) or error
-        logging.getLogger("reid_lab").warning("Epoch %s is missing in %s (%s).", row["epoch"], folder, reason)
+def _facts(folder: Path, name: str) -> dict[str, Any]:
+    """What the file ``name`` of a run tells; nothing where the run needs no such file yet, or any more."""
+    path, done = folder / name, finished(folder)
+    if name == "recipe.json":
+        recipe = read_recipe(folder)
+        return {"method": recipe.method, "size": recipe.size, "epochs": total_epochs(recipe)}
+    if name == "environment.json":
+        told = read_json(path)
+        date = str(told["date"])[:16].replace("T", " ")  # to the minute
+        return {"data": str(told["data"]), "seed": int(told["seed"]), "device": str(told["device"]), "date": date}
+    if name == "history.csv":
+        return {"done": len(read_history(folder))}
+    if name == "result.json" and done:
+        told = read_json(path)
+        scores = {metric: 100 * float(told[metric]) for metric in METRICS if metric in told}
+        return scores | {"minutes": float(told["minutes"])}
+    if name == TENSORS[done] and (done or path.is_file()):
+        with checkpoint.opened(path) as file:  # which also shows whether it was cut short
+            about = json.loads(file.metadata()["about"])
+        return {} if done else {"minutes": float(about["minutes"])}
+    return {}
+
+
+def _parts(folder: Path) -> dict[str, dict[str, Any]]:
+    """Everything that a run tells about itself, by part and field."""
+    if not folder.is_dir():
+        raise CheckpointError(f"There is no run in {folder}: `python -m reid_lab runs` shows those that are there.")
+    row = _row(folder)
+    state = row["state"]
+    if state.startswith("unreadable"):
+        raise CheckpointError(f"The run in {folder} is {state}. Ask its owner for the right to read it.")
+    if state == "damaged: history.csv":
+        raise CheckpointError(f"The run in {folder} is {state}. Delete that file: only its curves are lost.")
+    if state.startswith("damaged"):
+        raise CheckpointError(f"The run in {folder} is {state}. Delete it and train it again.")
+    recipe, told = read_recipe(folder), read_json(folder / "environment.json")
+    told.pop("data_root", None)  # the digest (of names, labels and file sizes) is the same wherever the images lie
+    return {
+        "recipe": {"method": recipe.method} | dataclasses.asdict(recipe),
+        "run": {"seed": told.pop("seed", "")},
+        "data": {"name": told.pop("data", ""), "digest": str(told.pop("data_digest", ""))[:12]},
+        "environment": told,
+        "result": {name: row[name] for name in ("state", *METRICS, "minutes") if name in row},
+    }

@@ -13,14 +13,23 @@ from torch import Tensor
 
 from reid_lab import data, models
 from reid_lab.methods import Recipe, Sampler
+from reid_lab.runtime.errors import RecipeError
 from reid_lab.runtime.precision import autocast
+from reid_lab.training import stages
 from reid_lab.training.schedule import learning_rate
 
 
 def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: str = "float32") -> models.Network:
-    """The network of ``recipe``, trained on the CPU from random weights; in evaluation mode.
+    """Train the network of ``recipe`` on the CPU, from random weights.
 
-    ``precision`` is "float32", "bf16" or "float16" without a scaled loss; a recipe's "auto" is not looked at.
+    Args:
+        recipe: what to train; its own ``precision`` is not looked at.
+        benchmark: whose training images to learn from.
+        seed: decides the weights, the batches, the augmentation and dropout.
+        precision: "float32", "bf16", or "float16" without a scaled loss.
+
+    Returns:
+        The trained network, in evaluation mode.
     """
     torch.manual_seed(seed)  # of the weights
     pids, labels = np.unique([record.pid for record in benchmark.train], return_inverse=True)  # labels count from 0
@@ -29,8 +38,14 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: s
     store = data.image_store(benchmark.train, recipe.resize)  # uint8 (N, 3, H, W)
     network = recipe.network(len(pids)).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(recipe, network)
-    for epoch in range(recipe.epochs):
-        train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed, precision)
+    epoch = 0
+    for stage in recipe.stages:  # both papers' methods have one
+        stages.begin(stage, network, optimizer, random_key(seed, epoch, 0))
+        stages.freeze(stage, optimizer)
+        for _ in range(stage.epochs):
+            stages.set_training_mode(stage, network)
+            train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed, precision)
+            epoch += 1
     return network.eval()
 
 
@@ -45,14 +60,17 @@ def train_epoch(
     seed: int,
     precision: str = "float32",
 ) -> list[float]:
-    """One pass over the sampler's batches; returns the loss of each step. ``epoch`` counts from 0."""
+    """One pass over the batches of epoch ``epoch`` (from 0), by a network in training mode.
+
+    Returns:
+        The loss of each step.
+    """
     augment, losses = recipe.augmentation(), []
-    network.train()
     for step, indices in enumerate(map(torch.from_numpy, sampler.epoch(epoch))):  # (batch,)
-        for group in optimizer.param_groups:
-            group["lr"] = group["factor"] * learning_rate(recipe, epoch + step / len(sampler))
+        set_learning_rate(optimizer, learning_rate(recipe, epoch + step / len(sampler)))
         key = random_key(seed, epoch, step)
         torch.manual_seed(key)  # of dropout
+        network.draw(torch.Generator().manual_seed(key))
         images = augment(store.batch(indices), key)  # float32 (batch, 3, H, W): crop, flip, erasing, normalization
         with autocast(images.device, precision):
             outputs = network(images.contiguous(memory_format=torch.channels_last))
@@ -65,16 +83,33 @@ def train_epoch(
 
 
 def make_optimizer(recipe: Recipe, network: models.Network) -> torch.optim.Optimizer:
-    """SGD or AdamW over two groups, the backbone and the head, each with its ``factor`` on the learning rate."""
-    groups = [
-        {"params": network.backbone_parameters(), "factor": recipe.backbone_lr},
-        {"params": network.head_parameters(), "factor": 1.0},
-    ]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
-        )
-    return torch.optim.AdamW(groups, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+    """The recipe's optimizer over the network's groups of parameters, each with its ``factor`` on the learning rate.
+
+    Raises:
+        RecipeError: the recipe has a rate for a group that the network does not have.
+    """
+    named, rates = network.groups(), recipe.rates
+    for name in rates:
+        if name not in named:
+            raise RecipeError(f"The recipe has a rate for {name!r}, but the network has only {list(named)}.")
+    groups = [{"name": name, "params": some, "factor": rates.get(name, 1.0)} for name, some in named.items()]
+    lr, decay = recipe.lr, recipe.weight_decay
+    match recipe.optimizer:
+        case "adam":  # its weight decay is part of the gradient
+            return torch.optim.Adam(groups, lr=lr, weight_decay=decay, fused=True)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr=lr, weight_decay=decay, fused=True)
+        case _:
+            nesterov = recipe.optimizer == "nesterov"
+            return torch.optim.SGD(
+                groups, lr=lr, momentum=recipe.momentum, weight_decay=decay, nesterov=nesterov, fused=True
+            )
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give each group of parameters the rate ``lr`` times its factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["factor"]
 
 
 def random_key(seed: int, epoch: int, step: int) -> int:

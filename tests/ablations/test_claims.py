@@ -4,14 +4,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reid_lab.ablations import claims, grids, tables
+from reid_lab.ablations import claims, grids, statistics
 from reid_lab.ablations.claims import CLAIMS, FAILS, HOLDS, MISSING, NOT_ASKED, OPEN
 
 
 def record(folder, grid, values):
     """A table of a grid from {variant: [score of each seed]}."""
     rows = [
-        {"variant": label, "size": "classroom", "seed": seed, **dict.fromkeys([*tables.METRICS, "heat"], value)}
+        {"variant": label, "size": "classroom", "seed": seed, **dict.fromkeys([*statistics.METRICS, "heat"], value)}
         for label, of_one in values.items()
         for seed, value in enumerate(of_one)
     ]

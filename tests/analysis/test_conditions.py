@@ -47,7 +47,7 @@ def result(smoke, features):
 
 
 def truth_of(bench, records):
-    return bench.truth.loc[[bench.relative(record) for record in records]]
+    return bench.annotations.loc[[bench.relative(record) for record in records]]
 
 
 # --- Queries ---
@@ -375,12 +375,12 @@ def test_a_result_of_bare_features_is_refused(smoke, result):
 
 def test_a_benchmark_without_truth_is_refused(smoke, result):
     with pytest.raises(DataError, match="no table of truth"):
-        conditions.by_occlusion(result, replace(smoke, truth=None))
+        conditions.by_occlusion(result, replace(smoke, annotations=None))
 
 
 def test_the_result_of_another_benchmark_is_refused(smoke, result):
     with pytest.raises(DataError, match="does not know query/.*give the benchmark that was evaluated"):
-        conditions.by_occlusion(result, replace(smoke, truth=smoke.truth.iloc[:5]))
+        conditions.by_occlusion(result, replace(smoke, annotations=smoke.annotations.iloc[:5]))
 
 
 def test_the_figure_draws_each_score_inside_its_interval(smoke, result):

@@ -244,7 +244,7 @@ def test_hooks_are_removed_when_something_goes_wrong(images):
         gradcam.grad_cam(model, images, target="similarity", references=images)
     assert caught.traceback  # whose frames keep everything alive that would tidy up when it goes
     assert not any(module._forward_hooks for module in model.modules())
-    assert all(parameter.requires_grad for parameter in model.backbone_parameters())
+    assert all(parameter.requires_grad for parameter in model.groups()["backbone"])
 
 
 def test_a_caller_without_gradients_or_with_autocast_gets_the_same_maps(images):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from reid_lab.__main__ import main
-from reid_lab.ablations import grids, pictures, runner, tables
+from reid_lab.ablations import grids, pictures, run, statistics
 from reid_lab.ablations.measures import RANKS
 from reid_lab.runtime.errors import CheckpointError, TrainingError
 
@@ -41,14 +41,14 @@ def test_what_is_recorded_is_drawn_and_judged_without_running_anything(tmp_path,
     assert ablate("pooling", "--draw", folder=folder) == 0
     said = capsys.readouterr().out
     rows = pd.read_csv(folder / "pooling.csv")
-    verdicts = tables.against("pooling", rows, "smoke")["verdict"]
+    verdicts = statistics.against("pooling", rows, "smoke")["verdict"]
     lines = [line for line in said.splitlines() if line.endswith("separated")]
     assert ["not separated" if "not separated" in line else "separated" for line in lines] == list(verdicts)
     assert len(lines) == 8 and len(set(verdicts)) == 2
     written = {path.name for path in folder.iterdir()}
     assert {"pooling.csv", "pooling-smoke.png", "cmc-smoke.png", "claims-smoke.csv"} <= written
     claims = pd.read_csv(folder / "claims-smoke.csv").set_index("claim")
-    expected = tables.difference(rows, "smoke", "residual", "average")
+    expected = statistics.difference(rows, "smoke", "residual", "average")
     assert f"{expected.points:+.1f}" in claims.loc["residual beats average pooling", "ours"]
 
 
@@ -79,15 +79,14 @@ def test_nothing_is_merged_where_one_table_is_damaged(tmp_path, capsys, damage, 
     rows = pd.read_csv(other / "pooling.csv").assign(network="trained", layer="layer4", target="", heat=1.0, area=1.0)
     rows = rows.assign(size="huge") if damage == "size" else rows.drop(columns="heat")
     (other / "gradcam.csv").write_text(rows.to_csv() if damage else "")
-    assert ablate("pooling", "gradcam", "--draw", "--merge", str(one), str(other), folder=here) == 2
+    assert ablate("pooling", "gradcam", "--draw", "--merge", str(one), "--merge", str(other), folder=here) == 2
     assert said in capsys.readouterr().err
     assert not here.exists()
 
 
 def test_a_dry_run_merges_nothing(smoke, tmp_path):
     record(tmp_path / "there")
-    with pytest.raises(SystemExit):
-        ablate("pooling", "--dry-run", "--merge", str(tmp_path / "there"), folder=tmp_path / "here")
+    assert ablate("pooling", "--dry-run", "--merge", str(tmp_path / "there"), folder=tmp_path / "here") == 2
     assert not (tmp_path / "here").exists()
 
 
@@ -98,17 +97,6 @@ def test_a_table_that_lost_a_column_is_named(tmp_path, capsys, column):
     pd.read_csv(folder / "pooling.csv").drop(columns=column).to_csv(folder / "pooling.csv", index=False)
     assert ablate("pooling", "--draw", folder=folder) == 2
     assert f"pooling.csv has no column {column!r}" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "said"),
-    [("--minutes", minutes, "no number above 0") for minutes in ("0", "-1", "nan", "abc")]
-    + [("--seeds", seeds, "no whole number from 1") for seeds in ("0", "abc", "²")],
-)
-def test_a_number_that_cannot_be_is_refused_by_its_name(tmp_path, capsys, option, value, said):
-    with pytest.raises(SystemExit):
-        ablate("losses", "--dry-run", option, value, folder=tmp_path)
-    assert f"argument {option}: {value!r} is {said}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -138,13 +126,8 @@ def test_runs_that_failed_cost_no_table_of_the_others(tmp_path, capsys, monkeypa
 
     folder = tmp_path / "figures"
     record(folder)
-    monkeypatch.setattr(runner, "run", failing)
+    monkeypatch.setattr(run, "run", failing)
     monkeypatch.setattr(pictures, "draw", lambda *_: [])
     assert ablate("pooling", folder=folder) == 2
     printed = capsys.readouterr()
     assert "residual" in printed.out and "it was killed" in printed.err
-
-
-def test_a_history_that_cannot_be_read_stops_no_grid(tmp_path):
-    (tmp_path / "history.csv").write_bytes(b"\xff\x00")
-    assert runner._epochs(tmp_path) == 0

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from reid_lab import demo, retrieval, training
-from reid_lab.ablations import claims, runner
+from reid_lab.ablations import claims, grids, run
 from reid_lab.cli import main
 
 
@@ -57,10 +57,10 @@ def test_the_options_of_evaluate(reached, smoke_run, smoke, rerank):
 def test_the_options_of_ablate(reached, tmp_path):
     command = ["ablate", "losses", "--size", "smoke", "--out", tmp_path / "out", "--runs", tmp_path / "runs"]
     (jobs,), named = reached(
-        runner, "run", *command, "--seeds", 2, "--minutes", 1.5, "--workers", 3, "--device", "cpu", "--shard", "2/3"
+        run, "run", *command, "--seeds", 2, "--minutes", 1.5, "--workers", 3, "--device", "cpu", "--shard", "2/3"
     )
     assert [(job.variant, job.seed) for job in jobs] == [
-        (job.variant, job.seed) for job in runner.jobs(runner.GRIDS["losses"], "smoke", range(2))[1::3]
+        (job.variant, job.seed) for job in run.jobs(grids.GRIDS["losses"], "smoke", range(2))[1::3]
     ]
     del named["say"]
     places = {"folder": tmp_path / "out", "runs": tmp_path / "runs"}
@@ -68,7 +68,7 @@ def test_the_options_of_ablate(reached, tmp_path):
 
 
 def test_ablate_judges_the_size_and_the_folder_that_were_asked_for(reached, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner, "run", lambda jobs, **named: 0)
+    monkeypatch.setattr(run, "run", lambda jobs, **named: 0)
     command = ["ablate", "losses", "--size", "smoke", "--out", tmp_path]
     assert reached(claims, "write", *command) == (("smoke", tmp_path), {})
 
@@ -91,7 +91,7 @@ def test_the_options_of_export_and_describe(reached, smoke_run, tmp_path):
         more = ["--force"] * force + (["--opset", opset] if opset else [])
         (run, *given), _ = reached(export, "to_onnx", "export", smoke_run.folder, "--onnx", tmp_path / "x.onnx", *more)
         assert run.folder == smoke_run.folder and given == [tmp_path / "x.onnx", force, opset]
-        command = ["describe", smoke_run.folder, "--images", tmp_path, "--out", tmp_path / "x.npz", "--device", "cpu"]
+        command = ["embed", smoke_run.folder, "--images", tmp_path, "--out", tmp_path / "x.npz", "--device", "cpu"]
         (run, *given), _ = reached(export, "to_npz", *command, *["--force"] * force)
         assert given == [tmp_path, tmp_path / "x.npz", training.find_device("cpu"), force]
 

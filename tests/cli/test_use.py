@@ -21,7 +21,7 @@ from reid_lab.cli import main
 from reid_lab.data import Record
 from reid_lab.retrieval import Found, features
 from reid_lab.runtime.errors import CheckpointError, DataError, DeviceError, NoMatchError, ReidLabError
-from reid_lab.training import runs
+from reid_lab.training import tensorboard
 
 
 def shot(path, person, take=0):
@@ -137,14 +137,14 @@ def test_a_run_is_evaluated_with_the_cameras_that_it_was_trained_with(run, smoke
     (run / "environment.json").write_text(json.dumps(about))
     evaluate = ["evaluate", str(run), "--device", "cpu"]
     assert main(evaluate) == 2
-    assert "cameras were read otherwise" in capsys.readouterr().err
+    assert f"--data {own}" in capsys.readouterr().err
     assert main([*evaluate, "--cameras", "none"]) == 0
     monkeypatch.setattr(training, "fit", lambda *_, **__: training.load(run))
     assert main(["train", "multitask", "--size", "smoke", "--data", str(own), "--cameras", "none"]) == 0
     assert main(evaluate) == 0
     moved = own.rename(tmp_path / "moved")
     assert main(evaluate) == 2
-    assert "say where with --data PATH" in capsys.readouterr().err
+    assert "--data PATH" in capsys.readouterr().err
     assert main([*evaluate, "--data", str(moved)]) == 0  # as they were read for the training
 
 
@@ -166,7 +166,18 @@ def ranked(printed):
 
 
 def search(run, query, gallery, *more):
-    return main(["search", str(run), "--query", *map(str, query), "--gallery", str(gallery), "--device", "cpu", *more])
+    return main(
+        [
+            "search",
+            str(run),
+            *sum((["--query", str(one)] for one in query), []),
+            "--gallery",
+            str(gallery),
+            "--device",
+            "cpu",
+            *more,
+        ]
+    )
 
 
 def test_a_file_that_is_gone_gets_the_sentence_of_describe_from_search(run, tmp_path, capsys):
@@ -175,9 +186,7 @@ def test_a_file_that_is_gone_gets_the_sentence_of_describe_from_search(run, tmp_
     os.symlink("/moved/away.png", crops / "gone.png")
     assert search(run, [query], crops) == 2
     said = capsys.readouterr().err
-    assert (
-        main(["describe", str(run), "--images", str(crops), "--out", str(tmp_path / "x.npz"), "--device", "cpu"]) == 2
-    )
+    assert main(["embed", str(run), "--images", str(crops), "--out", str(tmp_path / "x.npz"), "--device", "cpu"]) == 2
     assert capsys.readouterr().err == said and "gone.png does not exist" in said
     with pytest.raises(DataError, match="gone.png does not exist"):
         retrieval.extract(training.load(run).model, export.crops(crops), cache=run)
@@ -386,31 +395,11 @@ def test_a_photograph_is_not_overwritten_by_a_picture_and_a_picture_of_before_is
         ["search", "RUN", "--query", str(photo), "--gallery", ".", "--picture"],
         ["evaluate", "RUN", "--gallery"],
     ):
-        with pytest.raises(SystemExit):
-            main([*option, str(photo)])
+        assert main([*option, str(photo)]) == 2
         assert "anna.png exists already, and reid_lab did not draw it" in capsys.readouterr().err
     assert photo.read_bytes() == before
     for _ in range(2):
         assert search(run, [photo], tmp_path / "crops", "--picture", str(tmp_path / "found.png")) == 0
-
-
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [
-        (["describe", "run", "--images", ".", "--out", "FILE/x.npz"], "is a file: give another name"),
-        (["export", "run", "--onnx", "FILE/deep/x.onnx"], "is a file: give another name"),
-        (["describe", "run", "--images", ".", "--out", "n" * 300], "cannot be made"),
-        (["ablate", "pooling", "--seeds", "1000000000"], "is more than 1000"),
-        (["ablate", "pooling", "--workers", "100000"], "is more than 1000"),
-        (["search", "run", "--query", "a", "--gallery", ".", "--top", "9" * 5000], "invalid at_least_one value"),
-    ],
-    ids=lambda value: value[0] if isinstance(value, list) else value,
-)
-def test_what_cannot_be_meant_is_refused_before_the_work(tmp_path, capsys, command, said):
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SystemExit):
-        main([word.replace("FILE", str(tmp_path / "file")) for word in command])
-    assert said in capsys.readouterr().err
 
 
 def test_a_folder_without_crops_is_told_by_what_it_holds(run, tmp_path, capsys):
@@ -450,9 +439,9 @@ def test_logs_for_tensorboard_that_fail_cost_no_training(tmp_path, monkeypatch, 
     def refusing(folder, purge_step):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs, "tensorboard_writer", lambda: refusing)
+    monkeypatch.setattr(tensorboard, "tensorboard_writer", lambda: refusing)
     with caplog.at_level(logging.WARNING, "reid_lab"):
-        runs.write_tensorboard(tmp_path, {"epoch": 3, "loss": 1.0})
+        tensorboard.write_tensorboard(tmp_path, {"epoch": 3, "loss": 1.0})
     assert "Epoch 3 is missing" in caplog.text and "No space left on device" in caplog.text
 
 
@@ -474,7 +463,7 @@ def test_a_package_that_does_not_load_is_not_called_missing(smoke_run, tmp_path,
     monkeypatch.setattr(sys, "meta_path", [Broken(*names), *sys.meta_path])
     rows = np.eye(3)
     for error, ask in (
-        (DeviceError, runs.tensorboard_writer),
+        (DeviceError, tensorboard.tensorboard_writer),
         (ReidLabError, lambda: retrieval.search(rows, rows, 1, index="Flat")),
         (ReidLabError, lambda: export.to_onnx(smoke_run, tmp_path / "x.onnx")),
     ):

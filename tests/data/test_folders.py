@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from reid_lab import data
 from reid_lab.data.folders import open_split
-from reid_lab.data.protocol import without_match
 from reid_lab.data.records import Record
+from reid_lab.data.validation import without_match
 from reid_lab.runtime.errors import DataError, NoMatchError
 
 # Own folder

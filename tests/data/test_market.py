@@ -116,7 +116,7 @@ def test_passersby_is_never_taken_for_market_and_brings_its_truth(market):
     listed = [path.relative_to(root).as_posix() for path in root.rglob("*.jpg")]
     kind, bench = data.recognize(marked(root, listed).parent)
     assert kind == "passersby" and bench.name == "Passersby smoke, seed 3"
-    assert bench.truth.loc[bench.relative(bench.query[0]), "occluded"] == 0.5
+    assert bench.annotations.loc[bench.relative(bench.query[0]), "occluded"] == 0.5
     assert [finding.level for finding in bench.notes] == ["note", "note"]
     assert "Junk is left out of the gallery: 1 image with pid -1" in bench.notes[1].sentence
     assert "Market" not in " ".join(map(str, bench.findings()))

@@ -237,7 +237,7 @@ def test_margin_and_smoothing_are_fields(images):
 def test_every_trainable_parameter_learns(images, pooling):
     model = small(pooling)
     model.loss(model(images), PIDS).total.backward()
-    assert all(p.grad.abs().max() > 0 for p in model.backbone_parameters() + model.head_parameters())
+    assert all(p.grad.abs().max() > 0 for p in sum(model.groups().values(), []))
 
 
 @pytest.mark.parametrize("third", ["map", "flatten"])

@@ -51,7 +51,7 @@ def test_embed_gives_the_mode_back_also_when_it_fails(make):
 
 def test_backbone_and_head_share_out_the_trainable_parameters(make):
     model = make()
-    backbone, head = model.backbone_parameters(), model.head_parameters()
+    backbone, head = model.groups().values()
     trainable = [p for p in model.parameters() if p.requires_grad]
     assert len(backbone) + len(head) == len(trainable) == len({id(p) for p in backbone + head})
     assert len(backbone) == len(list(model.backbone.parameters()))
@@ -65,7 +65,7 @@ def test_bfloat16_autocast_reaches_the_backbone_and_stops_at_the_losses(make, im
         assert model.embed(images).dtype == torch.float32
     assert losses.total.dtype == torch.float32
     losses.total.backward()
-    assert all(p.grad.isfinite().all() for p in model.head_parameters())
+    assert all(p.grad.isfinite().all() for p in model.groups()["head"])
 
 
 def test_channels_last_changes_nothing(make, images):

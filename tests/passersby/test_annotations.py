@@ -7,7 +7,7 @@ import pytest
 
 from reid_lab import passersby
 from reid_lab.passersby import bodies, render
-from reid_lab.passersby.frames import Key, shoot
+from reid_lab.passersby.frames import Key, compose
 from reid_lab.runtime.errors import DataError
 
 
@@ -18,12 +18,12 @@ def folder(smoke):
 
 @pytest.fixture(scope="module")
 def table(folder):
-    return passersby.truth(folder)
+    return passersby.annotations(folder)
 
 
 def dyed(key, tone, monkeypatch, materials=slice(1, None)):
     """The image with its main person, or some of their materials, all in one brightness."""
-    main, true_palette = shoot(0, key).main.who, bodies.palette
+    main, true_palette = compose(0, key).main.who, bodies.palette
 
     def palette(who):
         found = true_palette(who)
@@ -46,25 +46,25 @@ def test_the_mask_is_where_recoloring_the_person_changes_the_image(folder, table
 
 
 def test_the_hidden_share_is_what_the_mask_lacks_of_the_person_drawn_alone(folder, table, monkeypatch):
-    """An oracle: the same shot without whoever walks before the person, and without the place's front layer."""
+    """An oracle: the same frame without whoever walks before the person, and without the place's front layer."""
 
     def alone(seed, key):
-        shot = shoot(seed, key)
-        shot.before, shot.far = [], False
-        return shot
+        frame = compose(seed, key)
+        frame.before, frame.far = [], False
+        return frame
 
     known = table[(table["pid"] > 0)].sort_values("occluded")
     found, half_hidden, veiled = [], 0, 0
     for path, row in pd.concat([known.iloc[::25], known.iloc[-12:]]).iterrows():
         key = Key.parse(path)
         with monkeypatch.context() as patch:
-            patch.setattr(render, "shoot", alone)
+            patch.setattr(render, "compose", alone)
             whole = render.person_mask(0, key)
         mask = passersby.mask(folder / path)
         assert not (mask & ~whole).any()
         found.append((1 - mask.sum() / whole.sum(), row["occluded"]))
         half_hidden += row["occluded"] > 0.25
-        veiled += row["occluded"] > 0.02 and not shoot(0, key).before
+        veiled += row["occluded"] > 0.02 and not compose(0, key).before
     ours, told = np.array(found).T
     assert np.abs(ours - told).max() < 0.06 and half_hidden >= 5 and veiled >= 3
 
@@ -188,9 +188,9 @@ def test_a_damaged_marker_is_a_sentence(tmp_path):
 @pytest.mark.parametrize("text", [None, "", "pid\n1\n"])
 def test_a_folder_without_a_table_of_truth_is_a_sentence(tmp_path, text):
     if text is not None:
-        (tmp_path / passersby.TRUTH).write_text(text)
+        (tmp_path / passersby.TABLE).write_text(text)
     with pytest.raises(DataError, match="truth.csv cannot be read .* give a folder that passersby.generate has made"):
-        passersby.truth(tmp_path)
+        passersby.annotations(tmp_path)
 
 
 def test_an_image_of_another_generator_has_no_truth(tmp_path):

@@ -103,7 +103,7 @@ def test_a_data_set_that_lost_an_image_is_made_again(tiny, tmp_path):
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda folder: (folder / passersby.TRUTH).unlink(), lambda folder: (folder / passersby.MARKER).write_text("[]")],
+    [lambda folder: (folder / passersby.TABLE).unlink(), lambda folder: (folder / passersby.MARKER).write_text("[]")],
     ids=["table", "marker"],
 )
 def test_a_data_set_that_lost_its_table_or_marker_is_made_again(tiny, tmp_path, damage):
@@ -168,7 +168,7 @@ def test_what_cannot_be_made_is_refused_with_a_sentence(size, seed, sentence, tm
 
 
 def test_the_truth_table_has_one_row_per_image(folder):
-    table = passersby.truth(folder)
+    table = passersby.annotations(folder)
     assert isinstance(table, pd.DataFrame)
     assert set(table.index) == {path.relative_to(folder).as_posix() for path in folder.glob("*/*.png")}
     assert ((table["occluded"] >= 0) & (table["occluded"] <= 1)).all()
@@ -179,7 +179,7 @@ def test_the_truth_table_has_one_row_per_image(folder):
 
 
 def test_queries_have_better_boxes_than_the_gallery(folder):
-    table = passersby.truth(folder)
+    table = passersby.annotations(folder)
     known = table[table["pid"] > 0]
     splits = known.groupby(known.index.str.split("/").str[0])["box_error"].mean()
     assert splits[QUERY] < splits[GALLERY]
@@ -187,7 +187,7 @@ def test_queries_have_better_boxes_than_the_gallery(folder):
 
 def test_pixels_on_the_disk_are_those_that_the_digest_is_of(folder):
     marker = json.loads((folder / passersby.MARKER).read_text())
-    paths, step = passersby.truth(folder).index, GENERATE.CHUNK
+    paths, step = passersby.annotations(folder).index, GENERATE.CHUNK
     whole = hashlib.sha256()
     for start in range(0, len(paths), step):
         pixels = [np.asarray(Image.open(folder / path)).tobytes() for path in paths[start : start + step]]

@@ -17,9 +17,9 @@ def test_the_tabled_sine_is_the_sine_to_a_thousandth(turns):
 @given(st.lists(st.integers(-1, 2**40), min_size=1, max_size=5))
 def test_the_same_key_draws_the_same_and_another_key_draws_otherwise(key):
     first, again, other = Draw(*key), Draw(*key), Draw(*key, 7)
-    drawn = [first.unit() for _ in range(40)]
-    assert drawn == [again.unit() for _ in range(40)]
-    assert drawn != [other.unit() for _ in range(40)]
+    drawn = [first.uniform() for _ in range(40)]
+    assert drawn == [again.uniform() for _ in range(40)]
+    assert drawn != [other.uniform() for _ in range(40)]
 
 
 @given(st.integers(0, 10**6))
@@ -27,9 +27,9 @@ def test_draws_stay_where_they_are_told_to(key):
     draw = Draw(key)
     assert 0 <= draw.integer(6) < 6
     assert 2.0 <= draw.between(2.0, 3.0) < 3.0
-    assert abs(draw.near(0.5)) < 0.5
+    assert abs(draw.triangular(0.5)) < 0.5
     assert draw.weighted({"never": 0, "always": 3}) == "always"
-    assert sorted(draw.shuffled(range(9))) == list(range(9))
+    assert sorted(draw.permutation(range(9))) == list(range(9))
 
 
 def test_value_noise_passes_through_its_lattice_and_stays_between_zero_and_one():

@@ -14,11 +14,13 @@ import pytest
 import reid_lab.passersby
 from reid_lab.passersby import SIZES
 from reid_lab.passersby.render import render
-from reid_lab.passersby.splits import plan
+from reid_lab.passersby.splits import list_images
 
 DIGEST = "6ee1787602947320fec17e59ab25516853ba0662e941692ccde742e3ae450775"
-PIXEL_PATH = ("chance", "people", "bodies", "outfits", "patterns", "details", "tubes", "places", "scenery", "things",
-              "sites", "shots", "render", "plan")  # fmt: skip
+PIXEL_PATH = (
+    *("rng", "people", "bodies", "boxes", "clothing", "patterns", "head", "raster", "cameras", "scenery", "props"),
+    *("scenes", "frames", "render", "splits"),
+)
 ALLOWED = {
     *("float32", "uint8", "uint16", "int32", "int64", "ndarray"),
     *("arange", "array", "ascontiguousarray", "empty", "full", "ones", "zeros", "concatenate", "copyto"),
@@ -31,11 +33,11 @@ def digest(keys):
 
 
 def some_keys():
-    return [key for _, key in plan(SIZES["smoke"], 0)][::6]
+    return [key for _, key in list_images(SIZES["smoke"], 0)][::6]
 
 
 def test_the_pixels_are_those_of_this_version_of_the_generator():
-    """A new digest means a new VERSION in truth.py."""
+    """A new digest means a new VERSION in annotations.py."""
     assert digest(some_keys()) == DIGEST
 
 

@@ -5,17 +5,17 @@ import pytest
 from reid_lab.passersby import SIZES
 from reid_lab.passersby.frames import DISTRACTOR, JUNK, Key, track
 from reid_lab.passersby.people import block_of
-from reid_lab.passersby.splits import GALLERY, QUERY, TRAIN, identities, plan
+from reid_lab.passersby.splits import GALLERY, QUERY, TRAIN, identities, list_images
 from reid_lab.runtime.errors import DataError
 
 
 @pytest.fixture(scope="module", params=SIZES)
 def planned(request):
-    return SIZES[request.param], plan(SIZES[request.param], 0)
+    return SIZES[request.param], list_images(SIZES[request.param], 0)
 
 
 def test_the_full_size_has_the_counts_of_market_1501():
-    images = plan(SIZES["full"], 0)
+    images = list_images(SIZES["full"], 0)
     splits = Counter(split for split, _ in images)
     junk = sum(key.pid == JUNK for _, key in images)
     assert (splits[TRAIN], splits[QUERY], splits[GALLERY] - junk, junk) == (12936, 3368, 15913, 3819)
@@ -25,7 +25,7 @@ def test_the_full_size_has_the_counts_of_market_1501():
 
 def test_classroom_trains_on_two_images_in_four_of_six_cameras():
     cameras = defaultdict(Counter)
-    for split, key in plan(SIZES["classroom"], 0):
+    for split, key in list_images(SIZES["classroom"], 0):
         if split == TRAIN:
             cameras[key.pid][key.camid] += 1
     assert len(cameras) == 256

@@ -26,7 +26,7 @@ HIDDEN = "a trained run that is loaded was trained without the bug"
 METRICS, PROTOCOL = "retrieval/metrics.py", "retrieval/protocol.py"
 LOSSES, HEADS, RERANKING = "losses.py", "models/heads.py", "retrieval/reranking.py"
 TEST_METRICS, TEST_LOSSES, TEST_HEADS = "retrieval/test_metrics.py", "test_losses.py", "models/test_heads.py"
-TABLES, TEST_TABLES = "ablations/tables.py", "ablations/test_tables.py"
+TABLES, TEST_TABLES = "ablations/statistics.py", "ablations/test_statistics.py"
 TEST_RERANKING, TEST_SCHEDULE = "retrieval/test_reranking.py", "training/test_schedule.py"
 
 BUGS = (
@@ -218,7 +218,7 @@ BUGS = (
         *(("08",), "analysis/test_gradcam.py"),
     ),
     Bug(
-        *("people in both train and test go unnoticed", "data/protocol.py"),
+        *("people in both train and test go unnoticed", "data/validation.py"),
         *("sorted(train & (query | gallery))", "sorted(train & query & gallery & set())"),
         *(("01",), "data/test_benchmark.py"),
     ),

@@ -7,7 +7,7 @@ from bugs import Bug
 
 LOOP, ENGINE, HEALTH = "training/trainer.py", "training/engine.py", "training/guards.py"
 STEPS = "training/test_what_a_step_gets.py"
-TABLES, CLAIMS = "ablations/tables.py", "ablations/claims.py"
+TABLES, CLAIMS = "ablations/statistics.py", "ablations/claims.py"
 CONDITIONS, BACKGROUNDS = "analysis/conditions.py", "analysis/backgrounds.py"
 VERIFICATION, TEST_VERIFICATION = "retrieval/verification.py", "retrieval/test_verification.py"
 WAIT = "    synchronize(image.device)  # a GPU's calls return before the work is done\n"
@@ -61,7 +61,7 @@ OPTION_BUGS = (
         TABLES,
         "difference(rows, size, one, reference, metric) for",
         "difference(rows, size, one, reference) for",
-        "ablations/test_tables.py",
+        "ablations/test_statistics.py",
     ),
     quiet(
         "the last of two names is judged",
@@ -129,7 +129,7 @@ OPTION_BUGS = (
     quiet(
         "train forgets --deterministic",
         "cli/training.py",
-        "deterministic=chosen.deterministic",
+        "deterministic=deterministic",
         "deterministic=False",
         "cli/test_options.py",
     ),

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from reid_lab import doctor, methods, retrieval
-from reid_lab.ablations import runner
+from reid_lab.ablations import run
 from reid_lab.runtime import device, environment
 from reid_lab.runtime.distributed import assemble
 from reid_lab.runtime.errors import DeviceError
@@ -135,7 +135,7 @@ def test_a_gpu_that_does_not_tell_its_free_memory_has_what_pytorch_has_not_taken
 def test_a_gpu_that_others_use_is_shared_by_fewer_runs(pretended):
     for free, together in ((8, 1), (40, 2), (80, 4)):
         with pretended("cuda", memory=free * GIB):
-            assert runner._at_once(device.find_device()) == together
+            assert run._gpu_holds(None) == together
 
 
 @pytest.mark.parametrize(

@@ -341,7 +341,7 @@ def test_a_float16_run_resumes_with_its_scale(smoke, tmp_path, monkeypatch):
 
 def test_a_run_that_began_in_float32_goes_on_in_it(smoke, tmp_path, monkeypatch, claims_bf16):
     recipe = methods.residual_pooling("smoke", epochs=2, evaluate_every=0)
-    save = trainer._Training._save
+    save = trainer.Trainer.save
 
     def save_and_stop(self):
         self.engine._use_float32()  # as on a machine without bf16
@@ -349,7 +349,7 @@ def test_a_run_that_began_in_float32_goes_on_in_it(smoke, tmp_path, monkeypatch,
         raise KeyError("killed")
 
     with monkeypatch.context() as patch, pytest.raises(KeyError):
-        patch.setattr(trainer._Training, "_save", save_and_stop)
+        patch.setattr(trainer.Trainer, "save", save_and_stop)
         training.fit(recipe, smoke, device="cpu", runs=tmp_path, checkpoint_seconds=0)
     assert training.fit(recipe, smoke, device="cpu", runs=tmp_path).environment["precision"] == "float32"
 

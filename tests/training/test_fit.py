@@ -11,7 +11,8 @@ import torch
 from reid_lab import data, methods, training
 from reid_lab.runtime import checkpoint, environment
 from reid_lab.runtime.errors import CheckpointError, DataError, DeviceError, RecipeError, ReidLabError
-from reid_lab.training import inventory, runs, trainer
+from reid_lab.training import fitting, runs, trainer
+from reid_lab.training.run import run_folder
 
 QUICK = dict(epochs=1, evaluate_every=0, precision="float32")
 METHODS = [methods.multitask, methods.residual_pooling]
@@ -57,7 +58,7 @@ def test_only_the_last_evaluation_is_in_float32_whatever_the_precision_of_traini
 
 
 def test_a_trained_run_is_loaded_not_trained_again(smoke, smoke_run, monkeypatch):
-    monkeypatch.setattr(trainer, "_Training", None)  # would raise if training began
+    monkeypatch.setattr(fitting, "Trainer", None)  # would raise if training began
     again = training.fit(smoke_run.recipe, smoke, seed=0, device="cpu")
     assert same_weights(smoke_run, again)
     pd.testing.assert_frame_equal(smoke_run.history, again.history)
@@ -67,10 +68,10 @@ def test_recipe_data_and_seed_each_make_another_run(smoke):
     recipe = methods.multitask("smoke")
     other = data.Benchmark("fewer", smoke.train[:-1], smoke.query, smoke.gallery, root=smoke.root)
     folders = {
-        runs.run_folder(recipe, smoke, 0),
-        runs.run_folder(recipe, smoke, 1),
-        runs.run_folder(recipe.replace(erasing=0.3), smoke, 0),
-        runs.run_folder(recipe, other, 0),
+        run_folder(recipe, smoke, 0),
+        run_folder(recipe, smoke, 1),
+        run_folder(recipe.replace(erasing=0.3), smoke, 0),
+        run_folder(recipe, other, 0),
     }
     assert len(folders) == 4
 
@@ -141,10 +142,10 @@ def test_a_note_or_a_shape_that_was_changed_is_damage_and_an_older_file_is_not(t
 def test_a_tilde_is_the_home_folder(smoke, smoke_run, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))  # on Windows
-    assert runs.run_folder(smoke_run.recipe, smoke, 0, "~/runs").parent == tmp_path / "runs"
+    assert run_folder(smoke_run.recipe, smoke, 0, "~/runs").parent == tmp_path / "runs"
     folder = copy_of(smoke_run, tmp_path)
     assert training.load(f"~/{folder.name}").folder == folder
-    assert list(inventory.shelf("~").index) == [folder.name] and inventory.find(folder.name, "~") == folder
+    assert list(runs.table("~").index) == [folder.name] and runs.find(folder.name, "~") == folder
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
@@ -205,7 +206,7 @@ def test_a_recipe_changed_by_hand_after_training_is_refused(smoke, smoke_run, tm
 
 def test_a_run_of_another_recipe_in_the_folder_is_refused(smoke, smoke_run, tmp_path):
     recipe = methods.multitask("smoke")
-    shutil.copytree(smoke_run.folder, runs.run_folder(recipe, smoke, 0, tmp_path))
+    shutil.copytree(smoke_run.folder, run_folder(recipe, smoke, 0, tmp_path))
     with pytest.raises(CheckpointError, match="holds a run of another recipe"):
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)
 

@@ -6,7 +6,6 @@ import torch
 from reid_lab import data, methods, training
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.distributed import Processes
-from reid_lab.training import runs
 from reid_lab.training.engine import Engine
 
 pytestmark = pytest.mark.usefixtures("a_gpu")
@@ -99,4 +98,4 @@ def test_images_are_decoded_once_however_the_gpu_is_called(smoke):
 def test_the_default_is_the_gpu_and_its_name_is_kept(smoke, tmp_path):
     run = training.fit(methods.multitask("smoke"), smoke, runs=tmp_path)
     assert run.environment["device"] == torch.cuda.get_device_name()
-    assert runs.load(run.folder).result["mAP"] > 0
+    assert training.load(run.folder).result["mAP"] > 0

@@ -7,8 +7,9 @@ from reid_lab import methods, training
 from reid_lab.losses import spread
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import DeviceError, TrainingError
-from reid_lab.training import guards, runs
+from reid_lab.training import guards
 from reid_lab.training.engine import Engine
+from reid_lab.training.run import run_folder
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_a_sentence(few, tmp_path):
@@ -55,7 +56,7 @@ def test_a_loss_that_is_lost_never_reaches_the_checkpoint(few, tmp_path, monkeyp
     monkeypatch.setattr(Engine, "update", poisoned)
     with pytest.raises(TrainingError, match="became nan"):
         training.fit(recipe, few, device="cpu", runs=tmp_path, checkpoint_seconds=0)
-    folder = runs.run_folder(recipe, few, 0, tmp_path)
+    folder = run_folder(recipe, few, 0, tmp_path)
     tensors, about = checkpoint.read(folder / "checkpoint.safetensors")
     assert all(value.isfinite().all() for value in tensors.values() if value.is_floating_point())
     assert (len(about["history"]), about["step"]) == divmod(4, len(few.train) // 16)
@@ -75,8 +76,8 @@ def test_an_embedding_that_has_collapsed_stops_the_run(few, tmp_path, monkeypatc
 
 
 def test_a_collapse_of_paper_a_stops_the_run_too(few, tmp_path, monkeypatch):
-    descriptor = methods.MultiTask.descriptor
-    monkeypatch.setattr(methods.MultiTask, "descriptor", lambda self, x: 1 + 1e-5 * descriptor(self, x).tanh())
+    features = methods.MultiTask.features
+    monkeypatch.setattr(methods.MultiTask, "features", lambda self, x: 1 + 1e-5 * features(self, x).tanh())
     with pytest.raises(TrainingError, match="embedding collapsed in epoch 1"):
         training.fit(methods.multitask("smoke", precision="float32"), few, device="cpu", runs=tmp_path)
 
@@ -102,10 +103,10 @@ A, B = methods.multitask("smoke"), methods.residual_pooling("smoke", margin=0.4)
     ids=["A", "A, short", "B", "B, long", "B without triplets"],
 )
 def test_features_have_collapsed_below_a_thousandth_of_their_length_or_a_hundredth_of_the_margin(recipe, length, limit):
-    means = {"loss": 1.0, "length": length}
-    guards.check_spread(means | {"spread": 1.02 * limit}, recipe, 1, "here")
+    means, margin = {"loss": 1.0, "length": length}, recipe.network(4).collapse_margin()
+    guards.check_spread(means | {"spread": 1.02 * limit}, margin, 1, "here")
     with pytest.raises(TrainingError, match="collapsed in epoch 1 of here"):
-        guards.check_spread(means | {"spread": 0.98 * limit}, recipe, 1, "here")
+        guards.check_spread(means | {"spread": 0.98 * limit}, margin, 1, "here")
 
 
 def test_spread_is_the_root_mean_square_distance_of_all_pairs():

@@ -14,8 +14,9 @@ import torch
 from reid_lab import methods, training
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import CheckpointError
-from reid_lab.training import runs, trainer
+from reid_lab.training import trainer
 from reid_lab.training.engine import Engine
+from reid_lab.training.run import finished, run_folder
 
 ALWAYS = dict(device="cpu", checkpoint_seconds=0)  # a checkpoint after every step
 QUICK = dict(epochs=1, evaluate_every=0, precision="float32")
@@ -82,7 +83,7 @@ def wait_for(happened, child, seconds=120):
 
 def test_a_process_killed_at_several_points_also_while_saving_ends_in_the_same_bits(smoke, undisturbed, tmp_path):
     """Killed early in an epoch, later, while a checkpoint is being written, and again: always resumed."""
-    folder = runs.run_folder(killable.RECIPE, smoke, 2, tmp_path / "killed")
+    folder = run_folder(killable.RECIPE, smoke, 2, tmp_path / "killed")
 
     path = folder / "checkpoint.safetensors"
 
@@ -109,7 +110,7 @@ def test_a_process_killed_at_several_points_also_while_saving_ends_in_the_same_b
         wait_for(point, child)
         child.kill()
         child.join()
-        assert not runs.finished(folder)
+        assert not finished(folder)
         assert child.exitcode == -signal.SIGKILL if os.name == "posix" else child.exitcode != 0
         about = checkpoint.read(path)[1]  # whole
         seen.append((len(about["history"]), about["step"]))
@@ -123,7 +124,7 @@ def test_a_process_killed_at_several_points_also_while_saving_ends_in_the_same_b
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_process_says_so_and_loses_nothing(smoke, undisturbed, tmp_path, number):
     """Ctrl-C, or the kill of a scheduler, which may come in the middle of a step."""
-    folder = runs.run_folder(killable.RECIPE, smoke, 2, tmp_path / "stopped")
+    folder = run_folder(killable.RECIPE, smoke, 2, tmp_path / "stopped")
     child = killable.start(tmp_path / "stopped")
     wait_for((folder / "checkpoint.safetensors").is_file, child)
     os.kill(child.pid, number)
@@ -147,7 +148,7 @@ def test_an_interruption_within_a_step_waits_for_its_end(smoke, tmp_path, monkey
         patch.setattr(Engine, "update", interrupted)
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)
     assert len(done) == 4
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    folder = run_folder(recipe, smoke, 0, tmp_path)
     assert checkpoint.read(folder / "checkpoint.safetensors")[1]["step"] == 4
     assert signal.getsignal(signal.SIGINT) is handler
 
@@ -177,7 +178,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(few, tmp_path, monke
     monkeypatch.setattr(checkpoint, "save", full_disk)
     with pytest.raises(CheckpointError, match="Could not write .*checkpoint.safetensors: No space left"):
         training.fit(recipe, few, runs=tmp_path, **ALWAYS)
-    folder = runs.run_folder(recipe, few, 0, tmp_path)
+    folder = run_folder(recipe, few, 0, tmp_path)
     _, about = checkpoint.read(folder / "checkpoint.safetensors")
     assert about["step"] == 1
     assert not list(folder.glob(".*part"))
@@ -188,9 +189,9 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(few, tmp_path, monke
 def unfinished(recipe, few, runs_folder, monkeypatch):
     """The folder of a run that stopped after its last epoch, before its end."""
     with monkeypatch.context() as patch, pytest.raises(StopError):
-        patch.setattr(trainer._Training, "_finish", lambda self: (_ for _ in ()).throw(StopError))
+        patch.setattr(trainer.Trainer, "_finish", lambda self: (_ for _ in ()).throw(StopError))
         training.fit(recipe, few, runs=runs_folder, deterministic=True, **ALWAYS)
-    return runs.run_folder(recipe, few, 0, runs_folder)
+    return run_folder(recipe, few, 0, runs_folder)
 
 
 def test_a_resumed_run_writes_a_lost_history_again(few, tmp_path, monkeypatch):
@@ -218,7 +219,7 @@ def test_a_resumed_run_keeps_its_number_of_threads(few, tmp_path, monkeypatch):
 
 def test_what_a_killed_save_left_is_cleared_away(few, tmp_path):
     recipe = methods.multitask("smoke", **QUICK)
-    folder = runs.run_folder(recipe, few, 0, tmp_path)
+    folder = run_folder(recipe, few, 0, tmp_path)
     folder.mkdir()
     (folder / ".checkpoint.safetensors.0123.part").write_bytes(b"half a checkp")
     training.fit(recipe, few, device="cpu", runs=tmp_path)
@@ -227,7 +228,7 @@ def test_what_a_killed_save_left_is_cleared_away(few, tmp_path):
 
 def test_a_damaged_checkpoint_is_refused_when_resuming(smoke, tmp_path):
     recipe = methods.multitask("smoke")
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    folder = run_folder(recipe, smoke, 0, tmp_path)
     folder.mkdir()
     (folder / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError, match="checkpoint.safetensors is damaged"):
@@ -236,7 +237,7 @@ def test_a_damaged_checkpoint_is_refused_when_resuming(smoke, tmp_path):
 
 def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
     recipe = methods.multitask("smoke")
-    folder = runs.run_folder(recipe, smoke, 0, tmp_path)
+    folder = run_folder(recipe, smoke, 0, tmp_path)
     about = {"recipe": json.loads(recipe.replace(lr=0.5).to_json())}
     checkpoint.write(folder / "checkpoint.safetensors", {"model.x": torch.zeros(1)}, about)
     with pytest.raises(CheckpointError, match="belongs to another recipe"):
@@ -245,7 +246,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
 
 def test_a_second_process_waits_for_the_first_and_says_so(smoke, tmp_path, caplog, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE")  # which also silences this sentence, in notebooks under regression, say
-    folder = runs.run_folder(killable.RECIPE, smoke, 2, tmp_path / "runs")
+    folder = run_folder(killable.RECIPE, smoke, 2, tmp_path / "runs")
     child = killable.start(tmp_path / "runs")
     wait_for((folder / "checkpoint.safetensors").is_file, child)
     run = training.fit(killable.RECIPE, smoke, runs=tmp_path / "runs", **killable.OPTIONS)

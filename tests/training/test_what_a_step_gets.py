@@ -142,20 +142,20 @@ def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimizers_buffers_of_
         recipe = RECIPES["residual_pooling"].replace(optimizer=optimizer, lr=0.01)
         folder, processes = tmp_path / optimizer, assemble("cpu")
         folder.mkdir()
-        first = trainer._Training(recipe, bench, 0, processes, folder)
+        first = trainer.Trainer(recipe, bench, 0, processes, folder)
         store = data.image_store(bench.train, recipe.resize)
         first.engine.model.train()
         batches = first.sampler.epoch(0)
 
         def step(run, i, batches=batches, store=store):
-            run._step(store.batch(batches[i]), run.labels[batches[i]], 0)
+            run.step(store.batch(batches[i]), run.labels[batches[i]], 0)
 
         step(first, 0), step(first, 1)
-        first._save()
-        second = trainer._Training(recipe, bench, 0, processes, folder)
-        assert second.step == 2
-        assert {name: value.item() for name, value in second.sums.items()} == {
-            name: value.item() for name, value in first.sums.items()
+        first.save()
+        second = trainer.Trainer(recipe, bench, 0, processes, folder)
+        assert second.progress.step == 2
+        assert {name: value.item() for name, value in second.progress.sums.items()} == {
+            name: value.item() for name, value in first.progress.sums.items()
         }
         second.engine.model.train()
         for run in (first, second):
@@ -164,7 +164,7 @@ def test_a_run_that_goes_on_has_the_sums_the_step_and_the_optimizers_buffers_of_
             first.engine.model.state_dict().items(), second.engine.model.state_dict().values(), strict=True
         ):
             assert torch.equal(one, other), name
-        assert len(second.history) == 0 and first.engine.optimizer.state
+        assert len(second.progress.history) == 0 and first.engine.optimizer.state
 
 
 def test_an_interrupted_run_goes_on_from_its_last_checkpoint_with_its_minutes_and_its_threads(

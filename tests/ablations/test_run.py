@@ -2,19 +2,17 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
-import traceback
+import signal
 
 import pandas as pd
 import pytest
 import torch
 
-from reid_lab.ablations import grids, measures, pictures, runner, tables
-from reid_lab.ablations import job as job_module
+from reid_lab.ablations import grids, measures, pictures, run, statistics, tables
+from reid_lab.ablations import plan as planning
 from reid_lab.cli import experiments as experiments_command
 from reid_lab.methods import residual_pooling
-from reid_lab.runtime.errors import DataError, RecipeError, TrainingError
+from reid_lab.runtime.errors import DataError, DeviceError, RecipeError, TrainingError, WorkerError
 
 SHORT = dict(epochs=1, evaluate_every=0)
 
@@ -33,56 +31,31 @@ def grid(monkeypatch):
     return small
 
 
-def jobs_that_run(code, monkeypatch):
-    """Each job a process that runs ``code`` instead of training."""
-    start = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: start([sys.executable, "-c", code], **options))
-
-
-class InThisProcess:
-    """A job that is done here, at once, rather than in a process of its own."""
-
-    def __init__(self, command, *, stdout, stderr, **options):
-        self.stdin, self.stdout, self.stderr = self, stdout, stderr
-
-    def write(self, order):
-        self.order = json.loads(order)
-
-    def close(self):
-        try:
-            for found in job_module.work(self.order):
-                print(json.dumps(found), file=self.stdout)
-            self.returncode = 0
-        except Exception:
-            traceback.print_exc(file=self.stderr)
-            self.returncode = 1
-
-    def poll(self):
-        return self.returncode
-
-
-def found():
-    """What a job finds, as it prints it."""
-    return json.dumps({name: value for name, value in row().items() if name not in runner.KEYS})
-
-
 def row(variant="wide", seed=0, **fields):
     metrics = dict.fromkeys([*(f"rank-{k}" for k in (1, 5, 10, 20, 50)), "mAP", "mAP_trapezoid", "mINP"], 5.0)
     rest = {"epochs": 1, "descriptor": 96, "parameters": 10, "minutes": 0.5, "run": f"residual_pooling-smoke-{seed}"}
     return {"variant": variant, "size": "smoke", "seed": seed, **metrics, **rest, **fields}
 
 
+def found(**fields):
+    """What is measured of a job."""
+    return {name: value for name, value in row(**fields).items() if name not in tables.KEYS}
+
+
+@pytest.fixture
+def nothing_is_trained(monkeypatch):
+    monkeypatch.setattr(run, "train_and_measure", None)  # would raise if anything were run
+
+
 def test_a_grid_is_run_recorded_and_not_run_again_and_a_job_that_fails_is_named(grid, smoke, tmp_path, monkeypatch):
     three = dataclasses.replace(grid, variants=lambda size: {"bad": recipe(identities=500), **grid.variants(size)})
     monkeypatch.setitem(grids.GRIDS, "small", three)
-    bad, *wanted = runner.jobs(three, "smoke", [0])
-    options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
-    assert list(runner.plan([bad, *wanted], tmp_path, tmp_path / "runs")["state"]) == ["to do"] * 3
-    assert runner.run(wanted[:1], **options) == 0  # in a process of its own
-    monkeypatch.setattr(subprocess, "Popen", InThisProcess)
-    with pytest.raises(TrainingError, match="1 runs failed; the first, small: bad, seed 0: .*P = 500 identities"):
-        runner.run([bad, *wanted], **options)
-    rows = runner.table("small", tmp_path)
+    bad, *wanted = run.jobs(three, "smoke", [0])
+    options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path)
+    assert list(planning.plan([bad, *wanted], tmp_path, tmp_path / "runs")["state"]) == ["to do"] * 3
+    with pytest.raises(TrainingError, match="small: bad, seed 0: .*500"):
+        run.run([bad, *wanted], workers=2, **options)  # in two processes
+    rows = tables.read("small", tmp_path)
     assert list(rows["variant"]) == ["wide", "narrow", "narrow, re-ranked"]
     assert rows["run"].nunique() == 2 and (rows["epochs"] == 1).all() and (rows["data"] == smoke.name).all()
     assert rows["mAP"].between(0, 100).all() and rows["mAP"].iloc[1] != rows["mAP"].iloc[2]
@@ -90,77 +63,104 @@ def test_a_grid_is_run_recorded_and_not_run_again_and_a_job_that_fails_is_named(
     assert list(rows["descriptor"]) == [96, 48, 48]
     result = json.loads(next((tmp_path / "runs").glob(f"{rows['run'].iloc[0]}/result.json")).read_text())
     assert rows["mAP"].iloc[0] == pytest.approx(100 * result["mAP"], abs=1e-3)
-    plan = runner.plan([*wanted, bad], tmp_path, tmp_path / "runs")
+    plan = planning.plan([*wanted, bad], tmp_path, tmp_path / "runs")
     assert list(plan["state"]) == ["recorded", "recorded", "to do"] and list(plan["minutes"])[:2] == [0, 0]
 
-    monkeypatch.setattr(runner._Workers, "start", None)  # would raise if anything were run
-    assert runner.run(wanted, **options) == 0
+    (tmp_path / "small.csv").unlink()  # one process finds the trained runs, and measures the same
+    assert run.run(wanted, workers=1, **options) == 0
+    assert tables.read("small", tmp_path).equals(rows)
+    monkeypatch.setattr(run, "train_and_measure", None)  # would raise if anything were run
+    assert run.run(wanted, workers=1, **options) == 0
+
+
+def test_a_killed_process_costs_only_what_it_had_in_progress(grid, smoke, tmp_path, monkeypatch):
+    def killed_at_the_second(work, orders, workers, **_):
+        yield work(orders[0])
+        raise WorkerError("A worker process ended early.")
+
+    monkeypatch.setattr(run, "train_and_measure", lambda *_: [found()])
+    monkeypatch.setattr(run, "ordered_map", killed_at_the_second)
+    with pytest.raises(WorkerError):
+        run.run(run.jobs(grid, "smoke", [0]), device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=2)
+    assert list(tables.read("small", tmp_path)["variant"]) == ["wide"]
 
 
 def test_variants_named_by_a_number_are_recorded_like_others(tmp_path):
-    wanted = runner.jobs(grids.grid("erasing"), "smoke", [0])[:3]
+    wanted = run.jobs(grids.grid("erasing"), "smoke", [0])[:3]
     for job in wanted:
-        runner.record(job, [{name: value for name, value in row().items() if name not in runner.KEYS}], tmp_path)
-    assert list(runner.table("erasing", tmp_path)["variant"]) == ["0.0", "0.5", "1.0"]
-    assert runner.missing(wanted, tmp_path) == []
+        tables.add("erasing", run.rows_of(job, [found()]), tmp_path)
+    assert list(tables.read("erasing", tmp_path)["variant"]) == ["0.0", "0.5", "1.0"]
+    assert run.missing(wanted, tmp_path) == []
 
 
-def test_a_run_that_another_grid_has_recorded_is_taken_from_there(grid, smoke, tmp_path, monkeypatch):
-    other = grids.Grid("other", "Other", "here", lambda size: {"same": recipe()}, "same", "")
+@pytest.mark.parametrize("rerank", [False, True])
+def test_a_run_that_another_grid_has_recorded_is_taken_from_there(
+    grid, smoke, tmp_path, monkeypatch, nothing_is_trained, rerank
+):
+    again = ("same",) if rerank else ()
+    other = grids.Grid("other", "Other", "here", lambda size: {"same": recipe()}, "same", "", again)
     monkeypatch.setitem(grids.GRIDS, "other", other)
-    (job,) = runner.jobs(other, "smoke", [0])
+    (job,) = run.jobs(other, "smoke", [0])
     name = job.folder(tmp_path).name
-    pd.DataFrame([row(run=name, mAP=12.5)]).to_csv(tmp_path / "small.csv", index=False)
-    monkeypatch.setattr(runner._Workers, "start", None)
-    assert runner.run([job], device="cpu", runs=tmp_path / "runs", folder=tmp_path) == 0
-    (found,) = runner.table("other", tmp_path).to_dict("records")
-    assert (found["variant"], found["mAP"], found["run"]) == ("same", 12.5, name)
+    rows = [row(run=name, mAP=12.5), row("wide, re-ranked", run=name, mAP=20.5)]
+    pd.DataFrame(rows).to_csv(tmp_path / "small.csv", index=False)
+    assert run.run([job], device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1) == 0
+    first, *second = tables.read("other", tmp_path).to_dict("records")
+    assert (first["variant"], first["mAP"], first["run"]) == ("same", 12.5, name)
+    assert [(one["variant"], one["mAP"]) for one in second] == [("same, re-ranked", 20.5)] * rerank
+
+
+def test_a_run_that_is_recorded_without_its_re_ranked_row_is_measured_again(grid, smoke, tmp_path, monkeypatch):
+    job = run.jobs(grid, "smoke", [0])[1]
+    other = grids.Grid("other", "Other", "here", lambda size: {"same": job.recipe}, "same", "")
+    monkeypatch.setitem(grids.GRIDS, "other", other)
+    pd.DataFrame([row("same", run=job.folder(tmp_path).name)]).to_csv(tmp_path / "other.csv", index=False)
+    assert job.rerank and not run._take_from_other_grids(job, tmp_path, tmp_path)
 
 
 def test_a_grid_that_runs_out_of_time_leaves_the_rest_and_goes_on(grid, smoke, tmp_path, monkeypatch):
-    wanted = runner.jobs(grid, "smoke", [0])
+    wanted = run.jobs(grid, "smoke", [0])
     options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
-    assert runner.run(wanted, minutes=0.001, **options) == 2
+    assert run.run(wanted, minutes=0.001, **options) == 2
     assert not (tmp_path / "small.csv").exists()
-    jobs_that_run(f"print({found()!r})", monkeypatch)
-    assert runner.run(wanted[:1], **options) == 0
-    assert list(runner.plan(wanted, tmp_path, tmp_path / "runs")["state"]) == ["recorded", "to do"]
+    monkeypatch.setattr(run, "train_and_measure", lambda *_: [found()])
+    assert run.run(wanted[:1], minutes=10, **options) == 0
+    assert list(planning.plan(wanted, tmp_path, tmp_path / "runs")["state"])[0] == "recorded"
 
 
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_job_may_say_more_than_a_pipe_holds(grid, smoke, tmp_path, monkeypatch, stream):
-    """It ends in time: a pipe that nobody reads is full at 64 KiB, and stops who writes."""
-    code = f"import sys; print('#' * 200_000, file=sys.stderr); print({found()!r})"
-    if stream == "stdout":
-        code = f"for _ in range(2000): print({found()!r})"
-    jobs_that_run(code, monkeypatch)
-    wanted = runner.jobs(grid, "smoke", [0])[:1]
-    assert runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, minutes=0.1) == 0
-    assert runner.table("small", tmp_path)["mAP"].tolist() == [5.0]
-
-
-def test_no_minutes_start_nothing(grid, smoke, tmp_path, monkeypatch):
-    monkeypatch.setattr(runner._Workers, "start", None)  # would raise if anything were run
-    wanted = runner.jobs(grid, "smoke", [0])
-    assert runner.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, minutes=0) == 2
+def test_ctrl_c_is_no_deadline(grid, smoke, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "train_and_measure", lambda *_: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        options = dict(device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1)
+        run.run(run.jobs(grid, "smoke", [0]), minutes=10, **options)
 
 
 @pytest.mark.parametrize(("text", "said"), [("", "cannot be read"), ("variant,seed\nmax,0\n", "has no column 'size'")])
 def test_a_damaged_table_is_named_with_what_it_lacks(tmp_path, text, said):
     (tmp_path / "pooling.csv").write_text(text)
     with pytest.raises(DataError, match=f"pooling.csv {said}"):
-        runner.table("pooling", tmp_path)
+        tables.read("pooling", tmp_path)
 
 
 @pytest.mark.parametrize(("gigabytes", "at_once"), [(8, 1), (40, 2), (80, 4), (141, 4)])
 def test_a_small_gpu_is_shared_by_fewer_runs(monkeypatch, gigabytes, at_once):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gigabytes * 2**30, 2**40))  # free, total
-    assert runner._at_once(torch.device("cuda")) == at_once
+    monkeypatch.setattr(run, "find_device", lambda name: torch.device("cuda:0"))
+    monkeypatch.setattr(run, "memory", lambda device: (gigabytes * 2**30, 2**40))  # free, total
+    assert run._gpu_holds("cuda") == at_once
+
+
+def test_a_gpu_is_asked_in_another_process(monkeypatch):
+    """There, nothing is changed: the other process says that this machine has no such GPU."""
+    monkeypatch.setattr(run, "seen", lambda: torch.device("cuda:99"))
+    monkeypatch.setattr(run, "find_device", None)
+    with pytest.raises(DeviceError, match="cuda:99"):
+        run.runs_at_once("cuda:99")
+    assert run.runs_at_once("cpu") == torch.get_num_threads()
 
 
 def test_a_plan_makes_no_data(grid, tmp_path, monkeypatch):
     monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "home"))
-    plan = runner.plan(runner.jobs(grid, "smoke", [7]), tmp_path, tmp_path / "runs")
+    plan = planning.plan(run.jobs(grid, "smoke", [7]), tmp_path, tmp_path / "runs")
     assert list(plan["state"]) == ["to do"] * 2 and list(plan["run"]) == ["", ""]
     assert not (tmp_path / "home").exists()
 
@@ -168,29 +168,28 @@ def test_a_plan_makes_no_data(grid, tmp_path, monkeypatch):
 def test_the_estimate_is_what_recorded_runs_took(grid, smoke, tmp_path):
     rows = [row(minutes=0.5), row(seed=1, minutes=1.5)]
     pd.DataFrame(rows).to_csv(tmp_path / "small.csv", index=False)
-    plan = runner.plan(runner.jobs(grid, "smoke", [0]), tmp_path, tmp_path / "runs")
+    plan = planning.plan(run.jobs(grid, "smoke", [0]), tmp_path, tmp_path / "runs")
     assert list(plan["minutes"]) == [0.0, 1.0]
 
 
 def test_shards_share_the_jobs_out_and_merge_puts_them_together():
-    wanted = runner.jobs(grids.grid("pooling"), "classroom", [0, 1])
-    shares = [runner.shard(wanted, f"{k}/4") for k in (1, 2, 3, 4)]
+    wanted = run.jobs(grids.grid("pooling"), "classroom", [0, 1])
+    shares = [run.shard(wanted, f"{k}/4") for k in (1, 2, 3, 4)]
     assert sorted(job.name for share in shares for job in share) == sorted(job.name for job in wanted)
-    assert runner.shard(wanted, None) == wanted
+    assert run.shard(wanted, None) == wanted
     for wrong in ("0/4", "5/4", "2", "a/b", "²/8"):
         with pytest.raises(RecipeError, match="give K/N"):
-            runner.shard(wanted, wrong)
+            run.shard(wanted, wrong)
     one, other = pd.DataFrame([row(mAP=1.0), row(seed=1)]), pd.DataFrame([row(mAP=2.0), row("narrow")])
-    together = runner.merge("pooling", [one, pd.DataFrame(), other])
-    assert len(together) == 3 and together["mAP"].iloc[0] == 1.0
+    together = tables.merge("pooling", [one, pd.DataFrame(), other])
+    assert len(together) == 3 and together.set_index(["variant", "seed"]).loc[("wide", 0), "mAP"] == 1.0
 
 
 def test_rows_stand_in_the_grids_own_order(grid, tmp_path):
     for variant, seed in (("narrow", 1), ("wide", 1), ("narrow", 0), ("wide", 0)):
-        job = next(job for job in runner.jobs(grid, "smoke", [seed]) if job.variant == variant)
-        found = {name: value for name, value in row().items() if name not in runner.KEYS}
-        runner.record(job, [found | {"reranked": False}], tmp_path)
-    rows = runner.table("small", tmp_path)
+        job = next(job for job in run.jobs(grid, "smoke", [seed]) if job.variant == variant)
+        tables.add("small", run.rows_of(job, [found(reranked=False)]), tmp_path)
+    rows = tables.read("small", tmp_path)
     assert list(zip(rows["variant"], rows["seed"], strict=True)) == [
         ("wide", 0),
         ("wide", 1),
@@ -237,16 +236,15 @@ def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monk
     some = {label: whole.variants("smoke")[label].replace(**SHORT) for label in list(whole.variants("smoke"))[-2:]}
     monkeypatch.setitem(grids.GRIDS, name, dataclasses.replace(whole, variants=lambda size: some))
     monkeypatch.setattr(measures, "LOOKED_AT", 6)
-    wanted = runner.jobs(grids.GRIDS[name], "smoke", [0])
+    wanted = run.jobs(grids.GRIDS[name], "smoke", [0])
     for job in wanted:  # in this process, for speed
-        order = {"recipe": job.recipe.to_json(), "size": "smoke", "seed": 0, "device": "cpu", "rerank": False}
-        found = job_module.work(order | {"runs": str(tmp_path / "runs"), "measure": whole.measure})
-        runner.record(job, found, tmp_path)
-        runner.record(job, found, tmp_path)  # twice: nothing is doubled
-    rows = runner.table(name, tmp_path)
-    keys = [*runner.KEYS, *whole.several]
-    assert len(rows) == len(rows.drop_duplicates(keys)) == 2 * len(found)
-    assert not runner.missing(wanted, tmp_path)
+        measured = run.rows_of(job, run.train_and_measure(job, "cpu", tmp_path / "runs"))
+        tables.add(name, measured, tmp_path)
+        tables.add(name, measured, tmp_path)  # twice: nothing is doubled
+    rows = tables.read(name, tmp_path)
+    keys = [*tables.KEYS, *whole.several]
+    assert len(rows) == len(rows.drop_duplicates(keys)) == 2 * len(measured)
+    assert not run.missing(wanted, tmp_path)
     if name == "gradcam":
         assert set(rows["network"]) == {"trained", "untrained"} and rows["images"].max() <= 6
         assert rows["heat"].dropna().between(0, 100).all() and (rows["images"] > 0).any()
@@ -258,7 +256,7 @@ def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monk
         assert sorted(set(by_cameras["value"])) == [str(k) for k in range(1, 1 + by_cameras["value"].nunique())]
     assert pictures.draw(name, rows, "smoke", tmp_path) == [tmp_path / f"{name}-smoke.png"]
     assert "2 runs, size smoke, seeds 0" in pictures.provenance(rows, "smoke")
-    assert (tables.means(name, rows, "smoke")["seeds"] == 1).all()
+    assert (statistics.means(name, rows, "smoke")["seeds"] == 1).all()
 
 
 def test_the_command_line_offers_every_grid():

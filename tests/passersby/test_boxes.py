@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reid_lab.passersby import frames
+from reid_lab.passersby import boxes
 
 
 def cells(box):
@@ -23,4 +23,4 @@ def test_the_error_of_a_box_is_1_less_intersection_over_union(box):
     ideal = (10, 10, 10, 20)
     one, other = cells(box), cells(ideal)
     expected = 1 - (one & other).sum() / (one | other).sum()
-    assert frames._error(box, ideal) == pytest.approx(expected) == pytest.approx(frames._error(ideal, box))
+    assert boxes.error(box, ideal) == pytest.approx(expected) == pytest.approx(boxes.error(ideal, box))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from reid_lab.ablations import tables
+from reid_lab.ablations import statistics
 from reid_lab.runtime.errors import DataError
 
 
@@ -14,7 +14,7 @@ def rows_of(values, size="classroom"):
     rest = {"descriptor": 1, "parameters": 2, "epochs": 3, "minutes": 4.0, "size": size}
     return pd.DataFrame(
         [
-            {"variant": label, "seed": seed, **dict.fromkeys(tables.METRICS, value), **rest}
+            {"variant": label, "seed": seed, **dict.fromkeys(statistics.METRICS, value), **rest}
             for label, of_one in values.items()
             for seed, value in enumerate(of_one)
         ]
@@ -22,16 +22,16 @@ def rows_of(values, size="classroom"):
 
 
 def test_means_and_deviations_are_those_of_the_seeds():
-    found = tables.variants(rows_of({"a": [1.0, 2.0, 6.0], "b": [5.0, 5.0, 5.0]}), "classroom")
+    found = statistics.variants(rows_of({"a": [1.0, 2.0, 6.0], "b": [5.0, 5.0, 5.0]}), "classroom")
     assert list(found.index) == ["a", "b"] and list(found["seeds"]) == [3, 3]
     assert found.loc["a", "mAP"] == 3 and found.loc["a", "mAP sd"] == pytest.approx(np.std([1, 2, 6], ddof=1))
-    assert tables.variants(rows_of({"a": [1.0]}), "full").empty
+    assert statistics.variants(rows_of({"a": [1.0]}), "full").empty
 
 
 def test_two_variants_are_compared_as_a_paired_t_test_would():
     """With two variants the two-way analysis of variance is the paired t test: an outside oracle."""
     a, b = [40.0, 44.0, 47.0, 41.0], [38.0, 43.5, 44.0, 40.0]
-    found = tables.difference(rows_of({"a": a, "b": b}), "classroom", "a", "b")
+    found = statistics.difference(rows_of({"a": a, "b": b}), "classroom", "a", "b")
     low, high = stats.ttest_rel(a, b).confidence_interval(0.95)
     assert (found.points - found.half_width, found.points + found.half_width) == pytest.approx((low, high))
     assert found.separated == (low > 0) and "4 seeds" in str(found)
@@ -42,18 +42,20 @@ def test_the_deviation_is_what_variant_and_seed_leave():
     noise = np.array([[0.5, -0.5, 0.0], [-0.5, 0.0, 0.5], [0.0, 0.5, -0.5]])
     values = 30 + np.array([0.0, 10.0, -7.0])[:, None] + np.array([1.0, 2.0, 9.0])[None] + noise  # seeds x variants
     rows = rows_of(dict(zip("abc", values.T, strict=True)))
-    deviation, freedom = tables.residual_deviation(rows, "classroom")
+    deviation, freedom = statistics.residual_deviation(rows, "classroom")
     assert freedom == 4 and deviation == pytest.approx(np.sqrt((noise**2).sum() / 4))
 
 
 def test_variants_may_have_unequally_many_seeds():
     a, b, c = [40.0, 44.0, 47.0, 41.0, 45.0], [38.0, 43.5, 44.0, 40.0, 44.5], [30.0, 33.0]
-    deviation, freedom = tables.residual_deviation(rows_of({"a": a, "b": b, "c": c}), "classroom")
+    deviation, freedom = statistics.residual_deviation(rows_of({"a": a, "b": b, "c": c}), "classroom")
     assert freedom == 12 - 3 - 5 + 1
     alone = [*c, 99.0]  # a seed that only one variant has explains itself
-    lonely = tables.residual_deviation(rows_of({"a": a[:2], "b": b[:2], "c": alone}), "classroom")
-    assert lonely == pytest.approx(tables.residual_deviation(rows_of({"a": a[:2], "b": b[:2], "c": c}), "classroom"))
-    found = tables.difference(rows_of({"a": a, "b": b, "c": c}), "classroom", "a", "b")
+    lonely = statistics.residual_deviation(rows_of({"a": a[:2], "b": b[:2], "c": alone}), "classroom")
+    assert lonely == pytest.approx(
+        statistics.residual_deviation(rows_of({"a": a[:2], "b": b[:2], "c": c}), "classroom")
+    )
+    found = statistics.difference(rows_of({"a": a, "b": b, "c": c}), "classroom", "a", "b")
     assert found.seeds == 5 and found.points == pytest.approx(np.subtract(a, b).mean())
     assert found.half_width == pytest.approx(stats.t.ppf(0.975, freedom) * deviation * np.sqrt(2 / 5))
 
@@ -63,46 +65,46 @@ def test_chance_is_seldom_called_an_effect():
     random, called = np.random.default_rng(0), 0
     for _ in range(400):
         values = {label: random.normal(40, 2, 3) for label in "abcd"}
-        called += tables.difference(rows_of(values), "classroom", "a", "b").separated
+        called += statistics.difference(rows_of(values), "classroom", "a", "b").separated
     assert 0.02 < called / 400 < 0.09
 
 
 def test_a_large_effect_is_separated_and_a_small_one_is_not():
     random = np.random.default_rng(1)
     values = {label: 40 + effect + random.normal(0, 1, 3) for label, effect in dict(a=0, b=12, c=0.1).items()}
-    found = tables.against("small", rows_of(values), "classroom", reference="a")
+    found = statistics.against("small", rows_of(values), "classroom", reference="a")
     assert list(found["verdict"]) == ["separated", "not separated"]
 
 
 def test_a_variant_with_one_seed_is_listed_without_a_verdict():
     values = {"a": [40.0, 41.0, 42.5], "b": [45.0, 45.5, 46.0], "c": [50.0]}
-    found = tables.against("small", rows_of(values), "classroom", reference="a")
+    found = statistics.against("small", rows_of(values), "classroom", reference="a")
     assert list(found["verdict"]) == ["separated", "too few seeds"] and found["±"].isna().tolist() == [False, True]
     with pytest.raises(DataError, match="No variant shares two seeds with 'c'"):
-        tables.against("small", rows_of(values), "classroom", reference="c")
+        statistics.against("small", rows_of(values), "classroom", reference="c")
     with pytest.raises(DataError, match="No run of 'd'"):
-        tables.against("small", rows_of(values), "classroom", reference="d")
+        statistics.against("small", rows_of(values), "classroom", reference="d")
 
 
 def test_re_ranked_rows_do_not_make_the_deviation_smaller():
     values = {"a": [1.0, 2.0, 4.0], "b": [3.0, 3.5, 8.0]}
-    plain = tables.residual_deviation(rows_of(values), "classroom")
-    assert tables.residual_deviation(rows_of(values | {"b, re-ranked": [4.0, 4.5, 9.0]}), "classroom") == plain
+    plain = statistics.residual_deviation(rows_of(values), "classroom")
+    assert statistics.residual_deviation(rows_of(values | {"b, re-ranked": [4.0, 4.5, 9.0]}), "classroom") == plain
 
 
 def test_what_cannot_be_compared_is_refused():
     rows = rows_of({"a": [1.0, 2.0], "b": [3.0]})
     with pytest.raises(DataError, match="share 1 seeds"):
-        tables.difference(rows, "classroom", "a", "b")
+        statistics.difference(rows, "classroom", "a", "b")
     with pytest.raises(DataError, match="No run of 'c'.*there are a, b"):
-        tables.difference(rows, "classroom", "a", "c")
+        statistics.difference(rows, "classroom", "a", "c")
     with pytest.raises(DataError, match="too few runs"):
-        tables.residual_deviation(rows, "classroom")
+        statistics.residual_deviation(rows, "classroom")
 
 
 def test_a_difference_is_of_the_seeds_that_both_have_and_alone_is_the_paired_t_tests():
     a, b, c = [40.0, 44.0, 47.0, 99.0], [38.0, 43.5, 44.0], [30.0, 31.0, 33.5]
-    found = tables.difference(rows_of({"a": a, "b": b, "c": c}), "classroom", "a", "b")
+    found = statistics.difference(rows_of({"a": a, "b": b, "c": c}), "classroom", "a", "b")
     assert (found.seeds, found.points) == (3, pytest.approx(np.subtract(a[:3], b).mean()))
     low, high = stats.ttest_rel(a[:3], b).confidence_interval(0.95)
     assert found.alone == pytest.approx((high - low) / 2) != pytest.approx(found.half_width)
@@ -110,14 +112,14 @@ def test_a_difference_is_of_the_seeds_that_both_have_and_alone_is_the_paired_t_t
 
 def test_a_re_ranked_variant_is_compared_with_its_own_runs_by_the_paired_t_test():
     a, again, b = [40.0, 44.0, 47.0], [42.5, 46.0, 49.5], [20.0, 31.0, 12.0]
-    found = tables.difference(rows_of({"a": a, "a, re-ranked": again, "b": b}), "classroom", "a, re-ranked", "a")
+    found = statistics.difference(rows_of({"a": a, "a, re-ranked": again, "b": b}), "classroom", "a, re-ranked", "a")
     low, high = stats.ttest_rel(again, a).confidence_interval(0.95)
     assert (found.points - found.half_width, found.points + found.half_width) == pytest.approx((low, high))
 
 
 def test_an_interval_that_ends_at_0_separates_nothing():
-    assert not tables.Difference("a", "b", "mAP", 1.5, 1.5, 1.5, 3).separated
-    assert tables.Difference("a", "b", "mAP", -1.51, 1.5, 1.5, 3).separated
+    assert not statistics.Difference("a", "b", "mAP", 1.5, 1.5, 1.5, 3).separated
+    assert statistics.Difference("a", "b", "mAP", -1.51, 1.5, 1.5, 3).separated
 
 
 def test_several_rows_of_a_run_are_averaged_over_seeds_key_by_key():
@@ -128,7 +130,7 @@ def test_several_rows_of_a_run_are_averaged_over_seeds_key_by_key():
             *(("classroom", 0, 2, 5.0), ("classroom", 1, 2, 7.0), ("full", 0, 1, 99.0)),
         )
     )
-    found = tables.means("erasing_fit", rows, "classroom")
+    found = statistics.means("erasing_fit", rows, "classroom")
     assert found["loss"].to_dict() == {("a", 1): 3.0, ("a", 2): 6.0}
     assert found["accuracy"].tolist() == [30.0, 60.0] and found["seeds"].tolist() == [3, 2]
 
@@ -143,13 +145,13 @@ def test_each_score_is_compared_by_its_own_numbers():
     values = {"a": [40.0, 44.0, 47.0], "b": [38.0, 43.5, 44.0], "c": [30.0, 31.0, 39.5]}
     rows = unlike(values)
     alone = rows_of({label: [90 - x / 2 + seed**2 for seed, x in enumerate(some)] for label, some in values.items()})
-    theirs = tables.difference(alone, "classroom", "a", "b")
-    found = tables.difference(rows, "classroom", "a", "b", "rank-1")
+    theirs = statistics.difference(alone, "classroom", "a", "b")
+    found = statistics.difference(rows, "classroom", "a", "b", "rank-1")
     assert (found.points, found.half_width, found.alone) == (theirs.points, theirs.half_width, theirs.alone)
-    assert found.half_width != pytest.approx(tables.difference(rows, "classroom", "a", "b").half_width, rel=0.1)
-    against = tables.against("small", rows, "classroom", "rank-1", reference="b").loc["a"]
+    assert found.half_width != pytest.approx(statistics.difference(rows, "classroom", "a", "b").half_width, rel=0.1)
+    against = statistics.against("small", rows, "classroom", "rank-1", reference="b").loc["a"]
     assert against["rank-1 less that of b"] == theirs.points and against["±"] == theirs.half_width
-    of_a = tables.variants(rows, "classroom").loc["a"]
+    of_a = statistics.variants(rows, "classroom").loc["a"]
     assert of_a["rank-1 sd"] == pytest.approx(np.std([70, 69, 70.5], ddof=1)) != of_a["mAP sd"]
     assert (of_a["rank-1"], of_a["minutes"]) == (pytest.approx(209.5 / 3), 2.0)
 
@@ -159,6 +161,6 @@ def test_runs_of_another_size_say_nothing_about_this_one():
     rows = rows_of(values)
     elsewhere = rows_of({"a": [90.0, 10.0], "c": [20.0, 70.0]}, "full").assign(seed=[7, 8, 7, 8])
     both = pd.concat([elsewhere, rows])
-    assert tables.residual_deviation(both, "classroom") == tables.residual_deviation(rows, "classroom")
-    assert tables.difference(both, "classroom", "a", "c") == tables.difference(rows, "classroom", "a", "c")
-    assert tables.variants(both, "classroom")["seeds"].tolist() == [3, 3, 3]
+    assert statistics.residual_deviation(both, "classroom") == statistics.residual_deviation(rows, "classroom")
+    assert statistics.difference(both, "classroom", "a", "c") == statistics.difference(rows, "classroom", "a", "c")
+    assert statistics.variants(both, "classroom")["seeds"].tolist() == [3, 3, 3]

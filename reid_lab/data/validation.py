@@ -1,4 +1,4 @@
-"""The protocol check: what would make a re-identification score wrong, meaningless or impossible.
+"""The check of a benchmark's protocol: what would make a score wrong, meaningless or impossible.
 
 It runs before any work. Each finding is a sentence with the first few culprits and the cure.
 """
@@ -9,11 +9,16 @@ from collections.abc import Iterable, Sequence
 from reid_lab.data import cameras as cameras_of
 from reid_lab.data import content
 from reid_lab.data.finding import Finding, Level, first, some
-from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits
+from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits, is_junk
 
 
 def findings(splits: Splits, read_images: bool) -> list[Finding]:
-    """All findings about a data set's three lists of records, in no particular order."""
+    """Return all findings about a data set's three lists of records, in no particular order.
+
+    Args:
+        splits: the records of train, query and gallery.
+        read_images: decode the images, too, which takes time.
+    """
     found: list[Finding] = []
     for check in (_empty_splits, _roles, _overlap, _cameras, _few_images, _matches):
         found += check(splits)
@@ -21,17 +26,14 @@ def findings(splits: Splits, read_images: bool) -> list[Finding]:
 
 
 def without_match(query: Sequence[Record], gallery: Sequence[Record]) -> list[Record]:
-    """Queries for which the gallery holds no image of the same identity from another camera.
-
-    Where either camera is unknown the same-camera rule cannot apply, and the image counts as a match.
-    """
+    """Return the queries that have no match in the gallery: all images of their identity are junk for them."""
     cameras: defaultdict[int, set[int]] = defaultdict(set)
     for record in gallery:
         cameras[record.pid].add(record.camid)
 
     def matched(record: Record) -> bool:
-        own = set() if record.camid == UNKNOWN_CAMERA else {record.camid}
-        return bool(cameras[record.pid] - own)
+        pid, camid = record.pid, record.camid
+        return any(not is_junk(pid, camid, pid, camera) for camera in cameras[pid])
 
     return [record for record in query if not matched(record)]
 
@@ -54,7 +56,7 @@ def _no_second_camera(splits: Splits) -> str:
     for record in test:
         seen[record.pid].add(record.camid)
     used = set().union(*seen.values())
-    if not test or any(len(places) > 1 or UNKNOWN_CAMERA in places for places in seen.values()):
+    if not test or any(len(cameras) > 1 or UNKNOWN_CAMERA in cameras for cameras in seen.values()):
         return ""
     if len(used) > 1:
         return f"Each of the {len(seen):,} people of the test is seen by one camera alone"
@@ -81,7 +83,7 @@ def _roles(splits: Splits) -> Iterable[Finding]:
 
 
 def _overlap(splits: Splits) -> Iterable[Finding]:
-    nobody = {JUNK, DISTRACTOR}  # told by _roles
+    nobody = {JUNK, DISTRACTOR}  # reported by _roles
     train, query, gallery = ({record.pid for record in splits[name]} - nobody for name in ("train", "query", "gallery"))
     shared = sorted(train & (query | gallery))
     if shared:

@@ -1,0 +1,151 @@
+"""From the runs of a grid to a table one may quote: mean, deviation, and what the seeds can tell apart.
+
+Every seed is both a training and a data set of its own, and all variants see the same seeds. So the deviation that
+counts is what remains when what is common to a variant and what is common to a seed are taken away, over all runs of
+the grid (a two-way analysis of variance without replication). A difference of two variants is called separated where
+it is larger than Student's t for 95 % allows. With many pairs some will be separated by luck: one in twenty.
+
+One deviation for all assumes that all variants vary alike. Where two vary more than the rest, their interval is too
+narrow; so a difference also knows how wide it is by its own pairs of runs, which with three seeds is very wide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from reid_lab.ablations.grids import grid
+from reid_lab.ablations.tables import RERANKED
+from reid_lab.runtime.errors import DataError
+
+METRICS = ["rank-1", "rank-5", "rank-10", "mAP", "mINP"]
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Difference:
+    """``metric`` of variant ``one`` less that of ``other``, in points, and half the width of its interval.
+
+    ``alone`` is half the width by the differences of these two alone (a paired t-test).
+    """
+
+    one: str
+    other: str
+    metric: str
+    points: float
+    half_width: float
+    alone: float
+    seeds: int
+
+    @property
+    def separated(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return abs(self.points) > self.half_width
+
+    def __str__(self) -> str:
+        sign = "above" if self.points > 0 else "below"
+        where = f"{abs(self.points):.1f} ± {self.half_width:.1f} points of {self.metric} {sign} {self.other}"
+        return f"{self.one}: {where} ({self.seeds} seeds): " + ("separated" if self.separated else "not separated")
+
+
+def variants(rows: pd.DataFrame, size: str) -> pd.DataFrame:
+    """One row per variant at ``size``, in the grid's order: seeds, mean and deviation of each metric, and its cost."""
+    some = rows[rows["size"] == size]
+    found = []
+    for label, of_one in some.groupby("variant", sort=False):
+        row: dict[str, object] = {"variant": label, "seeds": of_one["seed"].nunique()}
+        for metric in METRICS:
+            row |= {metric: of_one[metric].mean(), f"{metric} sd": of_one[metric].std(ddof=1)}
+        row |= {name: of_one[name].iloc[0] for name in ("descriptor", "parameters", "epochs")}
+        found.append(row | {"minutes": of_one["minutes"].mean()})
+    return pd.DataFrame(found).set_index("variant") if found else pd.DataFrame()
+
+
+def means(name: str, rows: pd.DataFrame, size: str) -> pd.DataFrame:
+    """Of a grid with several rows per run: seeds, and means over them, of every number that was measured."""
+    some, keys = rows[rows["size"] == size], ["variant", *grid(name).several]
+    measured = [
+        column for column in ("mAP", "rank-1", "found in 10", "heat", "area", "loss", "accuracy") if column in some
+    ]
+    groups = some.groupby(keys, sort=False)
+    return groups[measured].mean().assign(seeds=groups["seed"].nunique())
+
+
+def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str = "mAP") -> Difference:
+    """How ``one`` compares with ``other`` over the seeds that both have.
+
+    Re-ranked and not, a network is compared with itself: its seeds' differences are the sample (a paired t-test).
+
+    Raises:
+        DataError: fewer than two seeds have both, or one is not recorded.
+    """
+    values = _values(rows, size, metric)
+    for label in (one, other):
+        if label not in values:
+            raise DataError(f"No run of {label!r} at size {size} is recorded; there are {', '.join(values) or 'none'}.")
+    shared = values[[one, other]].dropna()
+    if len(shared) < 2:
+        raise DataError(f"{one!r} and {other!r} share {len(shared)} seeds at size {size}; a comparison takes two.")
+    differences = shared[one] - shared[other]
+    half = alone = _half_width(float(differences.std(ddof=1)), len(shared) - 1, len(shared))
+    if one.removesuffix(RERANKED) != other.removesuffix(RERANKED):
+        deviation, freedom = residual_deviation(rows, size, metric)
+        half = _half_width(deviation * np.sqrt(2), freedom, len(shared))
+    return Difference(one, other, metric, float(differences.mean()), half, alone, len(shared))
+
+
+def _half_width(deviation: float, freedom: int, count: int) -> float:
+    """Half a confidence interval of the mean of ``count`` values with this deviation."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation / np.sqrt(count))
+
+
+def residual_deviation(rows: pd.DataFrame, size: str, metric: str = "mAP") -> tuple[float, int]:
+    """What a run differs by from its variant and its seed, in points, and its degrees of freedom.
+
+    Least squares on one constant per variant and one per seed; variants need not have equally many seeds. Re-ranked
+    rows share their runs with others, and do not count.
+    """
+    values = _values(rows, size, metric)
+    runs = values[[label for label in values if not label.endswith(RERANKED)]].stack().dropna()
+    design = np.hstack([pd.get_dummies(runs.index.get_level_values(level)) for level in runs.index.names])
+    constants, _, rank, _ = np.linalg.lstsq(design.astype(float), runs.to_numpy(float), rcond=None)
+    freedom = len(runs) - int(rank)
+    if freedom < 1:
+        raise DataError(f"At size {size} there are too few runs to tell chance from effect: record two seeds or more.")
+    left = runs.to_numpy(float) - design @ constants
+    return float(np.sqrt((left**2).sum() / freedom)), freedom
+
+
+def against(
+    name: str, rows: pd.DataFrame, size: str, metric: str = "mAP", reference: str | None = None
+) -> pd.DataFrame:
+    """Every variant of the grid ``name`` against its reference: points, half width, and what the seeds can tell.
+
+    A variant that shares fewer than two seeds with the reference gets no numbers. Raises DataError if none shares two.
+    """
+    reference = reference or grid(name).compared_with(size)
+    values = _values(rows, size, metric)
+    if reference not in values:
+        raise DataError(f"No run of {reference!r} at size {size} is recorded, which the others are compared with.")
+    enough = [one for one in values if one != reference and len(values[[one, reference]].dropna()) >= 2]
+    if not enough:
+        raise DataError(f"No variant shares two seeds with {reference!r} at size {size}: record more of them.")
+    found = {one: difference(rows, size, one, reference, metric) for one in enough}
+    return pd.DataFrame(
+        {
+            f"{metric} less that of {reference}": {one: found[one].points for one in enough},
+            "±": {one: found[one].half_width for one in enough},
+            "verdict": {one: "separated" if found[one].separated else "not separated" for one in enough},
+        },
+        index=pd.Index([one for one in values if one != reference], name="variant"),
+    ).fillna({"verdict": "too few seeds"})
+
+
+def _values(rows: pd.DataFrame, size: str, metric: str) -> pd.DataFrame:
+    """Seeds in rows, variants in columns, in the order of the table."""
+    some = rows[rows["size"] == size]
+    wide = some.pivot(index="seed", columns="variant", values=metric)
+    return wide[list(dict.fromkeys(some["variant"]))]

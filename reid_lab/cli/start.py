@@ -1,0 +1,33 @@
+"""The commands to begin with: demo, doctor."""
+
+from __future__ import annotations
+
+from reid_lab.cli.app import command
+from reid_lab.cli.options import Device, Runs, Seed, Size
+
+GROUP = "To begin with"
+
+
+@command(GROUP, "demo --device cpu")
+def demo(size: Size = "classroom", seed: Seed = 0, runs: Runs = None, device: Device = None) -> int:
+    """Train both papers' networks on Passersby, compare them, and write a table and three pictures."""
+    from reid_lab import demo as demonstration
+
+    demonstration.demo(size, seed, device, runs, say=lambda line: print(line, flush=True))
+    return 0
+
+
+@command(GROUP, "doctor")
+def doctor() -> int:
+    """Say whether this machine is ready for the course, and print the versions to quote when you ask for help."""
+    from reid_lab import doctor
+
+    lines = doctor.examine()
+    print("\n".join(lines), flush=True)
+    try:
+        details = doctor.details()
+    except Exception as error:  # a PyTorch that does not load is reported above; the status says it, too
+        details = {"versions": f"could not be read ({type(error).__name__}: {error})"}
+    for name, value in details.items():
+        print(f"{name}: {value}")
+    return int(any(line.startswith("[problem]") for line in lines))
