@@ -1,6 +1,8 @@
-"""Training, plainly: one process, one device, no files. :func:`reid_lab.training.fit` gives the same weights, and
-survives a kill, shares the work among processes and keeps what it trained. A test compares the weights bit for bit, on
-one thread and, with ``torch.use_deterministic_algorithms(True)``, on several.
+"""Training, plainly: one process, one device, no files.
+
+:func:`reid_lab.training.fit` gives the same weights. It also survives a kill, shares the work among processes and
+keeps what it trained. A test compares the weights bit for bit, on one thread and, with
+``torch.use_deterministic_algorithms(True)``, on several.
 
 Everything random in a step is decided by (seed, epoch, step): its batch, its augmentation, its dropout.
 """
@@ -60,7 +62,18 @@ def train_epoch(
     seed: int,
     precision: str = "float32",
 ) -> list[float]:
-    """One pass over the batches of epoch ``epoch`` (from 0), by a network in training mode.
+    """Learn from each batch of one epoch.
+
+    Args:
+        recipe: gives the augmentation and the learning rate.
+        network: in training mode.
+        optimizer: from :func:`make_optimizer`.
+        sampler: draws the batches.
+        store: the training images.
+        labels: their identities, counted from 0: (N,), on the network's device.
+        epoch: which one, counted from 0.
+        seed: of the training.
+        precision: of the network's forward pass.
 
     Returns:
         The loss of each step.
@@ -83,7 +96,11 @@ def train_epoch(
 
 
 def make_optimizer(recipe: Recipe, network: models.Network) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the network's groups of parameters, each with its ``factor`` on the learning rate.
+    """Make the recipe's optimizer.
+
+    Returns:
+        An optimizer with one group for each of the network's groups of parameters, with its ``name`` and its
+        ``factor`` on the learning rate.
 
     Raises:
         RecipeError: the recipe has a rate for a group that the network does not have.
@@ -113,5 +130,5 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def random_key(seed: int, epoch: int, step: int) -> int:
-    """One number per (seed, epoch, step), spread over 62 bits."""
+    """Make one number of (seed, epoch, step), spread over 62 bits."""
     return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0] >> 2)
