@@ -16,19 +16,17 @@ from torch import Tensor
 from reid_lab import data, models
 from reid_lab.methods import Recipe, Sampler
 from reid_lab.runtime.errors import RecipeError
-from reid_lab.runtime.precision import autocast
 from reid_lab.training import stages
 from reid_lab.training.schedule import learning_rate
 
 
-def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: str = "float32") -> models.Network:
-    """Train the network of ``recipe`` on the CPU, from random weights.
+def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0) -> models.Network:
+    """Train the network of ``recipe`` on the CPU in float32.
 
     Args:
-        recipe: what to train; its own ``precision`` is not looked at.
+        recipe: what to train; its ``precision`` is not looked at.
         benchmark: whose training images to learn from.
         seed: decides the weights, the batches, the augmentation and dropout.
-        precision: "float32", "bf16", or "float16" without a scaled loss.
 
     Returns:
         The trained network, in evaluation mode.
@@ -46,7 +44,7 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: s
         stages.freeze(stage, optimizer)
         for _ in range(stage.epochs):
             stages.set_training_mode(stage, network)
-            train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed, precision)
+            train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed)
             epoch += 1
     return network.eval()
 
@@ -60,7 +58,6 @@ def train_epoch(
     labels: Tensor,
     epoch: int,
     seed: int,
-    precision: str = "float32",
 ) -> list[float]:
     """Learn from each batch of one epoch.
 
@@ -73,7 +70,6 @@ def train_epoch(
         labels: their identities, counted from 0: (N,), on the network's device.
         epoch: which one, counted from 0.
         seed: of the training.
-        precision: of the network's forward pass.
 
     Returns:
         The loss of each step.
@@ -85,9 +81,8 @@ def train_epoch(
         torch.manual_seed(key)  # of dropout
         network.draw(torch.Generator().manual_seed(key))
         images = augment(store.batch(indices), key)  # float32 (batch, 3, H, W): crop, flip, erasing, normalization
-        with autocast(images.device, precision):
-            outputs = network(images.contiguous(memory_format=torch.channels_last))
-        loss = network.loss(outputs, labels[indices]).total  # always in float32
+        outputs = network(images.contiguous(memory_format=torch.channels_last))
+        loss = network.loss(outputs, labels[indices]).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -93,10 +93,8 @@ class Trainer:
         warm_up = self.warm_up(store)
         self._write_about({"compile_seconds": warm_up} if self.options.compile else {})
         steps, first = len(self.sampler), len(self.progress.history)
-        with (
-            self.interruption,
-            bar(total=self.epochs * steps, description=self.folder.name, unit="step") as shown,
-        ):
+        shown = bar(total=self.epochs * steps, description=self.folder.name, unit="step")
+        with self.interruption, shown:
             shown.update(first * steps + self.progress.step)
             try:
                 kept = self._kept_images()
