@@ -31,7 +31,7 @@ def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
     some = rows[rows["size"] == size] if len(rows) else rows
     if not len(some):
         raise DataError(
-            f"No run of {name} at size {size} is recorded: python -m reid_lab ablate {name} --size {size} records them."
+            f"No run of {name} at size {size} is recorded: reid-lab ablate {name} --size {size} records them."
         )
     if name == "erasing":
         return erasing(some)

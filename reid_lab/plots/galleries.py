@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from reid_lab import data
 from reid_lab.data import UNKNOWN_CAMERA, Benchmark, Record
 from reid_lab.data.augment import generator, to_unit
-from reid_lab.data.images import decode
+from reid_lab.data.decoding import decode
 from reid_lab.plots import sheets
 from reid_lab.plots.style import INK, MATCH, MISS, NEUTRAL
 from reid_lab.retrieval import Found, Result

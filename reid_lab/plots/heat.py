@@ -11,7 +11,7 @@ from matplotlib.image import AxesImage
 
 from reid_lab.analysis import gradcam
 from reid_lab.data import Record
-from reid_lab.data.images import decode
+from reid_lab.data.decoding import decode
 from reid_lab.plots import sheets
 from reid_lab.plots.style import INK
 from reid_lab.runtime.errors import DataError
