@@ -22,7 +22,7 @@ from reid_lab import data
 from reid_lab.analysis import gradcam
 from reid_lab.data import UNKNOWN_CAMERA, Benchmark, Record
 from reid_lab.data.augment import generator, to_unit
-from reid_lab.data.images import decode
+from reid_lab.data.decoding import decode
 from reid_lab.retrieval import Found, Result, Roc
 from reid_lab.retrieval.checks import whole_number
 from reid_lab.runtime.errors import DataError
@@ -136,18 +136,20 @@ def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -
     """Above which score is it the same person? Receiver operating characteristics on one figure.
 
     Args:
-        rocs: by name, from ``result.roc``, or from ``retrieval.verification`` (paper A's verification head, eq. 4,
-            beside the cosine similarity of the same pairs).
+        rocs: by name, from ``retrieval.evaluate(..., roc=True).roc``, or from ``retrieval.verification`` (paper A's
+            verification head, eq. 4, beside the cosine similarity of the same pairs).
         false_match_rate: share of impostor pairs that may be accepted; the threshold for it is marked and named.
 
     Raises:
-        DataError: a result without impostor pairs has no ROC.
+        DataError: a result has no ROC.
         FeatureError: the rate does not lie in 0..1.
     """
     figure, axes = axes_of("impostor pairs accepted, %", "genuine pairs accepted, %")
     for i, (name, roc) in enumerate(rocs.items()):
         if roc is None:
-            raise DataError(f"{name!r} has no ROC, because its gallery shows no other people: leave it out.")
+            raise DataError(
+                f"{name!r} has no ROC: evaluate with roc=True, or leave it out, if its gallery shows no other people."
+            )
         point, sign = roc.at(false_match_rate), "≥" if roc.higher_is_nearer else "≤"
         label = f"{name}: EER {100 * roc.eer:.1f} %, threshold {sign} {point.threshold:.3g} marked"
         color = COLORS[i % len(COLORS)]

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from reid_lab import data, passersby, plots, retrieval
-from reid_lab.data.images import decode
+from reid_lab.data.decoding import decode
 from reid_lab.runtime.errors import DataError, FeatureError
 
 
 @pytest.fixture(scope="module")
 def result(smoke, smoke_run):
-    return retrieval.evaluate(smoke_run.model, smoke)
+    return retrieval.evaluate(smoke_run.model, smoke, roc=True)
 
 
 def drawn(figure):
@@ -64,9 +64,8 @@ def test_a_gallery_goes_from_the_best_query_to_the_worst(result):
 
 def test_a_gallery_of_bare_features_is_refused_with_the_cure(smoke_run):
     random = np.random.default_rng(0)
-    bare = retrieval.rank(
-        random.random((4, 8)), random.random((6, 8)), [1, 2, 3, 4], [1, 2, 3, 4, 1, 2], [1] * 4, [2] * 6
-    )
+    labels = {"query_pids": [1, 2, 3, 4], "gallery_pids": [1, 2, 3, 4, 1, 2]}
+    bare = retrieval.rank(random.random((4, 8)), random.random((6, 8)), **labels)
     with pytest.raises(DataError, match="retrieval.evaluate"):
         plots.gallery(bare)
 

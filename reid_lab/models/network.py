@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,25 +11,27 @@ from torch import Tensor, nn
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
 from reid_lab.runtime.distributed import Gather, no_gather
-from reid_lab.runtime.errors import DataError
+from reid_lab.runtime.errors import DataError, RecipeError
 from reid_lab.runtime.validation import number, one_of, size, whole
 
 
 class Network(nn.Module, ABC):
     """A backbone and a method's head on it.
 
-    A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
-    compared) and :meth:`loss` (outputs to a loss). It may define :meth:`groups`, :meth:`enter`, :meth:`draw` and
-    :meth:`collapse_margin`, which training asks for. All others use :meth:`embed`.
+            A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
+        compared) and :meth:`loss` (outputs to a loss). It may define :meth:`groups`, :meth:`enter`, :meth:`draw` and
+        :meth:`collapse_margin`, which training asks for. All others use :meth:`embed`.
 
-    Args:
-        backbone: Gives the maps of layer3 and layer4.
-        num_pids: Number of training identities.
-        input_size: (height, width) of the images that the network is made for.
+        Args:
+            backbone: Gives the maps of layer3 and layer4.
+            num_pids: Number of training identities.
+            input_size: (height, width) of the images that the network is made for.
 
-    Raises:
-        RecipeError: An argument is out of its range.
-    """
+        Raises:
+            RecipeError: An argument is out of its range.
+        """
+
+    metric: ClassVar[str] = "cosine"  # how retrieval compares the features by default; or "euclidean"
 
     def __init__(self, backbone: Backbone, num_pids: int, input_size: tuple[int, int]) -> None:
         super().__init__()
@@ -85,6 +87,21 @@ class Network(nn.Module, ABC):
             )
         with evaluating(self):
             return self.features(images)
+
+    def identity_logits(self, images: Tensor) -> Tensor:
+        """The identity classifier's answer to single images (batch, 3, H, W), for Grad-CAM.
+
+        Returns:
+            (batch, identities).
+
+        Raises:
+            RecipeError: the network has no identity classifier.
+        """
+        raise RecipeError(f"{type(self).__name__} has no identity classifier: ask for its features' similarity.")
+
+    def unnormalized_features(self, images: Tensor) -> Tensor:
+        """The features (batch, d) before they are brought to length 1, for Grad-CAM; by default, those of retrieval."""
+        return self.features(images)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
         """Group all parameters that are ever trained. Each group has its own learning rate and can be frozen.

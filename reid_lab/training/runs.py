@@ -64,7 +64,7 @@ def find(name: str, runs: Path | str | None = None) -> Path:
     where = runs_root(runs)
     if not found:
         raise CheckpointError(
-            f"There is no run {name!r} in {where}: `python -m reid_lab runs` shows those that are there; "
+            f"There is no run {name!r} in {where}: `reid-lab runs` shows those that are there; "
             "a run that lies elsewhere needs its path."
         )
     several = ", ".join(folder.name for folder in found[:5]) + (", ..." if len(found) > 5 else "")
@@ -185,7 +185,7 @@ def _facts(folder: Path, name: str) -> dict[str, Any]:
 def _parts(folder: Path) -> dict[str, dict[str, Any]]:
     """Everything that a run tells about itself, by part and field."""
     if not folder.is_dir():
-        raise CheckpointError(f"There is no run in {folder}: `python -m reid_lab runs` shows those that are there.")
+        raise CheckpointError(f"There is no run in {folder}: `reid-lab runs` shows those that are there.")
     row = _row(folder)
     state = row["state"]
     if state.startswith("unreadable"):

@@ -190,7 +190,7 @@ class Trainer:
         lr = self.engine.set_lr(epoch + step / len(self.sampler))
         losses = self.engine.step(images, pids, random_key(self.seed, epoch, step))
         for name, value in losses.report().items():
-            sums[name] = sums[name] + value if name in sums else value
+            sums[name] = sums[name] + value if name in sums else value.clone()  # no two share memory
         self.progress.step += 1
         return lr
 

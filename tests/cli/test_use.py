@@ -19,6 +19,7 @@ from reid_lab import course, data, demo, doctor, export, plots, retrieval, sheet
 from reid_lab.analysis import conditions
 from reid_lab.cli import main
 from reid_lab.data import Record
+from reid_lab.data.crops import crops as crops_below
 from reid_lab.retrieval import Found, features
 from reid_lab.runtime.errors import CheckpointError, DataError, DeviceError, NoMatchError, ReidLabError
 from reid_lab.training import tensorboard
@@ -189,7 +190,7 @@ def test_a_file_that_is_gone_gets_the_sentence_of_describe_from_search(run, tmp_
     assert main(["embed", str(run), "--images", str(crops), "--out", str(tmp_path / "x.npz"), "--device", "cpu"]) == 2
     assert capsys.readouterr().err == said and "gone.png does not exist" in said
     with pytest.raises(DataError, match="gone.png does not exist"):
-        retrieval.extract(training.load(run).model, export.crops(crops), cache=run)
+        retrieval.extract(training.load(run).model, crops_below(crops), cache=run)
     assert search(run, [crops / "gone.png"], crops) == 2
     assert "gone.png does not exist (it is a link to /moved/away.png)" in capsys.readouterr().err
 

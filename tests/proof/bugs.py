@@ -182,13 +182,13 @@ BUGS = (
     ),
     Bug(
         *("the warm-up is skipped", "training/schedule.py"),
-        *("recipe.lr * _warmup(recipe, progress) * _decay", "recipe.lr * _decay"),
+        *("lr * _warmup(recipe, within, warm) * decay", "lr * decay"),
         *(("05",), TEST_SCHEDULE),
         note=HIDDEN,
     ),
     Bug(
         *("the learning rate drops an epoch late", "training/schedule.py"),
-        *("int(progress) >= milestone", "int(progress) > milestone"),
+        *("int(within) >= milestone", "int(within) > milestone"),
         *(("05",), TEST_SCHEDULE),
         note=HIDDEN,
     ),
