@@ -211,14 +211,14 @@ def test_other_makers_gpus_explain_and_are_timed(smoke, pretended, kind):
 def test_a_graph_that_cannot_be_recorded_leaves_the_rest_of_the_table(pretended, monkeypatch):
     model = network(methods.residual_pooling)
     with pretended():
-        describe = type(model).descriptor
+        features = type(model).features
 
         def waiting(self, images):
             if images.is_cuda:
                 images.sum().item()
-            return describe(self, images)
+            return features(self, images)
 
-        monkeypatch.setattr(type(model), "descriptor", waiting)
+        monkeypatch.setattr(type(model), "features", waiting)
         table = cost.table({"B": model}, "cuda", ("eager", "graph"), repeats=1, warmup=0)
     assert table["eager, ms"].notna().all() and "graph, ms" not in table
     assert "No CUDA graph could be recorded" in table.attrs["not measured"]["B, graph"]

@@ -25,14 +25,14 @@ def images():
     return torch.randn(8, 3, 64, 48, generator=torch.Generator().manual_seed(0))
 
 
-def test_describe_does_not_depend_on_the_batch_nor_on_the_mode(make, images):
+def test_embed_does_not_depend_on_the_batch_nor_on_the_mode(make, images):
     model = make()
     together = model.train().embed(images)
     alone = torch.cat([model.embed(image[None]) for image in images])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
-def test_describe_leaves_every_mode_and_every_statistic_as_it_was(make, images):
+def test_embed_leaves_every_mode_and_every_statistic_as_it_was(make, images):
     model = make().train()
     model.backbone.bn1.eval()  # a frozen batch norm
     modes = [module.training for module in model.modules()]
@@ -42,7 +42,7 @@ def test_describe_leaves_every_mode_and_every_statistic_as_it_was(make, images):
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
 
 
-def test_describe_gives_the_mode_back_also_when_it_fails(make):
+def test_embed_gives_the_mode_back_also_when_it_fails(make):
     model = make().train()
     with pytest.raises(RuntimeError):
         model.embed(torch.zeros(1, 5, 64, 32))
@@ -109,7 +109,7 @@ def test_the_input_size_is_height_and_width(make):
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float64])
 def test_images_that_cannot_be_normalized_ones_are_refused(make, images, kind):
-    with pytest.raises(DataError, match=rf"images are {kind}, .* pass data.normalize"):
+    with pytest.raises(DataError, match=str(kind)):
         make().embed(images.to(kind))
 
 

@@ -64,16 +64,16 @@ def no_network(*_, **__):
 def test_without_a_network_a_sentence_says_what_to_do(monkeypatch, name):
     monkeypatch.setattr(DOWNLOAD, no_network)
     monkeypatch.setattr("timm.create_model", no_network)
-    with pytest.raises(WeightsError, match="ConnectionError: network is unreachable") as caught:
+    with pytest.raises(WeightsError, match="network is unreachable") as caught:
         models.backbone(name, weights="imagenet")
     assert "weights=None" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_slim_networks_have_no_imagenet_weights():
-    with pytest.raises(WeightsError, match="no ImageNet weights for resnet_slim"):
+    with pytest.raises(WeightsError, match="resnet_slim"):
         models.resnet_slim(weights="imagenet")
 
 
 def test_a_misspelt_source_of_weights_is_refused():
-    with pytest.raises(RecipeError, match="'imagnet', but they must be \"imagenet\" or None"):
+    with pytest.raises(RecipeError, match="imagnet"):
         weights.imagenet(nn.Linear(1, 1), "imagnet", dict)
