@@ -26,7 +26,7 @@ NEEDED = (
     "platformdirs",
     "typer",
 )
-COURSE = ("jupyterlab", "ipywidgets", "seaborn", "pytorch_grad_cam")
+COURSE = ("jupyterlab", "ipywidgets", "pytorch_grad_cam")
 FREE_GB = 2.0  # data and runs of the course at classroom size, with room to spare
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from reid_lab import passersby, retrieval
 from reid_lab.analysis.conditions import interval
 from reid_lab.data import DISTRACTOR, JUNK, Benchmark, Record, normalize
-from reid_lab.data.images import decode
+from reid_lab.data.decoding import decode
 from reid_lab.models.network import Network
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.errors import DataError

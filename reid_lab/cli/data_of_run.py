@@ -103,7 +103,7 @@ def data_at(run: Run, path: Path, cameras: str | None) -> Benchmark:
 
 def _sources(name: str, root: Path) -> list[Path]:
     """What data of that name may have been read from: a table in the folder, or the folder itself."""
-    from reid_lab.data.published import COUNTS
+    from reid_lab.data.datasets.published import COUNTS
 
     if not root.is_dir():
         return []

@@ -76,11 +76,12 @@ def search(
     """Rank a folder of crops by their similarity to a person; the query's own picture is left out."""
     from reid_lab import retrieval, training
     from reid_lab.data.crops import crops, passed_over
-    from reid_lab.data.greys import alike
+    from reid_lab.data.decoding import with_grey_range
 
     where = training.find_device(device)
     run = training.load(chosen_run(name, runs))
-    queries, images = alike({"query": _queries([*query, *(more or [])]), "gallery": crops(gallery)}).values()
+    asked = _queries([*query, *(more or [])])
+    queries, images = with_grey_range({"query": asked, "gallery": crops(gallery)}).values()
     kept = run.folder if os.access(run.folder, os.W_OK) else None  # a second search reads the gallery's features there
     features = retrieval.extract(run.model, queries, where), retrieval.extract(run.model, images, where, cache=kept)
     own = retrieval.itself(queries, images)

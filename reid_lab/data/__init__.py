@@ -2,14 +2,15 @@
 
 from reid_lab.data.augment import Augment, Part, RandomErasing, normalize, to_device
 from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.custom.folder import folder
+from reid_lab.data.custom.table import csv
+from reid_lab.data.datasets.market import dukemtmc_reid, market1501, passersby
+from reid_lab.data.datasets.msmt import msmt17
 from reid_lab.data.finding import Finding
-from reid_lab.data.folders import folder, recognize
 from reid_lab.data.images import ImageStore, image_store
-from reid_lab.data.market import dukemtmc_reid, market1501, passersby
-from reid_lab.data.msmt import msmt17
+from reid_lab.data.recognition import recognize
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
 from reid_lab.data.samplers import PairSampler, PKSampler
-from reid_lab.data.tables import csv
 
 __all__ = [
     "DISTRACTOR",

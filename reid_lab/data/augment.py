@@ -1,7 +1,7 @@
 """Augmentation of a whole batch at once, on the device where the images are: crop, flip, random erasing.
 
-Every decision comes from a seed through a generator on the CPU, so an interrupted training resumes bit for
-bit and a GPU crops and erases where a CPU would. Images stay uint8 until the last moment.
+All random numbers come from a seed, through a generator on the CPU. So a training that is interrupted resumes bit for
+bit, and a GPU crops and erases where a CPU would. Images stay uint8 until the last moment.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,26 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def normalize(images: Tensor) -> Tensor:
-    """ImageNet's mean and deviation: (B, 3, H, W), uint8 or float in [0, 1] -> float32.
+    """Normalize images by ImageNet's mean and standard deviation.
 
-    Raises DataError for images of another type.
+    Args:
+        images: (B, 3, H, W), uint8, or float in [0, 1].
+
+    Returns:
+        A float32 copy, (B, 3, H, W).
+
+    Raises:
+        DataError: The images have another type.
     """
     return _normalize_(to_unit(images))
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """A float32 copy in [0, 1] of images that are uint8, or float in [0, 1] already. Raises DataError for others."""
+    """Convert images that are uint8, or float in [0, 1] already, to a float32 copy in [0, 1].
+
+    Raises:
+        DataError: The images have another type.
+    """
     if images.dtype == torch.uint8:
         return images.to(torch.float32).div_(255)
     if not images.is_floating_point():
@@ -45,13 +56,13 @@ def _normalize_(unit: Tensor) -> Tensor:
 
 
 def generator(seed: int, device: torch.device | str = "cpu") -> Generator:
-    """A generator for any non-negative ``seed``, however large: torch alone reads only its lowest 32 bits."""
+    """Make a generator from any non-negative ``seed``, however large: torch reads only its lowest 32 bits."""
     mixed = np.random.SeedSequence(seed).generate_state(1, np.uint32)[0]
     return Generator(device).manual_seed(int(mixed))
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on ``device``; from the CPU to a GPU it is copied while the program goes on."""
+    """Move a tensor to ``device``; from the CPU to a GPU it is copied while the program goes on."""
     if tensor.device.type != "cpu" or not pins(device):
         return tensor.to(device)
     with current(device):
@@ -60,24 +71,37 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Part:
-    """Which images of a larger batch these are: one process's share, where several train one network."""
+    """Which images of a larger batch these are: one process's share, where several train one network.
 
-    places: Tensor  # int64 (B,)
+    Attributes:
+        places: The index of each image in the whole batch, int64 (B,).
+        batch: The number of images in the whole batch.
+    """
+
+    places: Tensor
     batch: int
 
     def of(self, whole: Tensor) -> Tensor:
-        """The rows (B, ...) of what was decided for the whole batch (batch, ...)."""
+        """Take these images' rows, (B, ...), of what was decided for the whole batch, (batch, ...)."""
         return whole[self.places]
 
 
 @dataclass(frozen=True)
 class RandomErasing:
-    """Random erasing (Zhong, Zheng, Kang, Li, Yang, 2020, algorithm 1), for a whole batch at once.
+    """Random erasing for a whole batch at once: an image loses a rectangle (paper A, III.C).
 
-    With ``probability`` an image loses a rectangle whose share of the image is uniform in ``area`` and whose
-    height / width is uniform in ``aspect``; the first of ``attempts`` draws that lies strictly inside is
-    taken, and if none does the image stays whole. ``fill``: "random" values per pixel and channel, uniform in
-    [0, 1), or ImageNet's "mean". Raises RecipeError where a value cannot work.
+    Source: Zhong, Zheng, Kang, Li and Yang, "Random erasing data augmentation" (2020), algorithm 1. A rectangle is
+    drawn until one lies strictly inside the image; after ``attempts`` draws the image stays whole.
+
+    Attributes:
+        probability: That an image is erased at all.
+        area: The share of the image that a rectangle covers, uniform between the two.
+        aspect: Its height / width, uniform between the two.
+        attempts: The number of draws.
+        fill: "random" values per pixel and channel, uniform in [0, 1), or ImageNet's "mean".
+
+    Raises:
+        RecipeError: A value cannot work.
     """
 
     probability: float = 0.5
@@ -87,6 +111,7 @@ class RandomErasing:
     fill: Literal["random", "mean"] = "random"
 
     def __post_init__(self) -> None:
+        """Check the values."""
         _within("erasing probability", self.probability, 0, 1)
         _within("largest erased area", self.area[1], 1e-6, 1)
         _within("smallest erased area", self.area[0], 0, min(self.area[1], 0.99))  # more is never strictly inside
@@ -100,7 +125,16 @@ class RandomErasing:
             raise RecipeError(f'Random erasing fills with "random" or "mean", not {self.fill!r}: choose one.')
 
     def __call__(self, images: Tensor, random: Generator, part: Part | None = None) -> Tensor:
-        """Erase in float images in [0, 1], (B, 3, H, W), in place; ``random`` is a generator on the CPU."""
+        """Erase in place.
+
+        Args:
+            images: Float in [0, 1], (B, 3, H, W).
+            random: A generator on the CPU.
+            part: Which images of a larger batch these are; None: all of it.
+
+        Returns:
+            The same images.
+        """
         size = (images.shape[2], images.shape[3])
         whole = self.boxes(part.batch if part else len(images), size, random)
         boxes = part.of(whole) if part else whole
@@ -118,7 +152,16 @@ class RandomErasing:
         return images.masked_scatter_(mask.expand_as(images), noise)
 
     def boxes(self, batch: int, size: tuple[int, int], random: Generator) -> Tensor:
-        """The rectangles to erase, int64 (B, 4): top, left, height, width; all 0 where nothing is erased."""
+        """Draw the rectangles to erase.
+
+        Args:
+            batch: The number of images, B.
+            size: Their (height, width).
+            random: A generator on the CPU.
+
+        Returns:
+            Top, left, height and width of each image's rectangle, int64 (B, 4); all 0 where nothing is erased.
+        """
         chosen = torch.rand(batch, generator=random) < self.probability
         draws = torch.rand(2, batch, self.attempts, generator=random, dtype=torch.float64)
         area = _uniform(draws[0], self.area) * (size[0] * size[1])  # (B, attempts)
@@ -147,9 +190,18 @@ def _inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 @dataclass(frozen=True)
 class Augment:
-    """Random crop to ``size`` = (height, width) after zero padding, horizontal flip, random erasing.
+    """Zero padding, random crop, horizontal flip, random erasing and normalization of a batch.
 
-    Images may be larger than ``size``. Raises RecipeError where a value cannot work.
+    Source: paper A, III.B (crop) and III.C (erasing); paper B, 4.2.
+
+    Attributes:
+        size: (height, width) of the crop. Images may be larger.
+        pad: Pixels of zero padding on each side.
+        flip: The probability that an image is mirrored.
+        erasing: Random erasing, or None.
+
+    Raises:
+        RecipeError: A value cannot work.
     """
 
     size: tuple[int, int]
@@ -158,6 +210,7 @@ class Augment:
     erasing: RandomErasing | None = None
 
     def __post_init__(self) -> None:
+        """Check the values."""
         if not is_size(self.size):
             raise RecipeError(
                 f"The crop's size is {self.size}: give (height, width) in whole pixels, 1 or more of each."
@@ -168,9 +221,15 @@ class Augment:
         _within("flip probability", self.flip, 0, 1)
 
     def __call__(self, images: Tensor, seed: int, part: Part | None = None) -> Tensor:
-        """Uint8 (B, 3, H, W) -> normalized float32 (B, 3, *size), decided by ``seed`` alone.
+        """Augment a batch, decided by ``seed`` alone.
 
-        Where ``images`` are ``part`` of a batch, they become what they would within the whole of it.
+        Args:
+            images: Uint8 (B, 3, H, W).
+            seed: A whole number, another for each batch.
+            part: Which images of a larger batch these are: they become what they would within the whole of it.
+
+        Returns:
+            Normalized float32 images, (B, 3, *size).
         """
         random = generator(seed)
         unit = to_unit(self.crop_and_flip(images, random, part))
@@ -179,7 +238,11 @@ class Augment:
         return _normalize_(unit)
 
     def crop_and_flip(self, images: Tensor, random: Generator, part: Part | None = None) -> Tensor:
-        """Uint8 (B, 3, H, W) -> uint8 (B, 3, *size): one gather for the whole batch."""
+        """Crop and flip: uint8 (B, 3, H, W) to uint8 (B, 3, *size), in one gather for the whole batch.
+
+        Raises:
+            RecipeError: The images are smaller than the crop.
+        """
         whole = part.batch if part else len(images)
         padded = F.pad(images, (self.pad,) * 4)
         room = torch.tensor(padded.shape[2:]) - torch.tensor(self.size)

@@ -18,9 +18,15 @@ from reid_lab.runtime.errors import DataError, NoMatchError
 class Benchmark:
     """A re-identification data set: images to learn from, and queries to look for in a gallery.
 
-    ``annotations`` is a table indexed by an image's relative posix path, where a data set knows more than names
-    and cameras (Passersby); ``root`` is the folder to which such paths are relative; ``notes`` is what the
-    loader found out while reading.
+    Attributes:
+        name: What the data set is called.
+        train: The images to learn from.
+        query: The images to look for.
+        gallery: The images to look among.
+        annotations: What a data set knows beyond identities and cameras (Passersby): a table indexed by the image's
+            posix path relative to ``root``; else None.
+        root: The data set's folder.
+        notes: What the loader found out while reading.
     """
 
     name: str
@@ -37,25 +43,31 @@ class Benchmark:
         return {"train": self.train, "query": self.query, "gallery": self.gallery}
 
     def __repr__(self) -> str:
+        """The name, and the number of images in each split."""
         counts = ", ".join(f"{len(records):,} {split}" for split, records in self.splits.items())
         return f"Benchmark({self.name!r}: {counts})"
 
     def summary(self) -> pd.DataFrame:
-        """One row per split: images, identities (people only), cameras, distractors and junk images."""
+        """Count images, identities (people only), cameras, distractors and junk images; one row per split."""
         rows = {split: _count(records) for split, records in self.splits.items()}
         return pd.DataFrame.from_dict(rows, orient="index").rename_axis("split")
 
     def relative(self, record: Record) -> str:
-        """Posix path of an image below ``root``: its name in ``annotations`` and in the digest."""
+        """The posix path of an image below ``root``: its name in ``annotations`` and in the digest."""
         if self.root is not None and record.path.is_relative_to(self.root):
             return record.path.relative_to(self.root).as_posix()
         return record.path.as_posix()
 
     def findings(self, read_images: bool = True) -> list[Finding]:
-        """Everything that is wrong or worth knowing, errors first.
+        """Find everything that is wrong or worth knowing.
 
-        ``read_images=False`` skips decoding every image; missing and empty files, and byte-for-byte copies, are found
-        all the same. What a full copy of a published data set holds twice is a warning: everybody's holds it.
+        Args:
+            read_images: Whether every image is decoded. Missing and empty files, and byte-for-byte copies, are found
+                without it.
+
+        Returns:
+            All findings, errors first. What a full copy of a published data set holds twice is a warning, since
+            everybody's copy holds it.
         """
         found = validation.findings(self.splits, read_images)
         if any(note.subject == "copy" and note.level == "note" for note in self.notes):
@@ -65,8 +77,12 @@ class Benchmark:
     def check(self, read_images: bool = False) -> None:
         """Refuse to start work on a data set that cannot give a meaningful number.
 
-        Raises NoMatchError if the only errors are queries without a match, else DataError; the message holds
-        every error.
+        Args:
+            read_images: Whether every image is decoded, see :meth:`findings`.
+
+        Raises:
+            NoMatchError: The only errors are queries without a match.
+            DataError: There are other errors. The message holds every one.
         """
         errors = [finding for finding in self.findings(read_images) if finding.level == "error"]
         if errors:
@@ -78,7 +94,10 @@ class Benchmark:
     def digest(self) -> str:
         """Sha256 (hex) of split, relative name, pid, camid and file size of every record.
 
-        Raises DataError if a file is missing. Images are not read: the digest of a large set takes a second.
+        Images are not read: the digest of a large set takes a second.
+
+        Raises:
+            DataError: A file is missing.
         """
         total = sha256()
         for split, records in self.splits.items():

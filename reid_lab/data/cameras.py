@@ -11,8 +11,8 @@ from reid_lab.data.records import UNKNOWN_CAMERA
 from reid_lab.runtime.errors import DataError
 from reid_lab.runtime.validation import is_whole
 
-# A regular expression whose first group is the number (or a letter: a is 1), "none" where cameras are unknown, a
-# function of the path, one number for all, or None: look at the names.
+# What the user may tell: a regular expression whose first group is the number (or a letter: a is 1), "none" where
+# cameras are unknown, a function of the path, or one number for all. None: look at the names.
 Cameras = str | Callable[[Path], int] | int | None
 NONE = "none"
 # c1, cam1, camera_01, cam_a as a word of its own in a path; also Market's c1s1 and MARS' 0001C1T0001F001
@@ -28,7 +28,11 @@ CURE = (
 
 
 def check(cameras: Cameras) -> None:
-    """Raise DataError if a pattern is no regular expression with a group."""
+    """Check what the user told.
+
+    Raises:
+        DataError: A pattern is no regular expression with a group.
+    """
     if not isinstance(cameras, str) or _is_number(cameras) or cameras.lower() == NONE:
         return
     try:
@@ -43,27 +47,34 @@ def check(cameras: Cameras) -> None:
 
 
 def named(text: str) -> int | None:
-    """The camera that a path or a name tells by itself, None where it tells none."""
+    """Find the camera that a path or a name tells by itself; None where it tells none."""
     match = re.search(CAMERA, text, re.IGNORECASE)
     return None if match is None else number(next(group for group in match.groups() if group))
 
 
 def number(text: str) -> int:
-    """``"07"`` is 7, ``"b"`` is 2. Raises ValueError for all else."""
+    """Read a camera's number: ``"07"`` is 7, ``"b"`` is 2.
+
+    Raises:
+        ValueError: The text is something else.
+    """
     return ord(text.lower()) - ord("a") + 1 if re.fullmatch("[a-zA-Z]", text) else int(text)
 
 
 def camera_of(path: Path, texts: Sequence[str], cameras: Cameras, known: int | None = None) -> int:
-    """The camera of one image; -1 is unknown.
+    """Find the camera of one image.
 
     Args:
-        path: of the image.
-        texts: parts of the path in which a pattern is looked for, the first that matches counts.
-        cameras: what the user told.
-        known: what the reader knows, where the user told nothing; None: look for c1, cam1, camera_1 in ``texts``.
+        path: The image's path.
+        texts: Parts of the path in which a pattern is looked for; the first that matches counts.
+        cameras: What the user told.
+        known: What the reader knows, where the user told nothing; None: look for c1, cam1, camera_1 in ``texts``.
+
+    Returns:
+        The camera's number; -1 if it is unknown.
 
     Raises:
-        DataError: the camera that was told is not found, or no number.
+        DataError: The camera that was told is not found, or is no number.
     """
     if cameras is None:
         found = known if known is not None else next((c for c in map(named, texts) if c is not None), None)

@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeVar, cast
 
 from PIL import Image
 
-from reid_lab.data.finding import SHOWN, Finding, Level, first, images
-from reid_lab.data.images import decode
+from reid_lab.data.decoding import decode
+from reid_lab.data.finding import SHOWN, Finding, Level, first, n_images
 from reid_lab.data.records import JUNK, UNKNOWN_CAMERA, Record, Splits
 from reid_lab.runtime.errors import DataError
 from reid_lab.runtime.progress import bar
@@ -33,7 +33,16 @@ DUPLICATES: dict[str, tuple[Level, str]] = {
 
 
 def findings(splits: Splits, read_images: bool) -> Iterator[Finding]:
-    """Bad images, and copies by their bytes; if all are read also pictures that show nothing, and copies by pixels."""
+    """Find what is wrong with the files of a data set.
+
+    Args:
+        splits: The records of a data set.
+        read_images: Whether every image is decoded.
+
+    Yields:
+        Bad images, and copies byte for byte. If all images are read, also pictures that show nothing, and copies
+        pixel for pixel.
+    """
     records = list({record.path: record for some in splits.values() for record in some}.values())
     looked = _map(_look if read_images else _glance, records, "checking images")
     bad = [look.problem for look in looked if look.problem]
@@ -92,7 +101,7 @@ def _nothing_to_see(records: Sequence[Record]) -> Iterable[Finding]:
         cure = "remove what has values far from the others', or save all as 8-bit pictures by one scale"
     yield Finding(
         "warning",
-        f"{images(len(records))} show next to nothing, fewer than {FEW_GREYS} grey levels or a range of less than "
+        f"{n_images(len(records))} show next to nothing, fewer than {FEW_GREYS} grey levels or a range of less than "
         f"{NARROW} of 256 after reading ({first(records)}){cause}: {cure}.",
         "greys",
     )

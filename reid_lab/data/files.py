@@ -30,17 +30,25 @@ BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 
 @dataclass
 class Seen:
-    """What lies below a folder: images, pictures that are passed over by reason, and names of all other files."""
+    """What lies below a folder.
+
+    Attributes:
+        images: The images, sorted.
+        passed: Pictures that are not taken, by reason: "suffix", "hidden", "link", "archive".
+        others: The names of all other files.
+    """
 
     images: list[Path] = field(default_factory=list)
-    passed: dict[str, list[Path]] = field(
-        default_factory=lambda: defaultdict(list)
-    )  # "suffix", "hidden", "link", "archive"
+    passed: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
     others: list[str] = field(default_factory=list)
 
 
 def existing_folder(root: Path | str) -> Path:
-    """``root`` as an absolute path. Raises DataError if it is not a folder."""
+    """Make ``root`` an absolute path.
+
+    Raises:
+        DataError: It is not a folder.
+    """
     folder = Path(os.path.abspath(Path(root).expanduser()))
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
@@ -49,9 +57,13 @@ def existing_folder(root: Path | str) -> Path:
 
 
 def candidates(root: Path | str, needed: Iterable[str], inside: Iterable[str] = ()) -> list[Path]:
-    """Folders that hold all ``needed`` names: ``root``, else its parent, else any of its sub-folders.
+    """Find the folders that hold all needed names: ``root``, else its parent, else any of its sub-folders.
 
-    The parent is tried only if ``root`` is one of ``needed`` or ``inside``, that is one level too low.
+    Args:
+        root: Where to look.
+        needed: Names of files or folders, in lower case.
+        inside: Other names of folders in such a folder. The parent is tried only if ``root`` has a name of ``needed``
+            or ``inside``, that is if it lies one level too low.
     """
     root, needed = existing_folder(root), tuple(needed)
     around = [root]
@@ -64,7 +76,17 @@ def candidates(root: Path | str, needed: Iterable[str], inside: Iterable[str] = 
 
 
 def locate(root: Path | str, needed: Iterable[str], what: str, inside: Iterable[str] = ()) -> Path:
-    """The one folder among the :func:`candidates`. Raises DataError if there is none, or more than one."""
+    """Find the one folder among the :func:`candidates`.
+
+    Args:
+        root: Where to look.
+        needed: Names that the folder must hold, in lower case.
+        what: What the data set is called in the error.
+        inside: Other names of folders in such a folder.
+
+    Raises:
+        DataError: There is none, or more than one.
+    """
     needed = tuple(needed)
     found = candidates(root, needed, inside)
     if len(found) == 1:
@@ -80,7 +102,7 @@ def locate(root: Path | str, needed: Iterable[str], what: str, inside: Iterable[
 
 
 def child(folder: Path, name: str) -> Path:
-    """What ``folder`` holds under this name, capitals or not."""
+    """Find what ``folder`` holds under this name, capitals or not."""
     exact = folder / name
     if exact.exists():
         return exact
@@ -96,10 +118,20 @@ def _missing(folder: Path, needed: Iterable[str]) -> list[str]:
 
 
 def look(folder: Path, recursive: bool = True) -> Seen:
-    """Everything below a folder, linked folders too; images are sorted by their name below it.
+    """List everything below a folder, linked folders too.
 
     A linked folder that leads back to one above itself is not entered again. An image that is a link to nowhere is
-    listed: whoever opens it will name it. Raises DataError where a folder cannot be read.
+    listed: whoever opens it will name it.
+
+    Args:
+        folder: Where to look.
+        recursive: Whether sub-folders are entered.
+
+    Returns:
+        The images, sorted by their name below the folder, and what else is there.
+
+    Raises:
+        DataError: A folder cannot be read.
     """
     seen = Seen()
     for entry, hidden in _walk(str(folder), recursive, (os.path.realpath(folder),), False):
@@ -109,7 +141,7 @@ def look(folder: Path, recursive: bool = True) -> Seen:
 
 
 def image_files(folder: Path, recursive: bool = False) -> list[Path]:
-    """The images of :func:`look` alone."""
+    """List the images of :func:`look` alone."""
     return look(folder, recursive).images
 
 
@@ -171,7 +203,7 @@ def _unreadable(folder: Path, error: OSError) -> DataError:
 
 
 def with_any_suffix(path: Path) -> Path:
-    """``path``, or the same name in another image format or case if only that exists."""
+    """Find ``path``, or the same name in another image format or case if only that exists."""
     if path.exists():
         return path
     others = (path.with_suffix(form) for suffix in sorted(SUFFIXES) for form in (suffix, suffix.upper()))

@@ -15,43 +15,58 @@ SHOWN = 3  # culprits named in a sentence
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence about a data set, and how bad it is. ``subject`` tells the kinds of finding apart."""
+    """One sentence about a data set.
+
+    Attributes:
+        level: How bad it is.
+        sentence: What was found, where, and what helps.
+        subject: Tells the kinds of finding apart; "" for most.
+    """
 
     level: Level
     sentence: str
     subject: str = ""
 
     def __str__(self) -> str:
+        """The level and the sentence."""
         return f"[{self.level}] {self.sentence}"
 
 
-def images(count: int) -> str:
-    """``1 image``, ``2 images``."""
+def n_images(count: int) -> str:
+    """Say ``1 image``, ``2 images``."""
     return f"{count:,} image{'' if count == 1 else 's'}"
 
 
 def some(values: Iterable[object]) -> str:
-    """The first three, and whether there are more."""
+    """List the first three, and say whether there are more."""
     listed = [str(value) for value in values]
     return ", ".join(listed[:SHOWN]) + (", ..." if len(listed) > SHOWN else "")
 
 
 def first(records: Sequence[Record]) -> str:
-    """The names of the first three images."""
+    """List the names of the first three images."""
     return f"first: {', '.join(record.path.name for record in records[:SHOWN])}"
 
 
 def not_read(paths: Sequence[Path], root: Path, why: str, cure: str, level: Level = "warning") -> list[Finding]:
-    """A finding that these images below ``root`` are not read, if there are any."""
+    """Report that images are not read.
+
+    Args:
+        paths: The images; with none, nothing is reported.
+        root: The folder to which the names are relative.
+        why: The reason.
+        cure: What helps.
+        level: How bad it is.
+    """
     if not paths:
         return []
     names = some(path.relative_to(root).as_posix() if path.is_relative_to(root) else path for path in sorted(paths))
     verb = "is" if len(paths) == 1 else "are"
-    return [Finding(level, f"{images(len(paths))} {verb} not read (first: {names}), {why}: {cure}.", "not read")]
+    return [Finding(level, f"{n_images(len(paths))} {verb} not read (first: {names}), {why}: {cure}.", "not read")]
 
 
 def passed_over(passed: dict[str, list[Path]], root: Path) -> list[Finding]:
-    """What :func:`reid_lab.data.files.look` saw and did not take, one finding per reason."""
+    """Report what :func:`reid_lab.data.files.look` saw and did not take, one finding per reason."""
     suffixes = Counter(path.suffix.lower() or "no suffix" for path in passed.get("suffix", []))
     kinds = some(f"{count:,} with {suffix}" for suffix, count in sorted(suffixes.items()))
     cure = "save them as JPEG or PNG with the suffix .jpg or .png, or move them away"

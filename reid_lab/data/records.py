@@ -21,10 +21,17 @@ LARGEST = 2**63 - 1  # of the int64 that labels become
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image: where it lies, who it shows and which camera took it (-1: nobody knows).
+    """One image of a data set.
 
-    ``greys`` is the darkest and brightest value of all images of the set that are deeper than 8 bits, None for the
-    others (see :mod:`reid_lab.data.greys`). Raises DataError if a number is not whole, or does not fit 64 bits.
+    Attributes:
+        path: Its file.
+        pid: The identity it shows; -1 is junk, 0 a distractor.
+        camid: The camera that took it; -1 if nobody knows.
+        greys: The darkest and brightest value of the set's images that are deeper than 8 bits; None for an image of
+            8 bits (see :mod:`reid_lab.data.decoding`).
+
+    Raises:
+        DataError: A number is not whole, or does not fit 64 bits.
     """
 
     path: Path
@@ -33,6 +40,7 @@ class Record:
     greys: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
+        """Check the numbers."""
         whole = is_whole(self.pid, -LARGEST) and is_whole(self.camid, -LARGEST)
         if whole and self.pid <= LARGEST and self.camid <= LARGEST:
             return

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid_lab import data
-from reid_lab.data.folders import open_split
+from reid_lab.data.custom.folder import open_split
 from reid_lab.data.records import Record
 from reid_lab.data.validation import without_match
 from reid_lab.runtime.errors import DataError, NoMatchError

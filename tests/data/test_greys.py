@@ -4,7 +4,7 @@ from PIL import Image
 
 from reid_lab import data
 from reid_lab.data import ImageStore, Record
-from reid_lab.data.images import decode
+from reid_lab.data.decoding import decode
 
 RAMP = np.tile(np.linspace(20, 230, 64), (32, 1))
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from reid_lab.data import ImageStore, Record, image_store
+from reid_lab.data import ImageStore, Record, decoding, image_store
 from reid_lab.data import images as module
 from reid_lab.runtime.errors import DataError, DeviceError
 
@@ -149,9 +149,9 @@ def test_a_picture_with_a_broken_note_is_read(tmp_path, image, kind, note, wrong
 
 
 def test_a_telephones_photograph_is_read_and_a_larger_one_is_told_its_limit(tmp_path, image, monkeypatch, recwarn):
-    assert module.LARGEST > 16320 * 12240 and Image.MAX_IMAGE_PIXELS == module.LARGEST
+    assert decoding.MOST_PIXELS > 16320 * 12240 and Image.MAX_IMAGE_PIXELS == decoding.MOST_PIXELS
     path = image(tmp_path / "x.png", (20, 10))
-    monkeypatch.setattr(module, "LARGEST", 199)
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 199)
     with pytest.raises(DataError, match="has 200 pixels, more than the 199 that are read: make it smaller"):
         module.decode(path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)  # Pillow itself refuses

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_lab.data import layout
+from reid_lab.data.custom import layout
 from reid_lab.runtime.errors import DataError
 
 
@@ -29,7 +29,7 @@ def read(*forms, told=None):
 
 def told_by(*forms, told=None):
     """What is said of the images: splits, people, cameras."""
-    places = read(*forms, told=told).places
+    places = read(*forms, told=told).images
     return [sorted({getattr(place, what) for place in places} - {None}) for what in ("split", "person", "camera")]
 
 
@@ -157,7 +157,7 @@ def test_no_image_is_lost_between_read_and_unread():
     forms = ["{train,Query,gallery,val}/cam{1,2}/{001,junk}/{0,1}.jpg", "x.jpg", "train/y.jpg", "Query/cam1/z.jpg"]
     forms += ["distractors/{0,1}.jpg"]
     reading = read(*forms)
-    names = [place.name for place in reading.places] + [name for some in reading.unread.values() for name in some]
+    names = [place.name for place in reading.images] + [name for some in reading.unread.values() for name in some]
     assert sorted(names) == sorted({name for form in forms for name in spelt(form)})
 
 
@@ -196,6 +196,6 @@ def test_of_any_tree_each_image_has_a_person_or_is_told_or_all_are_refused(names
         reading = layout.read(sorted(names), Path("/crops"))
     except DataError:
         return
-    assert all(place.person for place in reading.places)
+    assert all(place.person for place in reading.images)
     unread = [name for some in reading.unread.values() for name in some]
-    assert sorted([place.name for place in reading.places] + unread) == sorted(names)
+    assert sorted([place.name for place in reading.images] + unread) == sorted(names)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from reid_lab import data
-from reid_lab.data import market as module
-from reid_lab.data import published
+from reid_lab.data.datasets import market as module
+from reid_lab.data.datasets import published
 from reid_lab.data.records import Record
 from reid_lab.runtime.errors import DataError
 

@@ -1,4 +1,4 @@
-"""A data set in a table: one row per image."""
+"""Read a data set from a table (CSV): one row per image."""
 
 import csv as csv_module
 import io
@@ -13,10 +13,10 @@ import pandas as pd
 from reid_lab.data import cameras as cameras_of
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.cameras import Cameras, camera_of
+from reid_lab.data.custom.numbering import NOBODY, number, whole
+from reid_lab.data.decoding import with_grey_range
 from reid_lab.data.files import image_files
 from reid_lab.data.finding import Finding, not_read
-from reid_lab.data.greys import alike
-from reid_lab.data.people import NOBODY, number, whole
 from reid_lab.data.records import DISTRACTOR, JUNK, LARGEST, UNKNOWN_CAMERA, Record
 from reid_lab.runtime.errors import DataError
 
@@ -29,17 +29,20 @@ SHORTENED = r"-?\d+(?:[.,]\d+)?E\+?\d+"
 
 
 def csv(path: Path | str, cameras: Cameras = None) -> Benchmark:
-    """A table with the columns path, pid, split (train, query, gallery) and, if known, camid.
+    """Read a table with the columns path, pid, split (train, query, gallery) and, if known, camid.
 
     Paths are absolute or relative to the table. Numeric pids are kept, with the field's conventions (-1 or ``junk``,
     0 or ``distractors``); if any pid is a name, all but these are numbered from 1 in alphabetical order. A camid
-    that is empty, or nan, is unknown. Numbers may end in .0, as pandas writes a column with gaps; blank lines are
-    passed over. Columns
-    are separated by commas, semicolons, tabs or bars; text is UTF-8, UTF-16 or Windows' cp1252.
+    that is empty, or nan, is unknown. Numbers may end in .0, as pandas writes a column with gaps. Columns are
+    separated by commas, semicolons, tabs or bars; text is UTF-8, UTF-16 or Windows' cp1252.
 
-    ``cameras`` replaces the column camid: a pattern that is looked for in the paths as they are written, "none", a
-    function of the path, or one number for all.
-    Raises DataError if the table cannot be read, or which column and row is wrong.
+    Args:
+        path: The table.
+        cameras: Replaces the column camid: a pattern that is looked for in the paths as they are written, "none", a
+            function of the path, or one number for all.
+
+    Raises:
+        DataError: The table cannot be read, or a column or row is wrong; the message says which.
     """
     path = Path(os.path.abspath(Path(path).expanduser()))
     cameras_of.check(cameras)
@@ -52,7 +55,7 @@ def csv(path: Path | str, cameras: Cameras = None) -> Benchmark:
         place = _as_written(path.parent / name)
         splits[split].append(Record(place, pid, camera_of(place, (name,), cameras, camid)))
     notes += _beside(path, (record.path for records in splits.values() for record in records))
-    return Benchmark(path.stem, **alike(splits), root=path.parent, notes=tuple(notes))
+    return Benchmark(path.stem, **with_grey_range(splits), root=path.parent, notes=tuple(notes))
 
 
 def _as_written(path: Path) -> Path:

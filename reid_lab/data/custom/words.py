@@ -35,7 +35,7 @@ TRACK = r"(?:t|tr|track|tracklet|seq|sequence|clip|shot|session|scene|video|part
 
 
 def split_of(name: str) -> str | None:
-    """The split that a folder's name tells, in any case and with any prefix: Train, bbox_test, gallery_all."""
+    """Find the split that a folder's name tells, in any case and with any prefix: Train, bbox_test, gallery_all."""
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
     for split, known in SPLIT_WORDS.items():
         if any(re.fullmatch(rf"(?:{'|'.join(known)}){SPLIT_END}", word.lower()) for word in words):
@@ -44,7 +44,7 @@ def split_of(name: str) -> str | None:
 
 
 def camera_of_folder(name: str, told: cameras.Cameras) -> int | None:
-    """The camera that a folder's name tells, also by the user's pattern if that is all of the name."""
+    """Find the camera that a folder's name tells, also by the user's pattern if that is all of the name."""
     patterns = [CAMERA_FOLDER]
     if isinstance(told, str) and "(" in told:
         patterns.append(told)
@@ -57,17 +57,23 @@ def camera_of_folder(name: str, told: cameras.Cameras) -> int | None:
 
 
 def without_camera(name: str) -> str:
-    """The name without what tells a camera: 0001 of 0001_c1."""
+    """Take off what tells a camera: 0001 of 0001_c1."""
     return re.sub(rf"{cameras.CAMERA}|^{CAMERA_FOLDER}$", "", name, flags=re.IGNORECASE).strip("_ .")
 
 
 def identity(name: str, pattern: str = IDENTITY) -> re.Match[str] | None:
-    """What begins a file's name as in Market-1501: identity, then camera in the second or third group."""
+    """Match the beginning of a file's name as in Market-1501: identity, then camera in the second or third group."""
     return re.match(pattern, name.rpartition("/")[2], re.IGNORECASE)
 
 
 def look_of(tops: Mapping[str, object], inner: Mapping[str, set[str]], below: Sequence[str]) -> str:
-    """What the folders look like, "" for people."""
+    """Say what the folders look like; "" for people.
+
+    Args:
+        tops: The folders.
+        inner: The folders in each of them.
+        below: All names of ``inner``.
+    """
     if _all(rf"(?:{DATE}).*", tops):
         return "dates"
     if _all(KINDS, tops) and not _all(PERSON_NUMBER, tops):

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 
-from reid_lab.data.finding import Finding, images, some
+from reid_lab.data.finding import Finding, n_images, some
 from reid_lab.data.records import DISTRACTOR, JUNK
 
 # What systems call new folders and copies, what programs write for no value, and where people put the rest
@@ -17,9 +17,16 @@ NOBODY = {"junk": JUNK, "distractors": DISTRACTOR, "distractor": DISTRACTOR}
 
 
 def number(people: Sequence[str], order: str) -> tuple[dict[str, int], list[Finding]]:
-    """The pid of each name, and what to tell about it: 1, 2, ... in the names' order, -1 and 0 for nobody.
+    """Number the people: 1, 2, ... in the names' order, -1 and 0 for nobody.
 
     Names that differ in capitals or leading zeros alone are one person.
+
+    Args:
+        people: The name of the person on each image.
+        order: What the order is called in the findings.
+
+    Returns:
+        The pid of each name, and what to tell the user about them.
     """
     names = sorted(set(people))
     others = [name for name in names if name.lower() not in NOBODY and whole(name) not in (JUNK, DISTRACTOR)]
@@ -41,7 +48,7 @@ def number(people: Sequence[str], order: str) -> tuple[dict[str, int], list[Find
 
 
 def whole(name: str) -> int | None:
-    """The number that a name is, None for others; 00-1 is MARS' way to write -1, and pandas may write 1.0 for 1."""
+    """Read the number that a name is; None for others. 00-1 is MARS' way to write -1; pandas may write 1.0 for 1."""
     name = name.replace("\u2212", "-")  # the minus of typesetters
     name = re.sub(r"(?<=\d)\.(?!000$)0+$|^(?:person|pid|id)[_ ](?=-1$)", "", name)
     if name.removesuffix("-1").strip("0") == "" and name.endswith("-1"):  # MARS calls junk 00-1
@@ -59,7 +66,7 @@ def _tell(people: Sequence[str], pids: dict[str, int], order: str, alike_names: 
         names = [name for name in pids if pids[name] == pid]
         if names:
             count = sum(pids[name] == pid for name in people)
-            sentence = f"{some(names)} ({images(count)}, pid {pid}) means {what}"
+            sentence = f"{some(names)} ({n_images(count)}, pid {pid}) means {what}"
             found.append(Finding("note", f"{sentence}: rename it if it is a person."))
     series = _series(persons)
     if series:

@@ -24,7 +24,13 @@ def verdict(
     splits: Splits,
     expected: Mapping[str, tuple[int, int]] | None = None,
 ) -> Finding:
-    """Whether a copy is full, partial or altered, and which counts tell."""
+    """Find out whether a copy is full, partial or altered.
+
+    Args:
+        name: The data set, a key of ``COUNTS``.
+        splits: The records of the copy.
+        expected: (images, identities) of each split; None: the published ones.
+    """
     expected = COUNTS[name] if expected is None else expected
     found = {split: _count(records) for split, records in splits.items()}
     differences = [

@@ -16,10 +16,10 @@ import pandas as pd
 from reid_lab.data import cameras as cameras_of
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.cameras import Cameras, camera_of
+from reid_lab.data.datasets.published import verdict
+from reid_lab.data.decoding import with_grey_range
 from reid_lab.data.files import child, image_files, locate, look
-from reid_lab.data.finding import Finding, images, not_read, passed_over
-from reid_lab.data.greys import alike
-from reid_lab.data.published import verdict
+from reid_lab.data.finding import Finding, n_images, not_read, passed_over
 from reid_lab.data.records import JUNK, Record, Splits
 from reid_lab.runtime.errors import DataError
 
@@ -32,13 +32,17 @@ Junk = Literal["drop", "mask"]
 
 
 def market1501(root: Path | str, junk: Junk = "drop", cameras: Cameras = None) -> Benchmark:
-    """Market-1501 (Zheng et al., ICCV 2015), or any data set in its layout; a Passersby folder is told apart.
+    """Read Market-1501 (Zheng et al., ICCV 2015), or any data set in its layout.
 
-    Gallery images of pid -1 are junk: "drop" leaves them out, as most code does; "mask" keeps them, which
-    matters to the neighbors that re-ranking sees. Distractors (pid 0) stay. ``cameras`` replaces the names'
-    cameras: a pattern that is looked for in the path, "none" if they are unknown, a function of the path,
-    or one number for all.
-    Raises DataError if the folder has another layout or DukeMTMC-reID's names, or a name does not parse.
+    Args:
+        root: The folder. A Passersby folder is told apart, and gets its annotations.
+        junk: What becomes of gallery images of pid -1: "drop" leaves them out, as most code does; "mask" keeps them,
+            which matters to the neighbors that re-ranking sees. Distractors (pid 0) stay.
+        cameras: Replaces the names' cameras: a pattern that is looked for in the path, "none" if they are unknown, a
+            function of the path, or one number for all.
+
+    Raises:
+        DataError: The folder has another layout or DukeMTMC-reID's names, or a name does not parse.
     """
     root = locate(root, FOLDERS.values(), "Market-1501")
     if is_duke(root):
@@ -55,11 +59,16 @@ def market1501(root: Path | str, junk: Junk = "drop", cameras: Cameras = None) -
 
 
 def dukemtmc_reid(root: Path | str, cameras: Cameras = None) -> Benchmark:
-    """DukeMTMC-reID (Zheng, Zheng and Yang, ICCV 2017).
+    """Read DukeMTMC-reID (Zheng, Zheng and Yang, ICCV 2017).
 
     Its authors withdrew it in 2019; this serves people who hold a copy lawfully, and nothing downloads it.
-    ``cameras`` as in :func:`market1501`.
-    Raises DataError if the folder has another layout, its queries other names, or a name does not parse.
+
+    Args:
+        root: The folder.
+        cameras: As in :func:`market1501`.
+
+    Raises:
+        DataError: The folder has another layout, its queries have other names, or a name does not parse.
     """
     root = locate(root, FOLDERS.values(), "DukeMTMC-reID")
     if not is_duke(root):
@@ -72,10 +81,14 @@ def dukemtmc_reid(root: Path | str, cameras: Cameras = None) -> Benchmark:
 
 
 def passersby(size: str = "classroom", seed: int = 0, junk: Junk = "drop") -> Benchmark:
-    """Passersby, the synthetic data set with exact annotations; generated on first use.
+    """Read Passersby, the synthetic data set with exact annotations; generate it on first use.
 
-    ``size``: "smoke", "classroom" or "full". ``annotations`` holds what is known of each image and person. Its
-    scores say nothing about real people.
+    Its scores say nothing about real people.
+
+    Args:
+        size: "smoke", "classroom" or "full".
+        seed: Another seed is another data set.
+        junk: As in :func:`market1501`.
     """
     from reid_lab.passersby import generate  # slow to import, and only needed here
 
@@ -105,7 +118,7 @@ def _read(root: Path, cameras: Cameras) -> tuple[Splits, list[Finding]]:
         beside -= set(inside)
     why, cure = "because they lie beside the three folders", "move them in if they belong"
     left_out += not_read(sorted(beside), root, why, cure, "note")
-    return alike(splits), left_out
+    return with_grey_range(splits), left_out
 
 
 def _records(files: list[Path], folder: Path, cameras: Cameras) -> list[Record]:
@@ -136,7 +149,7 @@ def _without_junk(splits: Splits) -> Splits:
 
 def _dropped(splits: Splits) -> list[Finding]:
     count = sum(record.pid == JUNK for record in splits["gallery"])
-    sentence = f"Junk is left out of the gallery: {images(count)} with pid -1"
+    sentence = f"Junk is left out of the gallery: {n_images(count)} with pid -1"
     return [Finding("note", f'{sentence}; junk="mask" keeps them.')] if count else []
 
 

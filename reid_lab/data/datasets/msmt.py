@@ -9,10 +9,10 @@ from pathlib import Path
 from reid_lab.data import cameras as cameras_of
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.cameras import Cameras, camera_of
+from reid_lab.data.datasets.published import verdict
+from reid_lab.data.decoding import with_grey_range
 from reid_lab.data.files import child, locate, look, with_any_suffix
 from reid_lab.data.finding import Finding, not_read, passed_over
-from reid_lab.data.greys import alike
-from reid_lab.data.published import verdict
 from reid_lab.data.records import Record, Splits
 from reid_lab.runtime.errors import DataError
 
@@ -22,12 +22,18 @@ RELEASES = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
 
 
 def msmt17(root: Path | str, cameras: Cameras = None) -> Benchmark:
-    """MSMT17 (Wei, Zhang, Gao and Tian, CVPR 2018); the validation images are train images, as in most work.
+    """Read MSMT17 (Wei, Zhang, Gao and Tian, CVPR 2018); validation images are train images, as in most work.
 
-    The lists number identities from 0, train and test each: here train identities count from 1, and test
-    identities go on from there, so that no number means two people or a distractor. ``cameras`` replaces the names'
-    cameras: a pattern that is looked for in the path below ``root``, "none", a function, or one number for all.
-    Raises DataError if the folder is another, or a line of a list does not parse.
+    The lists number identities from 0, train and test each. Here train identities count from 1, and test identities
+    go on from there, so that no number means two people or a distractor.
+
+    Args:
+        root: The folder.
+        cameras: Replaces the names' cameras: a pattern that is looked for in the path below ``root``, "none", a
+            function, or one number for all.
+
+    Raises:
+        DataError: The folder is another, or a line of a list does not parse.
     """
     cameras_of.check(cameras)
     folders = [name for release in RELEASES for name in release]
@@ -45,7 +51,7 @@ def msmt17(root: Path | str, cameras: Cameras = None) -> Benchmark:
     gallery = read("list_gallery.txt", test_folder, first_test_pid)
     splits = {"train": train, "query": query, "gallery": gallery}
     notes = (verdict("MSMT17", splits), *_left_out(root, splits))
-    return Benchmark("MSMT17", **alike(splits), root=root, notes=notes)
+    return Benchmark("MSMT17", **with_grey_range(splits), root=root, notes=notes)
 
 
 def _left_out(root: Path, splits: Splits) -> list[Finding]:
