@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ LATENT, CAMERA, NOISE, WHITE = (
 
 
 def clustered(queries, gallery, identities, cameras, distractors, junk, dimension, seed=0):
-    """Query and gallery features, and their labels, in the order that `rank` takes."""
+    """Query and gallery features, and their labels by the names that `rank` gives them."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     pids = rng.integers(1, identities + 1, queries + gallery)
@@ -52,7 +53,13 @@ def clustered(queries, gallery, identities, cameras, distractors, junk, dimensio
         latent = person + places[camids[part]] + NOISE * torch.randn(len(part), LATENT)
         features[part] = latent @ project + WHITE * torch.randn(len(part), dimension)
     q = queries
-    return features[:q], features[q:], pids[:q], pids[q:], camids[:q], camids[q:]
+    labels = {
+        "query_pids": pids[:q],
+        "gallery_pids": pids[q:],
+        "query_camids": camids[:q],
+        "gallery_camids": camids[q:],
+    }
+    return features[:q], features[q:], labels
 
 
 def market(scale, dimension=2048, junk=True):
@@ -74,24 +81,6 @@ def product(rows, columns, block=1024):
         torch.mm(part, columns.T, out=out[: len(part)])
     if rows.is_cuda:
         torch.cuda.synchronize()
-
-
-def per_query(distances, query_pids, gallery_pids, query_camids, gallery_camids):
-    """CMC and mAP as common Python toolkits compute them: sort all, then query by query."""
-    order = np.argsort(distances, axis=1)
-    matches = (gallery_pids[order] == query_pids[:, None]).astype(np.int32)
-    cmcs, aps = [], []
-    for i in range(len(distances)):
-        pids, camids = gallery_pids[order[i]], gallery_camids[order[i]]
-        keep = ~(((pids == query_pids[i]) & (camids == query_camids[i])) | (pids == -1))
-        found = matches[i][keep]
-        if not found.any():
-            continue
-        cumulative = found.cumsum()
-        cmcs.append((cumulative > 0)[:50])
-        precision = np.asarray([count / (place + 1.0) for place, count in enumerate(cumulative)])
-        aps.append((precision * found).sum() / found.sum())
-    return np.mean(cmcs, axis=0), np.mean(aps)
 
 
 def measured(work, repeats=1):
@@ -126,7 +115,8 @@ def compile_loops():
     """Load what numba has compiled, or compile it, before anything is measured."""
     large, kernels.LARGE = kernels.LARGE, 0
     for rerank in (False, True):
-        retrieval.rank(*clustered(20, 50, 5, 2, 5, 5, 16), rerank=rerank)
+        query, gallery, labels = clustered(20, 50, 5, 2, 5, 5, 16)
+        retrieval.rank(query, gallery, **labels, rerank=rerank)
     kernels.LARGE = large
 
 
@@ -164,19 +154,19 @@ def row(
 
 def evaluate(scale):
     """CMC and mAP from features, beside one matrix product."""
-    arguments = market(scale)
-    _, ours, peak = measured(lambda: retrieval.rank(*arguments), 3)
-    _, theirs, _ = measured(lambda: product(*arguments[:2]), 3)
+    query, gallery, labels = market(scale)
+    _, ours, peak = measured(lambda: retrieval.rank(query, gallery, **labels), 3)
+    _, theirs, _ = measured(lambda: product(query, gallery), 3)
     return [row("evaluate, Market-1501 size, from features", "q x g product", ours, theirs, 1.5, peak=peak)]
 
 
 def evaluate_distances(scale):
     """The same from a distance matrix, beside a loop over the queries."""
-    query, gallery, *labels = market(scale, dimension=256)
+    query, gallery, labels = market(scale, dimension=256)
     distances = -torch.nn.functional.normalize(query) @ torch.nn.functional.normalize(gallery).T
-    result, ours, peak = measured(lambda: retrieval.rank_distances(distances, *labels), 5)
-    (cmc, mean_ap), theirs, their_peak = measured(lambda: per_query(distances.numpy(), *labels))
-    assert np.allclose(result.mAP, mean_ap, atol=1e-6) and np.allclose(result.cmc[: len(cmc)], cmc)
+    result, ours, peak = measured(lambda: retrieval.rank_distances(distances, **labels), 5)
+    scores, theirs, their_peak = measured(lambda: reference.evaluate(distances.numpy(), **labels))
+    assert np.allclose(result.mAP, scores.mAP, atol=1e-6) and np.allclose(result.cmc[: len(scores.cmc)], scores.cmc)
     name = "per-query Python"
     return [
         row("evaluate, Market-1501 size, from distances", name, ours, theirs, 50, True, peak, their_peak),
@@ -185,9 +175,9 @@ def evaluate_distances(scale):
 
 def rerank(scale):
     """Re-ranking and its metrics, beside the product of all images with all."""
-    arguments = market(scale, junk=False)
-    _, ours, peak = measured(lambda: retrieval.rank(*arguments, rerank=True))
-    features = torch.cat(arguments[:2])
+    query, gallery, labels = market(scale, junk=False)
+    _, ours, peak = measured(lambda: retrieval.rank(query, gallery, **labels, rerank=True))
+    features = torch.cat([query, gallery])
     _, theirs, _ = measured(lambda: product(features, features))
     name = "re-rank and evaluate, Market-1501 size"
     return [row(name, "N x N product", ours, theirs, 1.5, peak=peak, peak_reach=2)]
@@ -195,7 +185,7 @@ def rerank(scale):
 
 def rerank_published(scale):
     """Re-ranked distances, beside the published algorithm in float32."""
-    query, gallery, *_ = market(scale, junk=False)
+    query, gallery, _ = market(scale, junk=False)
     distances, ours, peak = measured(lambda: retrieval.rerank(query, gallery))
     features = torch.nn.functional.normalize(torch.cat([query, gallery]))
 
@@ -215,8 +205,8 @@ def rerank_published(scale):
 
 def rerank_msmt(scale):
     """Whether the largest public set fits."""
-    arguments = msmt(scale)
-    _, ours, peak = measured(lambda: retrieval.rank(*arguments, rerank=True))
+    query, gallery, labels = msmt(scale)
+    _, ours, peak = measured(lambda: retrieval.rank(query, gallery, **labels, rerank=True))
     return [row("re-rank and evaluate, MSMT17 size, d = 512", "", ours, peak=peak, peak_reach=6)]
 
 
@@ -225,9 +215,10 @@ def growth(scale):
     rows = []
     for count in (5000, 10000, 20000, 40000):
         count = int(count * scale)
-        arguments = clustered(count // 6, count - count // 6, count // 20, 6, count // 8, 0, 2048)
-        _, ours, peak = measured(lambda arguments=arguments: retrieval.rank(*arguments, rerank=True))
-        features = torch.cat(arguments[:2])
+        query, gallery, labels = clustered(count // 6, count - count // 6, count // 20, 6, count // 8, 0, 2048)
+        work = partial(retrieval.rank, query, gallery, **labels, rerank=True)
+        _, ours, peak = measured(work)
+        features = torch.cat([query, gallery])
         _, theirs, _ = measured(lambda features=features: product(features, features))
         rows.append(row(f"re-rank and evaluate, N = {count}", "N x N product", ours, theirs, peak=peak))
     return rows
@@ -236,14 +227,14 @@ def growth(scale):
 def gpu(scale):
     """Both on a GPU, where there is one."""
     rows = []
-    for name, rerank, arguments in (
+    for name, rerank, (query, gallery, labels) in (
         ("evaluate, Market-1501 size, on a GPU", False, market(scale)),
         ("re-rank and evaluate, Market-1501 size, on a GPU", True, market(scale, junk=False)),
     ):
-        query, gallery = (features.cuda() for features in arguments[:2])
+        query, gallery = query.cuda(), gallery.cuda()
         rows_, columns = (torch.cat([query, gallery]),) * 2 if rerank else (query, gallery)
         product(rows_, columns)
-        _, ours, _ = measured(lambda a=(query, gallery, *arguments[2:]), r=rerank: retrieval.rank(*a, rerank=r), 3)
+        _, ours, _ = measured(partial(retrieval.rank, query, gallery, **labels, rerank=rerank), 3)
         _, theirs, _ = measured(lambda r=rows_, c=columns: product(r, c), 3)
         rows.append(row(name, "the product", ours, theirs, 3))
     return rows

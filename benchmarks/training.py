@@ -29,15 +29,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from _provenance import keep, show  # noqa: E402
 
-from reid_lab import (  # noqa: E402
-    data,
-    methods,  # noqa: E402
-    training,
-)
+from reid_lab import data, methods, training  # noqa: E402
 from reid_lab.runtime import environment  # noqa: E402
+from reid_lab.runtime.device import synchronize  # noqa: E402
 from reid_lab.runtime.distributed import Processes  # noqa: E402
-from reid_lab.runtime.signals import Interruption  # noqa: E402
-from reid_lab.training import trainer  # noqa: E402
+from reid_lab.runtime.progress import bar  # noqa: E402
+from reid_lab.training.trainer import Options, Trainer  # noqa: E402
 
 GIB = 2**30
 
@@ -63,21 +60,27 @@ class Images(Dataset):
             return self.transform(image.convert("RGB")), self.labels[index]
 
 
-def wait(device):
-    """For all that the GPU was given to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+class First:
+    """So many of a sampler's batches, as an epoch of their own."""
+
+    def __init__(self, sampler, steps):
+        self.sampler, self.steps = sampler, steps
+
+    def __len__(self):
+        return self.steps
+
+    def epoch(self, epoch):
+        """The first of its batches."""
+        return self.sampler.epoch(epoch)[: self.steps]
 
 
-def ours(run, store, epoch, steps):
-    """Seconds for an epoch of our loop, cut to so many steps."""
-    batches = type(run.sampler).epoch(run.sampler, epoch)[:steps]
-    run.sampler.epoch = lambda epoch: batches
-    wait(run.device)
+def ours(run, store, epoch):
+    """Seconds for an epoch of our loop."""
+    synchronize(run.device)
     began = time.perf_counter()
-    with Interruption() as interruption, trainer.bar(total=steps) as shown:
-        run._epoch(epoch, store, shown, interruption)
-    wait(run.device)
+    with bar(total=len(run.sampler)) as shown:
+        run.epoch(epoch, store, shown)
+    synchronize(run.device)
     return time.perf_counter() - began
 
 
@@ -86,11 +89,11 @@ def bare(run, store, steps):
     indices = torch.from_numpy(run.sampler.epoch(0)[0]).to(run.device)
     images, pids = run.engine.prepare(store.batch(indices), 0), run.labels[indices]
     run.engine.model.train()
-    wait(run.device)
+    synchronize(run.device)
     began = time.perf_counter()
     for _ in range(steps):
         run.engine.update(images, pids)
-    wait(run.device)
+    synchronize(run.device)
     return time.perf_counter() - began
 
 
@@ -106,7 +109,7 @@ def plain(run, steps, workers):
     )
     feed, seen = iter(loader), 0  # workers start here, before the clock
     first = next(feed)
-    wait(device)
+    synchronize(device)
     began = time.perf_counter()
     for images, pids in [first, *feed] if steps == 1 else feed:
         images, pids = images.to(device), pids.to(device)
@@ -116,7 +119,7 @@ def plain(run, steps, workers):
         optimizer.step()
         losses.total.item()
         seen += 1
-    wait(device)
+    synchronize(device)
     return (time.perf_counter() - began) * steps / max(1, seen)
 
 
@@ -126,11 +129,11 @@ def matmul_rate(device):
     a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     best = 0.0
     for _ in range(5):
-        wait(device)
+        synchronize(device)
         began = time.perf_counter()
         for _ in range(5):
             a @ b
-        wait(device)
+        synchronize(device)
         best = max(best, 5 * 2 * size**3 / (time.perf_counter() - began))
     return best
 
@@ -144,27 +147,34 @@ def operations(run, store):
     return counter.get_total_flops()
 
 
+def time_all(run, store, chosen):
+    """Seconds of all rounds of each way, and the GiB of memory that ours took at most."""
+    device, steps, seconds = run.device, len(run.sampler), {"loop": [], "bare": [], "plain": []}
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    ours(run, store, 0), bare(run, store, steps)  # algorithms are tried and chosen here
+    peak = torch.cuda.max_memory_allocated(device) / GIB if device.type == "cuda" else peak_of_process()
+    for turn in range(chosen.rounds):
+        seconds["loop"].append(ours(run, store, turn + 1))
+        seconds["bare"].append(bare(run, store, steps))
+        if not run.options.compile:
+            threads = torch.get_num_threads()
+            seconds["plain"].append(plain(run, steps, os.cpu_count()))
+            torch.set_num_threads(threads)
+    return seconds, peak
+
+
 def measure(name, recipe, bench, device, chosen, compiled=False):
     """One line of the table."""
     with tempfile.TemporaryDirectory() as folder, environment.reproducible(0, device, False):
         recipe = recipe.replace(epochs=1000, evaluate_every=0, schedule="steps", milestones=(), lr=1e-4)
-        run = trainer._Training(recipe, bench, 0, Processes(device), Path(folder), checkpoint_seconds=1e9)
+        options = Options(compile=compiled, checkpoint_seconds=1e9)
+        run = Trainer(recipe, bench, 0, Processes(device), Path(folder), options)
         store = data.image_store(bench.train, recipe.resize, device)
-        flops = operations(run, store)
-        warm_up = run._warm_up(store, compiled)
+        flops, warm_up = operations(run, store), run.warm_up(store)
         steps = min(chosen.steps, len(run.sampler))
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        seconds = {"loop": [], "bare": [], "plain": []}
-        ours(run, store, 0, steps), bare(run, store, steps)  # algorithms are tried and chosen here
-        peak = torch.cuda.max_memory_allocated(device) / GIB if device.type == "cuda" else peak_of_process()
-        for turn in range(chosen.rounds):
-            seconds["loop"].append(ours(run, store, turn + 1, steps))
-            seconds["bare"].append(bare(run, store, steps))
-            if not compiled:
-                threads = torch.get_num_threads()
-                seconds["plain"].append(plain(run, steps, os.cpu_count()))
-                torch.set_num_threads(threads)
+        run.sampler = First(run.sampler, steps)
+        seconds, peak = time_all(run, store, chosen)
     images = steps * recipe.batch
     rate = {way: images / min(times) for way, times in seconds.items() if times}
     of_step = rate["loop"] / rate["bare"]

@@ -1,8 +1,8 @@
-"""What the notebooks need to be a course: a device and a size, the package's source on the page, exercises that answer.
+"""What the notebooks need: a device and a size, the package's source on the page, exercises that are checked.
 
-Exercises live in ``notebooks/solutions/NN_name.py``: for each a function with its solution between the lines
+Exercises are in ``notebooks/solutions/NN_name.py``. Each has a function with its solution between the lines
 ``# solution`` and ``# end``, a ``check_...`` that yields a sentence for everything that is wrong with an answer, and
-one or more ``wrong_...`` that it must reject. The stub in the notebook is made from the same source.
+one or more ``wrong_...`` that the check must reject. The stub in the notebook is made from the same source.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ _SOLUTION = re.compile(r"^(\s*)# solution\n.*?^\s*# end\n", re.M | re.S)
 
 
 def device() -> torch.device:
-    """Where the notebooks train: the GPU where there is one, else the CPU. ``REID_LAB_DEVICE`` overrides.
+    """The device on which the notebooks train: the GPU where there is one, else the CPU.
+
+    The environment variable ``REID_LAB_DEVICE`` overrides it.
+
+    Returns:
+        The device.
 
     Raises:
         DeviceError: ``REID_LAB_DEVICE`` names no device of this machine.
@@ -37,7 +42,12 @@ def device() -> torch.device:
 
 
 def size() -> str:
-    """How large the notebooks train: "full" on a GPU that has room, else "classroom". ``REID_LAB_SIZE`` overrides.
+    """The size at which the notebooks train: "full" on a GPU that has room, else "classroom".
+
+    The environment variable ``REID_LAB_SIZE`` overrides it.
+
+    Returns:
+        One of SIZES.
 
     Raises:
         CourseError: ``REID_LAB_SIZE`` is not one of SIZES.
@@ -53,24 +63,46 @@ def size() -> str:
     return asked or default_size(device())
 
 
-def source(*things: Any) -> Any:
-    """The package's own source of functions and classes, highlighted, for the last line of a cell."""
+def source(*objects: Any) -> Any:
+    """Show the package's own source, for the last line of a cell.
+
+    Args:
+        *objects: Functions and classes.
+
+    Returns:
+        What IPython shows as highlighted code.
+    """
     from IPython.display import Code
 
-    return Code("\n\n".join(inspect.getsource(thing).rstrip() for thing in things), language="python")
+    return Code("\n\n".join(inspect.getsource(each).rstrip() for each in objects), language="python")
 
 
 def check(answer: Callable[..., Any], notebook: str) -> None:
-    """Say whether ``answer`` solves the exercise of its name in ``notebook``, and if not, what is wrong with it."""
+    """Print whether an answer solves the exercise of its name, and if not, what is wrong with it.
+
+    Args:
+        answer: The student's function.
+        notebook: The notebook's name, such as "02_metrics".
+
+    Raises:
+        CourseError: There is no such notebook or exercise.
+    """
     for line in verdict(answer, notebook):
         print(line)
 
 
 def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
-    """What :func:`check` says: one line, or one per finding.
+    """Judge an answer, see :func:`check`.
+
+    Args:
+        answer: The student's function.
+        notebook: The notebook's name.
+
+    Returns:
+        One line that says that it is right or not done yet, or one line for each finding.
 
     Raises:
-        CourseError: no such notebook or exercise.
+        CourseError: There is no such notebook or exercise.
     """
     name = getattr(answer, "__name__", type(answer).__name__)
     checker = getattr(solutions(notebook), f"check_{name}", None)
@@ -89,12 +121,33 @@ def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
 
 
 def exercises(notebook: str) -> list[str]:
-    """The names of a notebook's exercises that are functions, in order."""
+    """List the exercises of a notebook that are functions.
+
+    Args:
+        notebook: The notebook's name.
+
+    Returns:
+        Their names, in order.
+
+    Raises:
+        CourseError: There is no such notebook.
+    """
     return [name for name in vars(solutions(notebook)) if f"check_{name}" in vars(solutions(notebook))]
 
 
 def stub(notebook: str, name: str) -> str:
-    """The exercise as the notebook shows it: its signature and docstring, the solution taken out."""
+    """Make the exercise as the notebook shows it: signature and docstring, without the solution.
+
+    Args:
+        notebook: The notebook's name.
+        name: The exercise's name.
+
+    Returns:
+        Python source.
+
+    Raises:
+        CourseError: There is no such notebook, or the exercise does not mark one solution.
+    """
     whole = inspect.getsource(getattr(solutions(notebook), name))
     emptied, count = _SOLUTION.subn(r'\1raise NotImplementedError("your turn")' + "\n", whole)
     if count != 1:
@@ -103,7 +156,17 @@ def stub(notebook: str, name: str) -> str:
 
 
 def solutions(notebook: str) -> ModuleType:
-    """The module ``notebooks/solutions/NOTEBOOK.py``. Raises CourseError where there is none."""
+    """Load the solutions of a notebook.
+
+    Args:
+        notebook: The notebook's name.
+
+    Returns:
+        The module ``notebooks/solutions/NOTEBOOK.py``.
+
+    Raises:
+        CourseError: There is no such file.
+    """
     path = NOTEBOOKS / "solutions" / f"{notebook}.py"
     if not path.is_file():
         raise CourseError(
@@ -117,7 +180,18 @@ def solutions(notebook: str) -> ModuleType:
 
 
 def wrong_answers(notebook: str, name: str) -> Iterator[Callable[..., Any]]:
-    """Answers that the exercise's check must reject."""
+    """Give the answers that the exercise's check must reject.
+
+    Args:
+        notebook: The notebook's name.
+        name: The exercise's name.
+
+    Yields:
+        One function after another.
+
+    Raises:
+        CourseError: There is no such notebook.
+    """
     module = solutions(notebook)
     for other, function in vars(module).items():
         if re.fullmatch(rf"wrong(_\w+)?_{name}|wrong_{name}(_\w+)?", other):

@@ -1,4 +1,4 @@
-"""Is this machine ready for the course? Plain lines, one fact each: [ok] or [problem] with its cure."""
+"""Is this machine ready for the course? One line for each fact: [ok], or [problem] with its cure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-# What may be missing is imported where it is used: a doctor that needs it could not say so.
+# Packages that may be missing are imported inside the functions: a module that needs them could not report them.
 
 NEEDED = (
     "torch",
@@ -26,14 +26,16 @@ NEEDED = (
     "platformdirs",
     "typer",
 )
-COURSE = ("jupyterlab", "ipywidgets", "seaborn", "pytorch_grad_cam")
+COURSE = ("jupyterlab", "ipywidgets", "pytorch_grad_cam")
 FREE_GB = 2.0  # data and runs of the course at classroom size, with room to spare
 
 
 def examine() -> list[str]:
-    """One line per thing the course needs. Versions are left to :func:`details`, so that machines can be compared.
+    """Look at everything that the course needs.
 
-    Where a package is missing that reid_lab needs, the lines that take it are left out.
+    Returns:
+        One line for each fact, without versions, so that two machines can be compared. If a package is missing that
+        reid_lab needs, the lines that need it are left out.
     """
     lines = [_line(sys.version_info >= (3, 11), "Python is 3.11 or newer", "install Python 3.11 or newer")]
     for names, need in ((NEEDED, "the package needs"), (COURSE, "the notebooks need")):
@@ -47,7 +49,11 @@ def examine() -> list[str]:
 
 
 def details() -> dict[str, str]:
-    """What a bug report should say: versions, and, where nothing is missing, device, precision, threads."""
+    """Collect what a bug report should say.
+
+    Returns:
+        Versions and, if no package is missing, device, fastest precision and number of threads.
+    """
     found = {name: _version(name) for name in ("torch", "torchvision", "numpy", "pandas")}
     found["python"] = sys.version.split()[0]
     if _missing(NEEDED):
@@ -76,7 +82,7 @@ def _version(name: str) -> str:
 
 
 def _tried(check: Callable[[], str], fact: str) -> str:
-    """The line of a check. One that fails altogether is a finding, and costs the others nothing."""
+    """The line of a check. A check that raises an error is a finding, too, and the others are still made."""
     try:
         return check()
     except Exception as error:
@@ -103,7 +109,7 @@ def _free_disk() -> str:
 
 
 def _computes() -> str:
-    """A product with a known answer, on the device that training would use, and on a GPU that is there."""
+    """Compute a product with a known answer on the CPU, and on the GPU where there is one."""
     import torch
 
     from reid_lab.runtime.device import seen, trouble
@@ -118,7 +124,7 @@ def _computes() -> str:
 
 
 def _precision() -> str:
-    """Whether the networks of the course are trained rightly in the precision that the device says it is fastest at."""
+    """Check whether the course's networks are trained correctly in the device's fastest precision."""
     import torch
 
     from reid_lab.runtime.device import fast_precision, find_device
@@ -136,7 +142,7 @@ def _precision() -> str:
 
 
 def _fault(device: Any, fastest: str) -> str:
-    """The first that is wrong in a step of either method's network, on a few random images."""
+    """The first thing that is wrong in a step of each method's network, on a few random images."""
     import torch
 
     from reid_lab import methods

@@ -1,7 +1,7 @@
 """The losses of both papers, as functions of plain tensors.
 
 Each model's ``loss(outputs, pids)`` adds them up as its paper does. Everything here is computed in float32,
-also under autocast: a distance between two similar descriptors does not survive bfloat16's three digits.
+also under autocast: a distance between two similar features does not survive bfloat16's three digits.
 
 A function that takes labels raises TrainingError where shapes or types do not fit. It looks at no value, for which a
 GPU would have to wait: labels out of range are for the caller to avoid.
@@ -15,16 +15,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reid_lab.runtime.errors import TrainingError
+from reid_lab.runtime.validation import number
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What ``model.loss(outputs, pids)`` returns.
+    """What ``model.loss(outputs, pids)`` returns. All are scalars.
 
-    ``total`` is what to minimize (scalar, carries gradients); ``terms`` are its parts by name, unweighted and
-    detached, for the history; ``accuracy`` is the share of images whose identity was classified rightly;
-    ``spread`` and ``length``, root mean squares, are those of paper A's descriptors, and of the last of the pooled
-    features that paper B's network uses: with residual pooling Pmax3 (see :func:`spread`).
+    Attributes:
+        total: What to minimize. It carries gradients.
+        terms: Its parts by name, unweighted and detached, for the history.
+        accuracy: The share of images whose identity was classified rightly.
+        spread: How far apart features of the batch lie (see :func:`spread`). Each method says which features.
+        length: How long the same features are.
     """
 
     total: Tensor
@@ -34,14 +37,14 @@ class Losses:
     length: Tensor
 
     def report(self) -> dict[str, Tensor]:
-        """Everything that the history keeps, by name: scalars without gradient."""
+        """Collect what the history keeps, by name: scalars without gradient."""
         told = {"loss": self.total, **self.terms, "accuracy": self.accuracy}
         told |= {"spread": self.spread, "length": self.length}
         return {name: value.detach() for name, value in told.items()}
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
-    """A context without autocast on the tensor's device: descriptors deserve more than bfloat16's 3 digits."""
+    """Make a context without autocast on the tensor's device: features deserve more than bfloat16's 3 digits."""
     device = tensor.device.type
     known = torch.amp.is_autocast_available(device)  # the meta device, which counts operations, has none
     return torch.autocast(device, enabled=False) if known else nullcontext()
@@ -50,12 +53,19 @@ def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
 def identification(logits: Tensor, pids: Tensor, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy over the training identities: paper A, eqs. 1 and 2; paper B, L_CE of eq. 2.
 
-    ``logits`` (batch, identities), ``pids`` (batch,) counted from 0. Label smoothing spreads the share
-    ``smoothing`` (0 to 1) of the target evenly over all identities. Returns the mean over the batch.
+    Args:
+        logits: (batch, identities).
+        pids: (batch,) identities, counted from 0.
+        smoothing: The share of the target, from 0 to 1, that label smoothing spreads evenly over all identities.
+
+    Returns:
+        The mean over the batch, a scalar.
+
+    Raises:
+        TrainingError: Shapes or types do not fit, or ``smoothing`` is out of its range.
     """
     _check("logits", logits, pids, logits.ndim == 2, "(batch, identities)")
-    if not 0 <= smoothing <= 1:
-        raise TrainingError(f"The label smoothing is {smoothing}, but it is a share: pass a number from 0 to 1.")
+    number("smoothing", smoothing, 0, 1, TrainingError)
     identities = logits.shape[1]
     p = F.one_hot(pids.long(), identities).float()  # (batch, identities): p_t = 1, all other p_i = 0
     p = (1 - smoothing) * p + smoothing / identities
@@ -64,15 +74,22 @@ def identification(logits: Tensor, pids: Tensor, smoothing: float = 0.0) -> Tens
 
 
 def square_layer(f1: Tensor, f2: Tensor) -> Tensor:
-    """The element-wise squared difference of two descriptors, (batch, d) each: paper A, eq. 3."""
+    """Element-wise squared difference of two feature vectors, (batch, d) each: paper A, eq. 3."""
     return (f1.float() - f2.float()) ** 2  # A eq. 3: f_s = (f_1 - f_2)^2
 
 
 def verification(pair_logits: Tensor, same: Tensor) -> Tensor:
     """Cross-entropy over {same, different}: paper A, eqs. 4 and 5.
 
-    ``pair_logits`` (pairs, 2), where class 0 is "same" (q_1) and class 1 "different" (q_2); ``same`` (pairs,)
-    is true where both images show one person. Returns the mean over the pairs.
+    Args:
+        pair_logits: (pairs, 2). Class 0 is "same" (q_1), class 1 is "different" (q_2).
+        same: (pairs,), true where both images show one person.
+
+    Returns:
+        The mean over the pairs, a scalar.
+
+    Raises:
+        TrainingError: Shapes or types do not fit.
     """
     _check("pair logits", pair_logits, same, pair_logits.shape[1:] == (2,), "(pairs, 2)")
     same = same.bool()
@@ -84,10 +101,20 @@ def verification(pair_logits: Tensor, same: Tensor) -> Tensor:
 def batch_hard_triplet(features: Tensor, pids: Tensor, margin: float) -> Tensor:
     """Triplet loss on each anchor's farthest positive and nearest negative: paper B, L_Triplet of eq. 2.
 
-    ``features`` (batch, d) or any map (batch, ...), which is flattened; ``pids`` (batch,). The distance is
-    Euclidean. The batch-hard choice is that of Hermans, Beyer and Leibe, "In Defense of the Triplet Loss"
-    (2017). Returns the mean over the anchors that have a positive and a negative in the batch; the others are
-    left out, and a batch without any gives 0, with zero gradients.
+    The distance is Euclidean. The batch-hard choice is that of Hermans, Beyer and Leibe, "In Defense of the Triplet
+    Loss for Person Re-Identification" (2017).
+
+    Args:
+        features: (batch, d), or any map (batch, ...), which is flattened.
+        pids: (batch,) identities.
+        margin: How much farther the nearest negative should be than the farthest positive.
+
+    Returns:
+        The mean over the anchors that have a positive and a negative in the batch, a scalar. The others are left
+        out. A batch without any gives 0, with zero gradients.
+
+    Raises:
+        TrainingError: Shapes or types do not fit.
     """
     _check("features", features, pids, features.ndim > 1, "(batch, d)")
     features = features.flatten(1).float()  # (batch, d)
@@ -114,7 +141,18 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def accuracy(logits: Tensor, pids: Tensor) -> Tensor:
-    """The share of the batch whose largest logit is its own identity (a scalar without gradient)."""
+    """Take the share of images whose largest logit is their own identity.
+
+    Args:
+        logits: (batch, identities).
+        pids: (batch,) identities, counted from 0.
+
+    Returns:
+        A scalar without gradient.
+
+    Raises:
+        TrainingError: Shapes or types do not fit.
+    """
     _check("logits", logits, pids, logits.ndim == 2, "(batch, identities)")
     return (logits.detach().argmax(dim=1) == pids).float().mean()
 
@@ -131,11 +169,17 @@ def _check(name: str, rows: Tensor, labels: Tensor, fits: bool, wanted: str) -> 
 
 @torch.no_grad()
 def spread(features: Tensor) -> tuple[Tensor, Tensor]:
-    """How far apart the descriptors of a batch lie, and how long they are: two scalars, root mean squares.
+    """Measure how far apart the features of a batch lie, and how long they are.
 
-    ``features`` (batch, d) or any map. Where the first is a tiny part of the second, or of a triplet's margin, all
-    distances are alike: the embedding has collapsed.
+    Where the first is a tiny part of the second, or of a triplet's margin, all distances are alike: the features have
+    collapsed.
+
+    Args:
+        features: (batch, d), or any map (batch, ...), which is flattened.
+
+    Returns:
+        Two scalars, root mean squares: of the distances within the batch, and of the lengths.
     """
     x = features.flatten(1).float()  # (batch, d)
-    centerd = x - x.mean(dim=0)
-    return (2 * centerd.square().sum(dim=1).mean()).sqrt(), x.square().sum(dim=1).mean().sqrt()
+    centered = x - x.mean(dim=0)
+    return (2 * centered.square().sum(dim=1).mean()).sqrt(), x.square().sum(dim=1).mean().sqrt()

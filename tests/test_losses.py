@@ -144,7 +144,7 @@ LABELS = {
     ],
 )
 def test_labels_that_are_not_one_whole_number_for_each_row_are_refused(loss, pids):
-    with pytest.raises(TrainingError, match=r"have shape \(4, 2\), their labels .* one whole number for each"):
+    with pytest.raises(TrainingError, match=r"\(4, 2\)"):
         loss(torch.randn(4, 2), pids)
 
 
@@ -158,12 +158,12 @@ def test_labels_that_are_not_one_whole_number_for_each_row_are_refused(loss, pid
     ],
 )
 def test_rows_of_another_shape_than_a_loss_takes_are_refused(loss, rows):
-    with pytest.raises(TrainingError, match="have shape"):
+    with pytest.raises(TrainingError, match="shape"):
         loss(rows, PIDS)
 
 
 def test_an_empty_batch_and_an_impossible_smoothing_are_refused():
-    with pytest.raises(TrainingError, match="at least one row"):
+    with pytest.raises(TrainingError, match="logits"):
         losses.identification(torch.randn(0, 5), PIDS[:0])
-    with pytest.raises(TrainingError, match="label smoothing is 2"):
+    with pytest.raises(TrainingError, match="smoothing is 2"):
         losses.identification(torch.randn(4, 5), PIDS, smoothing=2)

@@ -145,9 +145,9 @@ def test_rankings_are_the_cpus(people, pretended, options, kind):
     (query, gallery), labels = people
     if options.get("metric") != "euclidean":
         query = query * torch.cat([torch.tensor([1e30]), torch.ones(len(query) - 1)])[:, None]
-    theirs = retrieval.rank(query, gallery, **labels, device="cpu", **options)
+    theirs = retrieval.rank(query, gallery, **labels, device="cpu", roc=True, **options)
     with pretended(kind):
-        ours = retrieval.rank(query, gallery, **labels, device=kind, **options)
+        ours = retrieval.rank(query, gallery, **labels, device=kind, roc=True, **options)
     assert np.array_equal(ours.ranks, theirs.ranks) and np.array_equal(ours.matches.scores, theirs.matches.scores)
     assert ours.roc.eer == theirs.roc.eer
 
@@ -158,12 +158,12 @@ def test_search_reranked_and_given_distances_are_the_cpus(people, pretended, kin
     distances = torch.cdist(query, gallery)
     given = [distances, (distances * 1e6).int()] + ([] if kind == "mps" else [distances.double()])
     expected = [retrieval.rank_distances(one, **labels).mAP for one in given]
-    found = [retrieval.search(query, gallery, 5, metric).indices for metric in ("cosine", "euclidean")]
+    found = [retrieval.search(query, gallery, 5, metric=metric).indices for metric in ("cosine", "euclidean")]
     reranked = retrieval.rerank(query, gallery, metric="euclidean")
     with pretended(kind):
         assert [retrieval.rank_distances(one.to(kind), **labels).mAP for one in given] == expected
         for metric, theirs in zip(("cosine", "euclidean"), found, strict=True):
-            assert np.array_equal(retrieval.search(query, gallery, 5, metric, device=kind).indices, theirs)
+            assert np.array_equal(retrieval.search(query, gallery, 5, metric=metric, device=kind).indices, theirs)
         ours = retrieval.rerank(query, gallery, metric="euclidean", device=kind)
         assert ours.device.type == kind and torch.equal(ours.cpu(), reranked)
 
@@ -211,14 +211,14 @@ def test_other_makers_gpus_explain_and_are_timed(smoke, pretended, kind):
 def test_a_graph_that_cannot_be_recorded_leaves_the_rest_of_the_table(pretended, monkeypatch):
     model = network(methods.residual_pooling)
     with pretended():
-        describe = type(model).descriptor
+        features = type(model).features
 
         def waiting(self, images):
             if images.is_cuda:
                 images.sum().item()
-            return describe(self, images)
+            return features(self, images)
 
-        monkeypatch.setattr(type(model), "descriptor", waiting)
+        monkeypatch.setattr(type(model), "features", waiting)
         table = cost.table({"B": model}, "cuda", ("eager", "graph"), repeats=1, warmup=0)
     assert table["eager, ms"].notna().all() and "graph, ms" not in table
     assert "No CUDA graph could be recorded" in table.attrs["not measured"]["B, graph"]

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from reid_lab.ablations.grids import grid
@@ -16,6 +19,7 @@ from reid_lab.plots import COLORS, LINES, axes_of, dress, save
 from reid_lab.runtime.errors import DataError
 
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one per seed
+MEAN: dict[str, Any] = {"errorbar": "sd", "linestyle": "none", "err_kws": {"linewidth": 1.5}}
 
 
 def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
@@ -27,7 +31,7 @@ def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
     some = rows[rows["size"] == size] if len(rows) else rows
     if not len(some):
         raise DataError(
-            f"No run of {name} at size {size} is recorded: python -m reid_lab ablate {name} --size {size} records them."
+            f"No run of {name} at size {size} is recorded: reid-lab ablate {name} --size {size} records them."
         )
     if name == "erasing":
         return erasing(some)
@@ -63,107 +67,113 @@ def provenance(rows: pd.DataFrame, size: str) -> str:
 
 
 def dots(rows: pd.DataFrame, title: str, metrics: Sequence[str] = ("rank-1", "mAP")) -> Figure:
-    """One line per variant, a mark per seed, a bar at the mean: what a seed is worth is there to be seen."""
-    labels, seeds = list(dict.fromkeys(rows["variant"])), sorted(set(rows["seed"]))
-    figure = Figure(figsize=(9, 1.2 + 0.42 * len(labels)), layout="constrained")
-    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
-    for axis, metric in zip(axes, metrics, strict=True):
-        for place, label in enumerate(labels):
-            mean = rows.loc[rows["variant"] == label, metric].mean()
-            axis.plot([mean] * 2, [place - 0.32, place + 0.32], color=COLORS[1], linewidth=3)
-        for i, seed in enumerate(seeds):
-            of_seed = rows[rows["seed"] == seed]
-            places = [labels.index(label) for label in of_seed["variant"]]
-            axis.plot(of_seed[metric], places, MARKS[i % len(MARKS)], color=COLORS[0], alpha=0.6, label=f"seed {seed}")
-        dress(axis, f"{metric}, %", "")
-    axes[0].set_yticks(range(len(labels)), labels)
-    axes[0].invert_yaxis()
-    figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    figure.suptitle(f"{title}\n(bars: means of the seeds)", fontsize=11)
+    """Draw one line per variant: a mark per seed, and their mean with its standard deviation."""
+    labels = rows["variant"].unique()
+    figure = Figure(figsize=(9, 1.4 + 0.42 * len(labels)), layout=ConstrainedLayoutEngine(wspace=0.05))
+    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        seaborn.pointplot(rows, x=metric, y="variant", ax=axes, color=COLORS[1], marker="|", markersize=16, **MEAN)
+        seeds = {"style": "seed", "markers": MARKS[: rows["seed"].nunique()], "color": COLORS[0], "alpha": 0.6}
+        seaborn.scatterplot(rows, x=metric, y="variant", ax=axes, legend=axes is panels[-1], zorder=3, **seeds)
+        dress(axes, f"{metric}, %", "")
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+    _legend_beside(figure, panels[-1], "seed")
+    figure.suptitle(f"{title}\n(bars: mean and standard deviation of the seeds)", fontsize=11)
     return figure
 
 
 def erasing(rows: pd.DataFrame) -> Figure:
-    """Accuracy over the probability of erasing (paper A, Table 2): every seed, and the mean."""
-    figure, axes = axes_of("probability of random erasing", "%")
-    rates = rows.assign(rate=rows["variant"].astype(float)).sort_values("rate")
-    for metric, color, line in zip(("rank-1", "mAP"), COLORS, LINES, strict=False):
-        means = rates.groupby("rate")[metric].mean()
-        axes.plot(means.index, means, color=color, linestyle=line, linewidth=2, label=f"{metric}, mean of seeds")
-        for i, (seed, of_seed) in enumerate(rates.groupby("seed")):
-            style: dict[str, Any] = dict(color=color, alpha=0.45, markersize=5, label=f"{metric}, seed {seed}")
-            axes.plot(of_seed["rate"], of_seed[metric], MARKS[i % len(MARKS)], **style)
+    """Draw accuracy over the probability of erasing (paper A, Table 2): mean, standard deviation and every seed."""
+    rates = rows.assign(rate=rows["variant"].astype(float))
+    scores = rates.melt(["rate", "seed"], ["rank-1", "mAP"], var_name="score", value_name="percent")
+    figure, axes = axes_of("", "")
+    look = {"x": "rate", "y": "percent", "hue": "score", "palette": COLORS[:2], "ax": axes}
+    seaborn.lineplot(scores, style="score", errorbar="sd", linewidth=2, **look)
+    marks = MARKS[: scores["seed"].nunique()]
+    seaborn.scatterplot(scores, style="seed", markers=marks, alpha=0.6, legend=False, **look)
+    _dress(axes, "probability of random erasing", "%", "mean and standard deviation;\nmarks: seeds")
     axes.set_ylim(bottom=0)
-    figure.legend(loc="outside upper center", ncols=4, fontsize=8)
     return figure
 
 
 def cmc(rows: pd.DataFrame, size: str) -> Figure:
-    """Cumulative matching characteristics of every variant, mean of the seeds."""
-    figure, axes = axes_of("rank", "queries with a match, %")
-    some = rows[rows["size"] == size]
-    columns = [f"rank-{k}" for k in RANKS]
-    for i, (label, of_one) in enumerate(some.groupby("variant", sort=False)):
-        color, line = COLORS[i % len(COLORS)], LINES[i // len(COLORS)]
-        axes.plot(RANKS, of_one[columns].mean(), color=color, linestyle=line, marker="o", markersize=4, label=label)
+    """Draw the cumulative matching characteristic of every variant, the mean of its seeds."""
+    some = rows[rows["size"] == size].rename(columns={f"rank-{k}": k for k in RANKS})
+    shares = some.melt("variant", RANKS, var_name="rank", value_name="share")
+    figure, axes = axes_of("", "")
+    _line(shares, axes, "rank", "share", errorbar=None, markers=True)
+    _dress(axes, "rank", "queries with a match, %", "means of the seeds")
     axes.set_xscale("log")
     axes.set_xticks(RANKS, [str(k) for k in RANKS])
-    axes.legend(fontsize=8)
     return figure
 
 
 def by_condition(rows: pd.DataFrame) -> Figure:
-    """A panel per condition, a line per variant at the mean of the seeds, a dot per seed."""
-    names = list(dict.fromkeys(rows["condition"]))
-    figure = Figure(figsize=(5 * len(names), 4.2), layout="constrained")
-    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        some = rows[rows["condition"] == name]
+    """Draw a panel per condition and a line per variant: mean and standard deviation of the seeds."""
+    names = rows["condition"].unique()
+    figure = Figure(figsize=(2 + 4.6 * len(names), 4.2), layout="constrained")
+    panels, count = figure.subplots(1, len(names), squeeze=False)[0], rows["variant"].nunique()
+    look: dict[str, Any] = {"hue": "variant", "palette": COLORS[:count], "errorbar": "sd", "dodge": 0.35}
+    look |= {"markers": list(MARKS[:count]), "linestyles": list(LINES[:count]), "linewidth": 1.5}
+    for axes, name in zip(panels, names, strict=True):
+        some = rows[rows["condition"] == name].astype({"value": str})
         score = FOUND if some[FOUND].notna().all() else "mAP"
-        values = list(dict.fromkeys(some["value"]))
-        for i, (label, of_one) in enumerate(some.groupby("variant", sort=False)):
-            means = of_one.groupby("value")[score].mean().reindex(values)
-            style, color = LINES[i % len(LINES)], COLORS[i % len(COLORS)]
-            axes.plot(range(len(values)), means, color=color, linestyle=style, marker="o", markersize=4, label=label)
-            places = [values.index(value) for value in of_one["value"]]
-            axes.plot(places, of_one[score], "o", color=color, alpha=0.3, markersize=3)
+        seaborn.pointplot(some, x="value", y=score, ax=axes, legend=axes is panels[0], **look)
         dress(axes, name, f"{score}, %")
-        axes.set_xticks(range(len(values)), [str(value) for value in values], fontsize=8)
+        axes.tick_params(axis="x", labelsize=8)
         axes.set_ylim(bottom=0)
-    figure.axes[0].legend(fontsize=8, title="lines: means; dots: seeds", title_fontsize=8)
+    _legend_beside(figure, panels[0], "mean and standard\ndeviation of the seeds")
     return figure
 
 
 def heat(rows: pd.DataFrame, target: str = "identity") -> Figure:
-    """The share of the heat on the person: trained networks (dots), untrained ones (crosses), even heat (line)."""
+    """Draw the share of the heat on the person, of trained and of untrained networks; a line shows even heat."""
     some = rows[rows["target"] == target]
-    layers, labels = sorted(set(some["layer"])), list(dict.fromkeys(some["variant"]))
-    figure = Figure(figsize=(3.4 * len(layers), 1.3 + 0.45 * len(labels)), layout="constrained")
-    for axes, layer in zip(figure.subplots(1, len(layers), sharey=True, squeeze=False)[0], layers, strict=True):
+    layers, labels = sorted(some["layer"].unique()), some["variant"].unique()
+    figure = Figure(figsize=(3.6 * len(layers), 1.6 + 0.55 * len(labels)), layout="constrained")
+    panels = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
+    for axes, layer in zip(panels, layers, strict=True):
         of_layer = some[some["layer"] == layer]
-        for network, marker, color in (("trained", "o", COLORS[0]), ("untrained", "x", COLORS[1])):
-            of_one = of_layer[of_layer["network"] == network]
-            places = [labels.index(label) for label in of_one["variant"]]
-            axes.plot(of_one["heat"], places, marker, color=color, alpha=0.7, label=f"{network} networks")
-        axes.axvline(of_layer["area"].mean(), color="0.4", linestyle="--", label="share of the area: even heat")
+        look = {"x": "heat", "y": "variant", "hue": "network", "palette": COLORS[:2], "ax": axes}
+        seaborn.stripplot(of_layer, dodge=True, jitter=False, alpha=0.4, size=5, legend=False, **look)
+        seaborn.pointplot(
+            of_layer, dodge=0.4, markers=["o", "X"], markersize=7, legend=axes is panels[0], **MEAN, **look
+        )
+        axes.axvline(of_layer["area"].mean(), color="0.4", linestyle="--", label="even heat")
         dress(axes, f"heat of {layer} on the person, %", "")
-    figure.axes[0].set_yticks(range(len(labels)), labels)
-    figure.axes[0].invert_yaxis()
-    figure.axes[0].legend(fontsize=7)
+    _legend_beside(figure, panels[0], "networks")
+    figure.suptitle("points and bars: mean and standard deviation of the seeds; faint: seeds", fontsize=9)
     return figure
 
 
 def curves(rows: pd.DataFrame) -> Figure:
-    """Loss and training accuracy over the epochs (paper B, Fig. 5): every seed faintly, the mean of the seeds."""
+    """Draw loss and training accuracy over the epochs (paper B, Fig. 5): mean and standard deviation of the seeds."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
-    for axes, (column, label) in zip(
-        figure.subplots(1, 2), (("loss", "loss"), ("accuracy", "accuracy, %")), strict=True
-    ):
-        for i, (name, of_one) in enumerate(rows.groupby("variant", sort=False)):
-            means = of_one.groupby("epoch")[column].mean()
-            axes.plot(means.index, means, color=COLORS[i], linestyle=LINES[i], linewidth=2, label=name)
-            for _, of_seed in of_one.groupby("seed"):
-                axes.plot(of_seed["epoch"], of_seed[column], color=COLORS[i], alpha=0.25, linewidth=1)
+    columns = {"loss": "loss", "accuracy": "training accuracy, %"}
+    panels = figure.subplots(1, 2)
+    for axes, (column, label) in zip(panels, columns.items(), strict=True):
+        _line(rows, axes, "epoch", column, errorbar="sd", linewidth=2, legend=axes is panels[0])
         dress(axes, "epoch", label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.axes[0].legend(title="bold: means; faint: seeds", title_fontsize=8)
+    panels[0].legend(title="lines and bands: mean and\nstandard deviation of the seeds", title_fontsize=8, fontsize=8)
     return figure
+
+
+def _line(rows: pd.DataFrame, axes: Axes, x: str, y: str, **options: Any) -> None:
+    """One line per variant, by color and dashes."""
+    colors = [COLORS[i % len(COLORS)] for i in range(rows["variant"].nunique())]
+    seaborn.lineplot(rows, x=x, y=y, hue="variant", style="variant", palette=colors, ax=axes, **options)
+
+
+def _dress(axes: Axes, x: str, y: str, note: str) -> None:
+    """The course's look, and a legend with a note on what is drawn."""
+    dress(axes, x, y)
+    axes.legend(title=note, title_fontsize=8, fontsize=8)
+
+
+def _legend_beside(figure: Figure, axes: Axes, title: str) -> None:
+    """Move the legend of some axes out of the panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    if (inside := axes.get_legend()) is not None:
+        inside.remove()
+    figure.legend(handles, labels, title=title, loc="outside right upper", fontsize=8, title_fontsize=8)

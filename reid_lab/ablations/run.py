@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import _thread
-import functools
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def run(
     workers: int | None = None,
     say: Callable[[str], object] = lambda line: None,
 ) -> int:
-    """Run the jobs that are not recorded, and record each as soon as it is done.
+    """Run the jobs that are not recorded, and record each when it and those before it are done.
 
     Args:
         wanted: from :func:`jobs`, of one grid or of several.
@@ -128,44 +128,36 @@ def run(
     return len(missing(wanted, folder))
 
 
-@dataclass(frozen=True)
-class _Order:
-    """A job, and where and how it is done."""
-
-    job: Job
-    device: str | None
-    runs: Path
-    folder: Path
-    quiet: bool
-
-
 def _run(
     waiting: Sequence[Job], device: str | None, runs: Path, folder: Path, workers: int, say: Callable[[str], object]
 ) -> None:
     """Run and record all jobs; raise at the end if some have failed."""
-    orders = [_Order(job, device, runs, folder, workers > 1) for job in waiting]
     threads, failed = max(1, torch.get_num_threads() // workers), []
-    done = ordered_map(_work, orders, workers, description="runs of the grid", unit="run", threads=threads)
+    work = partial(_work, device=device, runs=runs, quiet=workers > 1)
+    done = ordered_map(work, waiting, workers, description="runs of the grid", unit="run", threads=threads)
     with closing(done):
-        for job, (scores, trouble) in zip(waiting, done, strict=True):
-            say(f"{job.name} failed: {trouble}" if trouble else f"{job.name}: {scores}")
-            failed += [f"{job.name}: {trouble}"] if trouble else []
+        for job, (rows, trouble) in zip(waiting, done, strict=True):
+            if trouble:
+                failed.append(f"{job.name}: {trouble}")
+                say(f"{job.name} failed: {trouble}")
+                continue
+            tables.add(job.grid, rows_of(job, rows), folder)
+            scores = [f"{name} {rows[0][name]:.1f}" for name in ("rank-1", "mAP", "heat") if name in rows[0]]
+            say(f"{job.name}: {', '.join(scores)}")
     if failed:
         raise TrainingError(f"{len(failed)} runs failed; the first, {failed[0]}")
 
 
-def _work(order: _Order) -> tuple[str, str]:
-    """Do a job and record it; an error becomes a sentence, so that the other jobs go on. Returns scores and errors."""
-    if order.quiet:  # the bars of several processes would write over each other
+def _work(job: Job, device: str | None, runs: Path, quiet: bool) -> tuple[list[dict[str, Any]], str]:
+    """Rows of a job and "", or no rows and what went wrong, so that the other jobs go on."""
+    if quiet:  # the bars of several processes would write over each other
         os.environ["TQDM_DISABLE"] = "1"
     try:
-        rows = train_and_measure(order.job, order.device, order.runs)
-        tables.add(order.job.grid, rows_of(order.job, rows), order.folder)
+        return train_and_measure(job, device, runs), ""
     except Exception as error:  # whatever it is
-        return "", (str(error) or type(error).__name__).strip().splitlines()[-1]
+        return [], (str(error) or type(error).__name__).strip().splitlines()[-1]
     finally:
         torch.cuda.empty_cache()  # a process that waits for its next job keeps no memory from the others
-    return ", ".join(f"{name} {rows[0][name]:.1f}" for name in ("rank-1", "mAP", "heat") if name in rows[0]), ""
 
 
 def train_and_measure(job: Job, device: str | None, runs: Path) -> list[dict[str, Any]]:
@@ -240,6 +232,6 @@ def _take_from_other_grids(job: Job, folder: Path, runs: Path) -> bool:
     return False
 
 
-@functools.lru_cache
+@lru_cache
 def _benchmark(size: str, seed: int) -> data.Benchmark:
     return data.passersby(size, seed=seed)

@@ -32,7 +32,6 @@ from torch.nn import functional as F
 
 from reid_lab import passersby
 from reid_lab.data import Record, image_store, normalize
-from reid_lab.methods import MultiTask, ResidualPooling
 from reid_lab.models import Network
 from reid_lab.models.network import evaluating, must_be_one_of
 from reid_lab.retrieval import checks
@@ -174,25 +173,11 @@ class _Scored(nn.Module):
         self.model, self.target = model, target
 
     def forward(self, images: Tensor) -> Tensor:
-        return _logits(self.model, images) if self.target == "identity" else _fused(self.model, images)
+        model = self.model
+        return model.identity_logits(images) if self.target == "identity" else model.unnormalized_features(images)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Nothing: the library asks for it, but the model's gradients are its owner's."""
-
-
-def _logits(model: Network, images: Tensor) -> Tensor:
-    """(B, identities): one classifier's logits (paper A), or the mean of the three branches' (paper B)."""
-    if isinstance(model, MultiTask):  # its forward wants pairs
-        return model.identity_classifier(model.features(images))
-    return torch.stack(model(images).logits).mean(dim=0)
-
-
-def _fused(model: Network, images: Tensor) -> Tensor:
-    """The descriptor (B, d) before it is brought to length 1."""
-    if isinstance(model, ResidualPooling):
-        necks = model(images).necks
-        return torch.cat(necks, dim=1) if model.fusion == "concat" else torch.stack(necks).sum(dim=0)
-    return model.features(images)
 
 
 def _scores(

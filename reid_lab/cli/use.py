@@ -39,7 +39,8 @@ def embed(
 ) -> int:
     """Write the features of all images below a folder as a NumPy file."""
     from reid_lab import training
-    from reid_lab.export import passed_over, to_npz
+    from reid_lab.data.crops import passed_over
+    from reid_lab.export import to_npz
 
     where = training.find_device(device)
     run = training.load(chosen_run(name, runs))
@@ -71,8 +72,8 @@ def search(
 ) -> int:
     """Rank a folder of crops by their similarity to a person; the query's own picture is left out."""
     from reid_lab import retrieval, training
+    from reid_lab.data.crops import crops, passed_over
     from reid_lab.data.decoding import with_grey_range
-    from reid_lab.export import crops, passed_over
 
     where = training.find_device(device)
     run = training.load(chosen_run(name, runs))
@@ -113,7 +114,7 @@ def export(
     print(
         f"Written to {onnx}: ONNX IR version {format_version}, opset {written}\n"
         f'input "images": float32 RGB from 0 to 1, (N, 3, {height}, {width}), not normalized: the network does that\n'
-        f'output "descriptor": rows of length 1; the product of two rows is their cosine similarity\n'
+        f'output "features": rows of length 1; the product of two rows is their cosine similarity\n'
         f"checked: differs from PyTorch by {difference:.1g} at most"
     )
     return 0
@@ -122,7 +123,7 @@ def export(
 def _queries(paths: Sequence[Path]) -> list[Record]:
     """The images to look for, each once."""
     from reid_lab.data import DISTRACTOR, Record
-    from reid_lab.export import crops
+    from reid_lab.data.crops import crops
     from reid_lab.runtime.errors import DataError
 
     for path in paths:

@@ -1,18 +1,18 @@
-"""The methods: one file each."""
+"""The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
 from reid_lab.methods.residual_pooling import (
-    POOLINGS,
     ResidualPool,
     ResidualPooling,
     ResidualPoolingOutputs,
     ResidualPoolingRecipe,
 )
 from reid_lab.methods.stage import Stage
+from reid_lab.methods.variants import POOLINGS
 
-multitask = register(MultiTaskRecipe).at
-residual_pooling = register(ResidualPoolingRecipe).at
+multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroom", erasing=0.5) is a recipe
+residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 
 __all__ = [
     "METHODS",
@@ -26,8 +26,8 @@ __all__ = [
     "ResidualPooling",
     "ResidualPoolingOutputs",
     "ResidualPoolingRecipe",
-    "Stage",
     "Sampler",
+    "Stage",
     "default_size",
     "from_json",
     "multitask",

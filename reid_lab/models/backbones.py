@@ -1,8 +1,10 @@
 """The networks that turn an image into feature maps: a stem and four layers of residual blocks.
 
 ResNet's block is here; Res2Net's is in ``res2net.py``. The parameters have the published names, so that
-ImageNet weights load. ``last_stride=1`` keeps layer4 at layer3's resolution, which re-identification
-often prefers: four times as many places to look at, with the same number of parameters.
+ImageNet weights load. ``last_stride=1`` keeps layer4 at layer3's resolution. Re-identification often prefers
+that: the map has four times as many positions, and the network as many parameters as before.
+
+Source: He et al., "Deep Residual Learning for Image Recognition" (arXiv 1512.03385).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,19 +14,24 @@ from torch import Tensor, nn
 
 from reid_lab.models.res2net import Res2NetBlock
 from reid_lab.models.weights import imagenet, no_weights, timm_weights, torchvision_weights
-from reid_lab.runtime.errors import RecipeError
-from reid_lab.runtime.validation import is_whole
+from reid_lab.runtime.validation import one_of, whole
 
 # A layer's first Res2Net block has no hierarchy, so a Res2Net of (1, 1, 1, 1) would have none at all. The
 # slim ResNet has the same depth, for fair comparison.
-SLIM_LAYERS = (1, 1, 2, 1)
+SLIM_LAYERS = (1, 1, 2, 1)  # blocks in layer1 .. layer4
 
 
 class Bottleneck(nn.Module):
     """ResNet's block: 1x1 convolution, 3x3 convolution with the stride, 1x1 convolution, shortcut.
 
-    ``inplanes`` channels in, ``planes * expansion`` out; ``downsample`` fits the shortcut to the output. As in
-    torchvision, which takes two seconds to import and is left to the tests and to whoever wants its weights.
+    It computes what torchvision's block computes. Importing torchvision takes two seconds, so only the tests and
+    whoever wants its weights do that.
+
+    Args:
+        inplanes: Channels of the input.
+        planes: Channels within the block; the output has ``planes * expansion``.
+        stride: Stride of the 3x3 convolution.
+        downsample: What fits the shortcut to the output. None: the input fits.
     """
 
     expansion = 4
@@ -41,7 +48,7 @@ class Bottleneck(nn.Module):
         self.downsample = downsample if downsample is not None else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, inplanes, h, w) -> (batch, planes * expansion, h / stride, w / stride)."""
+        """Map (batch, inplanes, h, w) to (batch, planes * expansion, h / stride, w / stride)."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
         return self.relu(self.bn3(self.conv3(y)) + self.downsample(x))
@@ -50,17 +57,23 @@ class Bottleneck(nn.Module):
 class Backbone(nn.Module):
     """A ResNet without its pooling and classifier.
 
-    ``block(inplanes, planes, stride, downsample)`` is the residual block, ``layers`` the number of blocks in
-    each of the four layers, ``width`` the channels of the stem (64 in the published networks). ``channels``
-    are those of the two feature maps that ``forward`` returns.
+    Args:
+        block: The class of the residual block: ``block(inplanes, planes, stride, downsample)``.
+        layers: The number of blocks in each of the four layers.
+        last_stride: Stride of layer4, 1 or 2.
+        width: Channels of the stem: 64 in the published networks.
+
+    Attributes:
+        channels: Channels of the two maps that ``forward`` returns: (1024, 2048) in the published networks.
+
+    Raises:
+        RecipeError: ``last_stride`` or ``width`` is out of its range.
     """
 
     def __init__(self, block: Any, layers: Sequence[int], last_stride: int = 2, width: int = 64) -> None:
         super().__init__()
-        if last_stride not in (1, 2):
-            raise RecipeError(f"The backbone's last_stride is {last_stride!r}, but it must be 1 or 2.")
-        if not is_whole(width, 1):
-            raise RecipeError(f"The backbone's width is {width!r}, but it must be a whole number from 1.")
+        one_of("The backbone's last_stride", last_stride, (1, 2))
+        whole("The backbone's width", width, 1)
         self.channels = (4 * width * block.expansion, 8 * width * block.expansion)
         self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -74,10 +87,14 @@ class Backbone(nn.Module):
         _initialize(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (batch, 3, H, W) to the maps of layer3 and layer4.
+        """Compute the maps of layer3 and layer4.
 
-        For the 50 and 101 networks (batch, 1024, H/16, W/16) and (batch, 2048, H/32, W/32), the latter at
-        H/16, W/16 with ``last_stride=1``.
+        Args:
+            images: (batch, 3, H, W), normalized.
+
+        Returns:
+            Two maps: in the published networks (batch, 1024, H/16, W/16) and (batch, 2048, H/32, W/32). With
+            ``last_stride=1`` the second one is (batch, 2048, H/16, W/16).
         """
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))  # (batch, 64, H/4, W/4)
         x = self.layer1(x)  # (batch, 256, H/4, W/4)
@@ -164,7 +181,15 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
 
 
 def backbone(name: str, last_stride: int = 2, weights: str | None = None) -> Backbone:
-    """The backbone of that name. Raises RecipeError for an unknown name."""
-    if name not in BACKBONES:
-        raise RecipeError(f"There is no backbone {name!r}: choose one of {', '.join(BACKBONES)}.")
-    return BACKBONES[name](last_stride, weights)
+    """Build the backbone of that name.
+
+    Args:
+        name: A key of :data:`BACKBONES`.
+        last_stride: Stride of layer4, 1 or 2.
+        weights: "imagenet" for weights that were trained on ImageNet; None for random ones.
+
+    Raises:
+        RecipeError: There is no backbone of that name, or an argument is out of its range.
+        WeightsError: The weights could not be had.
+    """
+    return BACKBONES[one_of("The backbone", name, BACKBONES)](last_stride, weights)

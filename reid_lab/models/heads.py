@@ -7,12 +7,28 @@ from torch import Tensor, nn
 
 
 def average_pool(maps: Tensor, m: int) -> Tensor:
-    """Paper B's Avg(m): the mean of each of m x m cells. (batch, c, h, w) -> (batch, c, m, m), float32."""
+    """Take the mean of each of m x m cells: paper B's Avg(m).
+
+    Args:
+        maps: (batch, c, h, w).
+        m: Cells per side, as in adaptive pooling.
+
+    Returns:
+        (batch, c, m, m), float32.
+    """
     return _pool(maps, m, lambda cell: cell.mean(dim=(2, 3), dtype=torch.float32))
 
 
 def max_pool(maps: Tensor, m: int) -> Tensor:
-    """Paper B's Max(m): the maximum of each of m x m cells. (batch, c, h, w) -> (batch, c, m, m), float32."""
+    """Take the maximum of each of m x m cells: paper B's Max(m).
+
+    Args:
+        maps: (batch, c, h, w).
+        m: Cells per side, as in adaptive pooling.
+
+    Returns:
+        (batch, c, m, m), float32.
+    """
     return _pool(maps, m, lambda cell: cell.amax(dim=(2, 3)).float())
 
 
@@ -28,11 +44,16 @@ def _cells(size: int, m: int) -> list[slice]:
 
 
 class BNNeck(nn.BatchNorm1d):
-    """Batch normalization between a descriptor and its classifier, with its bias frozen at 0.
+    """Batch normalization between features and their classifier, (batch, d) to (batch, d), with the bias frozen at 0.
 
-    (batch, d) -> (batch, d). Cross-entropy shapes the features after it; a triplet loss, those before it (in paper B
-    still earlier ones, the pooled features).
-    Luo et al., "Bag of Tricks and a Strong Baseline for Deep Person Re-identification" (2019); paper B, 4.
+    Cross-entropy shapes the features after it. A triplet loss shapes those before it; in paper B these are still
+    earlier ones, the pooled features.
+
+    Source: Luo et al., "Bag of Tricks and a Strong Baseline for Deep Person Re-identification" (2019); paper B,
+    section 4.
+
+    Args:
+        channels: Size d of the features.
     """
 
     def __init__(self, channels: int) -> None:
@@ -41,7 +62,13 @@ class BNNeck(nn.BatchNorm1d):
 
 
 def classifier(channels: int, classes: int, bias: bool) -> nn.Linear:
-    """A linear classifier that starts near zero, so that at first all classes are equally likely."""
+    """Make a linear classifier that starts near zero, so that at first all classes are equally likely.
+
+    Args:
+        channels: Size of its input.
+        classes: Number of classes.
+        bias: Whether it has one, which starts at zero.
+    """
     linear = nn.Linear(channels, classes, bias=bias)
     nn.init.normal_(linear.weight, std=0.001)
     if bias:

@@ -1,9 +1,9 @@
-"""What the rest of the package may ask of either paper's network."""
+"""The contract of all methods' networks: what the rest of the package may ask of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,48 +12,73 @@ from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
 from reid_lab.runtime.distributed import Gather, no_gather
 from reid_lab.runtime.errors import DataError, RecipeError
-from reid_lab.runtime.validation import is_number, is_whole
+from reid_lab.runtime.validation import number, one_of, size, whole
 
 
 class Network(nn.Module, ABC):
-    """A backbone and the paper's head on it.
+    """A backbone and a method's head on it.
 
-    ``input_size`` is the (height, width) of the images it was made for; ``num_pids`` the number of training
-    identities. A subclass gives ``forward``, ``descriptor`` and ``loss``. Arguments out of their range raise
-    RecipeError.
+        A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
+    compared) and :meth:`loss` (outputs to a loss). It may define :meth:`groups`, :meth:`enter`, :meth:`draw` and
+    :meth:`collapse_margin`, which training asks for. All others use :meth:`embed`.
+
+    Args:
+        backbone: Gives the maps of layer3 and layer4.
+        num_pids: Number of training identities.
+        input_size: (height, width) of the images that the network is made for.
+
+    Raises:
+        RecipeError: An argument is out of its range.
     """
+
+    metric: ClassVar[str] = "cosine"  # how retrieval compares the features by default; or "euclidean"
 
     def __init__(self, backbone: Backbone, num_pids: int, input_size: tuple[int, int]) -> None:
         super().__init__()
-        must_be_whole("num_pids", num_pids, 2)
-        if not isinstance(input_size, Sequence) or len(input_size) != 2:
-            raise RecipeError(f"input_size is {input_size!r}, but it must be two numbers, (height, width).")
-        for name, side in zip(("height", "width"), input_size, strict=True):
-            must_be_whole(f"input_size's {name}", side, 1)
         self.backbone = backbone
-        self.num_pids = num_pids
-        self.input_size = (int(input_size[0]), int(input_size[1]))
+        self.num_pids = whole("num_pids", num_pids, 2)
+        self.input_size = size("input_size", input_size)
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:
-        """The vector (batch, d) that retrieval compares."""
+        """Compute the vectors that retrieval compares, in the network's present mode.
+
+        Args:
+            images: (batch, 3, H, W), normalized.
+
+        Returns:
+            (batch, d).
+        """
 
     @abstractmethod
     def loss(self, outputs: Any, pids: Tensor, gather: Gather = no_gather) -> Losses:
-        """The paper's loss of what ``forward`` returned, for identities ``pids`` counted from 0.
+        """Compute the paper's loss.
 
-        Where several processes share a batch, ``gather`` puts the rows of all of them together, for a loss that
-        compares every image with every other; the mean over the processes is then the loss of the whole batch.
+        Args:
+            outputs: What ``forward`` returned.
+            pids: (batch,) identities, counted from 0.
+            gather: Puts the rows of all processes together where several processes share a batch. A loss that
+                compares every image with every other needs it. The mean over the processes is then the loss of the
+                whole batch.
+
+        Returns:
+            The loss and its parts.
         """
 
     def embed(self, images: Tensor) -> Tensor:
-        """The descriptors (batch, d) of images (batch, 3, H, W): float32, computed in evaluation mode.
+        """Compute the features of images in evaluation mode.
 
-        The images must be normalized (:func:`reid_lab.data.normalize`), which cannot be checked. Every module gets its
-        mode back afterwards. Gradients flow unless the caller switches them off, since Grad-CAM needs them.
+        Every module gets its mode back afterwards. Gradients flow unless the caller switches them off, since Grad-CAM
+        needs them.
+
+        Args:
+            images: (batch, 3, H, W), normalized by :func:`reid_lab.data.normalize`, which cannot be checked.
+
+        Returns:
+            (batch, d), float32.
 
         Raises:
-            DataError: the images are of another type than float32, float16 or bfloat16.
+            DataError: The images are of another type than float32, float16 or bfloat16.
         """
         if images.dtype not in (torch.float32, torch.float16, torch.bfloat16):
             raise DataError(
@@ -63,11 +88,29 @@ class Network(nn.Module, ABC):
         with evaluating(self):
             return self.features(images)
 
-    def groups(self) -> dict[str, list[nn.Parameter]]:
-        """All parameters that are ever trained, by the name of the group that has its own rate and can be frozen.
+    def identity_logits(self, images: Tensor) -> Tensor:
+        """The identity classifier's answer to single images (batch, 3, H, W), for Grad-CAM.
 
-        The default: "backbone", which may start from ImageNet, and "head", which starts from random values. Training
-        asks once, before it freezes anything.
+        Returns:
+            (batch, identities).
+
+        Raises:
+            RecipeError: the network has no identity classifier.
+        """
+        raise RecipeError(f"{type(self).__name__} has no identity classifier: ask for its features' similarity.")
+
+    def unnormalized_features(self, images: Tensor) -> Tensor:
+        """The features (batch, d) before they are brought to length 1, for Grad-CAM; by default, those of retrieval."""
+        return self.features(images)
+
+    def groups(self) -> dict[str, list[nn.Parameter]]:
+        """Group all parameters that are ever trained. Each group has its own learning rate and can be frozen.
+
+        Training asks once, before it freezes anything.
+
+        Returns:
+            Lists of parameters by the group's name. By default "backbone", which may start from ImageNet, and
+            "head", which starts from random values.
         """
         backbone = {id(parameter) for parameter in self.backbone.parameters()}
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
@@ -77,27 +120,31 @@ class Network(nn.Module, ABC):
         }
 
     def enter(self, stage: str) -> None:  # noqa: B027 (most methods have nothing to do)
-        """A stage of the recipe begins; ``stage`` is its name. By default nothing happens.
+        """Prepare the network for a stage of the recipe. By default nothing happens.
 
-        Called once in a run, whatever interrupts it. What is changed here must be in the weights or the buffers,
-        because a resumed run finds only these. No parameter may be added.
+        Training calls this once a run for each stage, whatever interrupts it. What is changed here must be in the
+        weights or the buffers, because a resumed run finds only these. No parameter may be added.
+
+        Args:
+            stage: The name of the stage that begins.
         """
 
     def draw(self, generator: torch.Generator) -> None:  # noqa: B027
         """Draw what is random about a step for its whole batch, before ``forward``. By default nothing is.
 
-        ``generator`` (on the CPU) is the same in all processes that share the batch; dropout, which uses torch's own
-        generator, differs between them.
+        Args:
+            generator: On the CPU, the same in all processes that share the batch. Dropout uses torch's own generator,
+                which differs between them.
         """
 
     def collapse_margin(self) -> float:
-        """The margin of the triplet loss, at which a collapsed network stands still; 0: there is none."""
+        """Give the margin of the triplet loss, at which a collapsed network stands still. 0: there is none."""
         return 0.0
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode within; afterwards each module is as it was, frozen batch norms included."""
+    """Make a context in evaluation mode. Afterwards each module is as it was, frozen batch norms included."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -107,22 +154,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def must_be_one_of(name: str, value: object, choices: Collection[object]) -> None:
-    """Raise RecipeError unless the value is one of the choices."""
-    _must_be(value in list(choices), name, value, f"one of {', '.join(map(repr, choices))}")
-
-
-def must_be_whole(name: str, value: object, low: int) -> None:
-    """Raise RecipeError unless the value is a whole number from ``low``."""
-    _must_be(is_whole(value, low), name, value, f"a whole number from {low}")
+must_be_one_of, must_be_whole = one_of, whole
 
 
 def must_be_number(name: str, value: object, high: float | None = None) -> None:
-    """Raise RecipeError unless the value is a finite number from 0, and not above ``high``."""
-    limits = (0,) if high is None else (0, high)
-    _must_be(is_number(value, *limits), name, value, "a number from " + " to ".join(map(str, limits)))
-
-
-def _must_be(holds: bool, name: str, value: object, expected: str) -> None:
-    if not holds:
-        raise RecipeError(f"{name} is {value!r}, but it must be {expected}.")
+    """Check that the value is a number from 0, and not above ``high``."""
+    number(name, value, 0, high)

@@ -20,8 +20,12 @@ BASE_WIDTH = 26  # w: channels of a split, for every 64 planes
 class Res2NetBlock(nn.Module):
     """1x1 convolution, four splits in a hierarchy of 3x3 convolutions, 1x1 convolution, shortcut.
 
-    ``inplanes`` channels in, ``planes * expansion`` out. ``downsample`` fits the shortcut to the output; only
-    a layer's first block has one, which makes it a stage block.
+    Args:
+        inplanes: Channels of the input.
+        planes: Channels that set the block's width; the output has ``planes * expansion``.
+        stride: Stride of the 3x3 convolutions.
+        downsample: What fits the shortcut to the output. Only a layer's first block has one, which makes it a stage
+            block. None: the input fits.
     """
 
     expansion = 4
@@ -43,7 +47,7 @@ class Res2NetBlock(nn.Module):
         self.downsample = downsample if downsample is not None else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, inplanes, h, w) -> (batch, planes * expansion, h / stride, w / stride)."""
+        """Map (batch, inplanes, h, w) to (batch, planes * expansion, h / stride, w / stride)."""
         splits = self.relu(self.bn1(self.conv1(x))).chunk(SCALE, dim=1)  # s x (batch, w, h, w)
         y = torch.cat([*self._hierarchy(splits[:-1]), self.pool(splits[-1])], dim=1)  # (batch, s * w, h', w')
         return self.relu(self.bn3(self.conv3(y)) + self.downsample(x))

@@ -7,13 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from reid_lab.runtime.errors import RecipeError, WeightsError
+from reid_lab.runtime.errors import WeightsError
+from reid_lab.runtime.validation import one_of
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
     """Load a state dict that fits the model exactly.
 
-    Raises WeightsError, with the model untouched, where a parameter is missing, unknown or of another shape.
+    Raises:
+        WeightsError: A parameter is missing, unknown or of another shape. The model is untouched.
     """
     own = model.state_dict()
     missing = own.keys() - state_dict.keys()
@@ -42,16 +44,24 @@ def _first_few(names: Iterable[str], few: int = 3) -> str:
 
 
 def imagenet(network: nn.Module, weights: str | None, fetch: Callable[[], Mapping[str, Tensor]]) -> None:
-    """Load what ``fetch`` brings, less ImageNet's classifier, if ``weights`` is "imagenet"."""
-    if weights is None:
+    """Load ImageNet weights into a backbone, without their classifier.
+
+    Args:
+        network: The backbone.
+        weights: "imagenet", or None for leaving the backbone as it is.
+        fetch: Brings the weights.
+
+    Raises:
+        RecipeError: ``weights`` is something else.
+        WeightsError: The weights could not be had, or do not fit.
+    """
+    if one_of("The backbone's weights", weights, ("imagenet", None)) is None:
         return
-    if weights != "imagenet":
-        raise RecipeError(f'The backbone\'s weights are {weights!r}, but they must be "imagenet" or None.')
     load_weights(network, {name: value for name, value in fetch().items() if not name.startswith("fc.")})
 
 
 def torchvision_weights(name: str) -> Mapping[str, Tensor]:
-    """torchvision's first ImageNet weights (V1, the ones that both papers' authors could have had)."""
+    """Fetch torchvision's first ImageNet weights, V1: both papers' authors could have had them."""
     from torchvision.models import get_model_weights
 
     source = get_model_weights(name)["IMAGENET1K_V1"]
@@ -64,7 +74,7 @@ def torchvision_weights(name: str) -> Mapping[str, Tensor]:
 
 
 def timm_weights(name: str) -> Mapping[str, Tensor]:
-    """The Res2Net authors' ImageNet weights, as timm keeps them.
+    """Fetch the Res2Net authors' ImageNet weights, as timm keeps them.
 
     Read their licence before commercial use: the authors' own code is CC BY-NC-SA.
     """
@@ -80,7 +90,7 @@ def timm_weights(name: str) -> Mapping[str, Tensor]:
 
 
 def no_weights(name: str) -> Mapping[str, Tensor]:
-    """Nobody has trained the slim networks on ImageNet."""
+    """Raise WeightsError: nobody has trained the slim networks on ImageNet."""
     raise WeightsError(f"There are no ImageNet weights for {name}: use weights=None, or the network of 50 layers.")
 
 

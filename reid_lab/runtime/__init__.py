@@ -1,1 +1,1 @@
-"""What every long computation needs, and nothing about re-identification: errors, checks, devices, processes, files."""
+"""What every long computation needs, whatever its subject: errors, checks, devices, processes, files."""

@@ -13,7 +13,7 @@ class DataError(ReidLabError):
 
 
 class NoMatchError(DataError):
-    """No query has a gallery image of the same identity from another camera."""
+    """No element of a benchmark has a counterpart that it could be compared with."""
 
 
 class RecipeError(ReidLabError):
@@ -33,11 +33,11 @@ class WeightsError(ReidLabError):
 
 
 class FeatureError(ReidLabError):
-    """Descriptors cannot be compared: wrong shape, wrong type, or not finite."""
+    """Features cannot be compared: wrong shape, wrong type, or not finite."""
 
 
 class TrainingError(ReidLabError):
-    """Training cannot go on: a loss is not finite, or the embedding has collapsed."""
+    """Training cannot go on: a loss is not finite, or the features have collapsed."""
 
 
 class WorkerError(ReidLabError):

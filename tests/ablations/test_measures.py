@@ -11,6 +11,7 @@ import torch
 from reid_lab import methods, retrieval
 from reid_lab.ablations import measures
 from reid_lab.analysis import conditions, cost, gradcam
+from reid_lab.retrieval.protocol import Protocol
 
 CPU = torch.device("cpu")
 
@@ -28,8 +29,8 @@ def result_of(smoke, seed, top=10):
     """A ranking of chance, as `retrieval.evaluate` gives it."""
     random = np.random.default_rng(seed)
     features = [random.normal(size=(len(part), 6)) for part in (smoke.query, smoke.gallery)]
-    labels = [[getattr(r, name) for r in part] for name in ("pid", "camid") for part in (smoke.query, smoke.gallery)]
-    return replace(retrieval.rank(*features, *labels, top=top), query=smoke.query, gallery=smoke.gallery)
+    labels = Protocol.of(smoke.query, smoke.gallery).arrays()
+    return replace(retrieval.rank(*features, **labels, top=top), query=smoke.query, gallery=smoke.gallery)
 
 
 @pytest.fixture

@@ -221,15 +221,6 @@ def test_an_unknown_grid_is_refused():
         grids.grid("pools")
 
 
-def test_every_run_has_the_mark_of_its_seed_at_its_score():
-    rows = pd.DataFrame([row(v, s, mAP=10 * i + s) for i, v in enumerate(("wide", "narrow")) for s in (0, 1)])
-    axes = pictures.dots(rows, "both", ["mAP"]).axes[0]
-    marks = [line for line in axes.lines if line.get_marker() in pictures.MARKS]
-    seen = [(line.get_marker(), line.get_label(), list(zip(*line.get_data(), strict=True))) for line in marks]
-    assert seen == [("o", "seed 0", [(0, 0), (10, 1)]), ("s", "seed 1", [(1, 0), (11, 1)])]
-    assert [line.get_xdata()[0] for line in axes.lines if line not in marks] == [0.5, 10.5]  # the means
-
-
 @pytest.mark.parametrize("name", ["conditions", "gradcam", "curves"])
 def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monkeypatch, name):
     whole = grids.GRIDS[name]
@@ -261,15 +252,3 @@ def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monk
 
 def test_the_command_line_offers_every_grid():
     assert list(experiments_command.NAMES) == list(grids.GRIDS)
-
-
-def test_a_sweep_shows_every_seed_by_a_mark_of_its_own():
-    rows = [
-        {"variant": rate, "seed": seed, "rank-1": 40 + seed, "mAP": 30 - seed}
-        for rate in ("0.5", "0.0")
-        for seed in (0, 1, 2)
-    ]
-    lines = pictures.erasing(pd.DataFrame(rows)).axes[0].lines
-    of_seeds = [line for line in lines if "seed " in line.get_label()]
-    assert len({line.get_marker() for line in of_seeds}) == 3 and len(of_seeds) == 6
-    assert all(list(line.get_xdata()) == [0.0, 0.5] for line in of_seeds)

@@ -13,6 +13,7 @@ from reid_lab import data, passersby, retrieval
 from reid_lab.analysis import backgrounds
 from reid_lab.analysis.conditions import interval
 from reid_lab.data import Record
+from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.errors import DataError
 
 
@@ -145,13 +146,14 @@ def test_scores_are_of_the_queries_that_have_a_match_with_and_without_their_own_
     lonely = smoke.query[0].pid
     bench = replace(smoke, gallery=[record for record in smoke.gallery if record.pid != lonely])
     features = torch.rand(len(bench.query) + len(bench.gallery), 8, generator=torch.Generator().manual_seed(1))
-    labels = [[getattr(r, name) for r in part] for name in ("pid", "camid") for part in (bench.query, bench.gallery)]
+    labels = Protocol.of(bench.query, bench.gallery)
     parts = features[: len(bench.query)], features[len(bench.query) :]
-    result, free = retrieval.rank(*parts, *labels), retrieval.rank(*parts, *labels[:2])
+    pids = {"query_pids": labels.query_pids, "gallery_pids": labels.gallery_pids}
+    result, free = retrieval.rank(*parts, **labels.arrays()), retrieval.rank(*parts, **pids)
     row = backgrounds._scores("chance", features, bench).loc["chance"]
     matched = np.isfinite(result.ap)
     assert row["queries"] == matched.sum() < len(bench.query)
-    low, high = interval(result.ap[matched], np.array(labels[0])[matched])
+    low, high = interval(result.ap[matched], labels.query_pids[matched])
     names = ["mAP", "mAP low", "mAP high", "rank-1", "mAP, own camera too", "rank-1, own camera too"]
     shares = [result.mAP, low, high, result.rank(1), free.mAP, free.rank(1)]
     assert row[names].tolist() == pytest.approx([100 * share for share in shares], nan_ok=True)

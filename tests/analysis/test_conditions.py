@@ -9,23 +9,19 @@ import pytest
 from reid_lab import data, plots, retrieval
 from reid_lab.analysis import conditions
 from reid_lab.passersby import people
+from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.errors import DataError
 
 
 def labels(bench, keep=slice(None)):
     """Arguments of `rank` after the features."""
     gallery = np.array(bench.gallery, dtype=object)[keep]
-    return (
-        [r.pid for r in bench.query],
-        [r.pid for r in gallery],
-        [r.camid for r in bench.query],
-        [r.camid for r in gallery],
-    )
+    return Protocol.of(bench.query, gallery).arrays()
 
 
 def ranked(bench, features, **options):
     parts = features[: len(bench.query)], features[len(bench.query) :]
-    result = retrieval.rank(*parts, *labels(bench), **options)
+    result = retrieval.rank(*parts, **labels(bench), **options)
     return replace(result, query=bench.query, gallery=bench.gallery)
 
 
@@ -227,7 +223,7 @@ def test_one_cameras_gallery_is_ranked_as_if_it_were_the_whole_gallery(smoke, fe
     for camera in table.columns:
         keep = np.flatnonzero([record.camid == camera for record in smoke.gallery])
         parts = features[: len(smoke.query)], features[len(smoke.query) :][keep]
-        alone = retrieval.rank(*parts, *labels(smoke, keep))
+        alone = retrieval.rank(*parts, **labels(smoke, keep))
         values = alone.ap if score == "mAP" else np.where(np.isnan(alone.ap), np.nan, alone.ranks[:, 0] == 1)
         expected = pd.Series(100.0 * values).groupby(cameras).mean()
         assert table[camera].to_numpy() == pytest.approx(expected.to_numpy(), nan_ok=True)
@@ -257,7 +253,7 @@ def test_of_one_camera_left_the_worst_the_mean_and_the_best_are_those_of_galleri
     scores = []
     for camera in sorted({record.camid for record in smoke.gallery}):
         keep = np.flatnonzero([record.camid == camera for record in smoke.gallery])
-        alone = retrieval.rank(features[: len(smoke.query)], features[len(smoke.query) :][keep], *labels(smoke, keep))
+        alone = retrieval.rank(features[: len(smoke.query)], features[len(smoke.query) :][keep], **labels(smoke, keep))
         scores.append((100 * alone.mAP, 100 * alone.rank(1), np.isfinite(alone.ap).sum()))
     m_ap, rank_1, queries = np.array(scores).T
     row = conditions.by_gallery_cameras(result).loc[1]

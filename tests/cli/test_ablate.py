@@ -1,4 +1,4 @@
-"""`python -m reid_lab ablate`: what it would run, what it draws, what it refuses."""
+"""`reid-lab ablate`: what it would run, what it draws, what it refuses."""
 
 import pandas as pd
 import pytest

@@ -1,8 +1,10 @@
+import functools
 import importlib.metadata
 import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,9 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import typer
 
 from reid_lab import doctor, training
 from reid_lab.cli import main
+from reid_lab.cli import runs as runs_command
+from reid_lab.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ["demo", "doctor", "passersby", "check", "train", "evaluate", "runs", "ablate", "embed", "search", "export"]
@@ -120,6 +125,35 @@ def test_the_demonstration_writes_its_table_and_pictures_and_then_reuses_its_run
     assert list(table["run"].str.split("-").str[0]) == ["residual_pooling", "multitask", *["residual_pooling"] * 2]
 
 
+PAGES = [*ROOT.glob("*.md"), *(ROOT / folder / "README.md" for folder in ("reid_lab", "notebooks", "figures"))]
+NOTEBOOKS = [*(ROOT / "notebooks").glob("*.ipynb")]
+TEXTS = [path.read_text(encoding="utf-8") for path in PAGES] + [
+    "".join(cell["source"]) for path in NOTEBOOKS for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+]
+QUOTED = r"(?:reid-lab|-m reid_lab) ([a-z]+(?:(?!  )[^`#\n\\;])*)"
+
+
+def test_every_quoted_command_is_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for command in app.registered_commands + runs_command.part.registered_commands:  # parse only, do nothing
+        monkeypatch.setattr(command, "callback", functools.wraps(command.callback)(lambda **given: 0))
+    commands = [found for text in TEXTS for found in re.findall(QUOTED, text) if "..." not in found]
+    whole = [line for line in (found.strip().rstrip("\"'.)") for found in commands) if " " in line]
+    assert len(whole) > 25
+    for line in whole:
+        assert main(shlex.split(line.replace("NAME", "pooling").replace("SIZE", "smoke"))) == 0, capsys.readouterr().err
+
+
+def test_every_option_is_shown_in_a_page_or_in_the_example_of_a_help():
+    def parts(command):
+        return [command, *(part for inner in getattr(command, "commands", {}).values() for part in parts(inner))]
+
+    commands = parts(typer.main.get_command(app))
+    shown = set(re.findall(r"--[a-z-]+", " ".join([*TEXTS, *(command.epilog or "" for command in commands)])))
+    options = {name for command in commands for option in command.params for name in option.opts if name[:2] == "--"}
+    assert len(options) > 25 and options - shown == {"--show-completion"}
+
+
 MISTAKES = {  # what is typed, where FILE is a file: what the sentence must name
     "trian multitask": ["'trian'", "'train'"],
     "train": ["'METHOD'"],
@@ -191,7 +225,7 @@ def test_a_gpu_asked_for_and_absent_is_a_sentence(smoke, capsys):
     assert "PyTorch sees 0 GPUs" in capsys.readouterr().err
 
 
-# `python -m reid_lab` with the arguments that follow, where torch is not installed: a second instead of four.
+# The command line with the arguments that follow, where torch is not installed: a second instead of four.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 LIGHT = "import runpy, sys; sys.modules['torch'] = None; runpy.run_module('reid_lab', run_name='__main__')"
 

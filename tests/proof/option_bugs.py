@@ -5,7 +5,7 @@ They belong to ``quiet_bugs.py``: no notebook is asked about them.
 
 from bugs import Bug
 
-LOOP, ENGINE, HEALTH = "training/trainer.py", "training/engine.py", "training/guards.py"
+LOOP, ENGINE, PROGRESS = "training/trainer.py", "training/engine.py", "training/progress.py"
 STEPS = "training/test_what_a_step_gets.py"
 TABLES, CLAIMS = "ablations/statistics.py", "ablations/claims.py"
 CONDITIONS, BACKGROUNDS = "analysis/conditions.py", "analysis/backgrounds.py"
@@ -23,23 +23,23 @@ def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
 OPTION_BUGS = (
     quiet(
         "a resumed run has forgotten its minutes",
-        LOOP,
-        'self.minutes, self.threads = about["minutes"]',
-        "self.minutes, self.threads = 0.0",
+        PROGRESS,
+        'about["minutes"], about["threads"]',
+        '0.0, about["threads"]',
         STEPS,
     ),
     quiet(
         "a resumed run chooses its threads again",
-        LOOP,
-        '= about["minutes"], about["threads"]',
-        '= about["minutes"], None',
+        PROGRESS,
+        'about["minutes"], about["threads"]',
+        'about["minutes"], None',
         STEPS,
     ),
     quiet(
         "speed counts the steps before an interruption",
         LOOP,
-        "(self.step - first) * self.recipe.batch",
-        "self.step * self.recipe.batch",
+        "taken = self.progress.step - first",
+        "taken = self.progress.step",
         STEPS,
     ),
     quiet(
@@ -51,8 +51,8 @@ OPTION_BUGS = (
     ),
     quiet(
         "a margin counts where there is no triplet",
-        HEALTH,
-        ' if getattr(recipe, "triplet_scales", 0) else 0.0',
+        "methods/residual_pooling.py",
+        " if self.triplet_features else 0.0",
         "",
         "training/test_guards.py",
     ),

@@ -7,7 +7,7 @@ from bugs import Bug
 from option_bugs import OPTION_BUGS
 
 ENGINE, LOOP, SCHEDULE = "training/engine.py", "training/trainer.py", "training/schedule.py"
-PLAIN = "training/step.py"
+PLAIN, STAGES, RECIPE = "training/step.py", "training/stages.py", "methods/recipe.py"
 VALUES, STEPS = "training/test_optimizer_values.py", "training/test_what_a_step_gets.py"
 B, A, SEEN = "methods/residual_pooling.py", "methods/multitask.py", "models/test_seen_data.py"
 FEATURES, FILES = "retrieval/features.py", "retrieval/test_descriptors_of_files.py"
@@ -17,10 +17,11 @@ CLAIMS, TEST_CLAIMS = "ablations/claims.py", "ablations/test_claims.py"
 MEASURES, TEST_MEASURES = "ablations/measures.py", "ablations/test_measures.py"
 TABLES, TEST_TABLES = "ablations/statistics.py", "ablations/test_statistics.py"
 TRUTH = "passersby/test_annotations.py"
-SGD = "momentum=recipe.momentum, weight_decay=recipe.weight_decay"
+SGD = "momentum=recipe.momentum, weight_decay=decay"
 STEP = "        self.scaler.scale(losses.total).backward()\n"
-DECAYED = "losses.total + sum(self.recipe.weight_decay / 2 * p.square().sum() for p in self.model.head_parameters())"
-BACKBONE = '"factor": recipe.backbone_lr}'
+DECAYED = 'losses.total + sum(self.recipe.weight_decay / 2 * p.square().sum() for p in self.model.groups()["head"])'
+FACTOR = '"factor": rates.get(name, 1.0)}'
+UNDECAYED = FACTOR + ' | ({"weight_decay": 0.0} if name == "backbone" else {})'
 NECKS = "        necks = self(images).necks\n"
 READ = "store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)"
 EDGES = "np.linspace(ends[0], ends[1], kernels.BINS + 1)"
@@ -38,23 +39,23 @@ def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
 
 
 OPTIMISER = (
-    quiet("weight decay is doubled", PLAIN, SGD, SGD.replace("=recipe.weight", "=2 * recipe.weight"), VALUES),
+    quiet("weight decay is doubled", PLAIN, SGD, SGD.replace("=decay", "=2 * decay"), VALUES),
     quiet(
         "AdamW's weight decay is doubled",
         PLAIN,
-        "lr=recipe.lr, weight_decay=recipe.weight_decay, fused",
-        "lr=recipe.lr, weight_decay=2 * recipe.weight_decay, fused",
+        "AdamW(groups, lr=lr, weight_decay=decay",
+        "AdamW(groups, lr=lr, weight_decay=2 * decay",
         VALUES,
     ),
     quiet("weight decay is applied twice", ENGINE, STEP, STEP.replace("losses.total", DECAYED), VALUES),
-    quiet("the backbone has no weight decay", PLAIN, BACKBONE, BACKBONE.replace("}", ', "weight_decay": 0.0}'), VALUES),
+    quiet("the backbone has no weight decay", PLAIN, FACTOR, UNDECAYED, VALUES),
     quiet("Adam stands in for AdamW", PLAIN, "torch.optim.AdamW(", "torch.optim.Adam(", VALUES),
     quiet("there is no momentum", PLAIN, "momentum=recipe.momentum,", "momentum=0.0,", VALUES),
     quiet(
         "momentum is Nesterov's",
         PLAIN,
-        "momentum=recipe.momentum,",
-        "momentum=recipe.momentum, nesterov=True,",
+        'nesterov = recipe.optimizer == "nesterov"',
+        "nesterov = True",
         VALUES,
     ),
     quiet(
@@ -71,8 +72,8 @@ OPTIMISER = (
         STEP.replace("\n", "\n        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)\n"),
         VALUES,
     ),
-    quiet("the backbone learns at the head's rate", PLAIN, BACKBONE, '"factor": 1.0}', VALUES),
-    quiet("the padding of the recipe is not used", PLAIN, "recipe.crop, recipe.pad,", "recipe.crop, 0,", VALUES),
+    quiet("the backbone learns at the head's rate", PLAIN, FACTOR, '"factor": 1.0}', VALUES),
+    quiet("the padding of the recipe is not used", RECIPE, "self.crop, self.pad,", "self.crop, 0,", VALUES),
     quiet("images are read at the size of the crop", LOOP, READ, READ.replace("recipe.resize", "recipe.crop"), STEPS),
     quiet(
         "identities are numbered as they appear",
@@ -81,9 +82,7 @@ OPTIMISER = (
         "labels, known = pd.factorize(pids)",
         STEPS,
     ),
-    quiet(
-        "networks are trained in evaluation mode", LOOP, "self.engine.model.train()", "self.engine.model.eval()", STEPS
-    ),
+    quiet("networks are trained in evaluation mode", STAGES, "    network.train()\n", "    network.eval()\n", STEPS),
     quiet(
         "every epoch augments as the first",
         PLAIN,
@@ -94,18 +93,22 @@ OPTIMISER = (
     quiet(
         "the rate stands still within an epoch",
         LOOP,
-        "set_lr(epoch + self.step / len(self.sampler))",
+        "set_lr(epoch + step / len(self.sampler))",
         "set_lr(epoch)",
         STEPS,
     ),
     quiet(
-        "the rate always drops by ten", SCHEDULE, "return recipe.decay **", "return 0.1 **", "training/test_schedule.py"
+        "the rate always drops by ten",
+        SCHEDULE,
+        "decay = recipe.decay **",
+        "decay = 0.1 **",
+        "training/test_schedule.py",
     ),
     quiet(
         "a cosine waits for a warm-up that there is not",
         SCHEDULE,
-        '0 if recipe.warmup == "none" else min(',
-        "min(",
+        '0 if index or recipe.warmup == "none" else',
+        "0 if index else",
         "training/test_schedule.py",
     ),
 )

@@ -6,10 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_lab.retrieval import kernels
+from reid_lab.retrieval import kernels, reranking
 from reid_lab.retrieval.protocol import Protocol
 
-twin = pytest.importorskip("reid_lab.retrieval.kernels_numba")
+kernels_numba = pytest.importorskip("reid_lab.retrieval.kernels_numba")
+BOTH = kernels.Kernels(), kernels_numba.CompiledKernels()
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -25,7 +26,7 @@ def test_counting_compiled_and_in_torch_is_the_same(seed, dtype, top):
     distances = rows_with_ties(rng, dtype)
     protocol = Protocol(*(rng.integers(-1, high, size) for high in (5, 3) for size in (7, 50)))
     arguments = (distances, *protocol.positives_and_junk(slice(0, 7)), protocol.counted, top)
-    for one, other in zip(kernels.count(*arguments), twin.count(*arguments), strict=True):
+    for one, other in zip(*(kind.count(*arguments) for kind in BOTH), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -34,9 +35,9 @@ def test_counting_compiled_and_in_torch_is_the_same(seed, dtype, top):
 def test_nearest_images_compiled_and_in_torch_are_those_of_a_stable_sort(seed, count):
     distances = rows_with_ties(np.random.default_rng(seed), "float32")
     expected = np.argsort(distances.numpy(), axis=1, kind="stable")[:, :count]
-    for module in (kernels, twin):
-        places, largest = module.nearest(distances, count)
-        np.testing.assert_array_equal(places, expected)
+    for kind in BOTH:
+        indices, largest = kind.nearest(distances, count)
+        np.testing.assert_array_equal(indices, expected)
         np.testing.assert_array_equal(largest, distances.amax(1))
 
 
@@ -45,20 +46,28 @@ def test_nearest_images_compiled_and_in_torch_are_those_of_a_stable_sort(seed, c
 def test_histograms_compiled_and_in_torch_are_the_same_and_lose_nothing(seed, dtype):
     rng = np.random.default_rng(seed)
     distances, counted = rows_with_ties(rng, dtype), rng.random(50) < 0.7
-    one, other = (module.histogram(distances, -1.0, 1.5, counted) for module in (kernels, twin))
+    one, other = (kind.histogram(distances, -1.0, 1.5, counted) for kind in BOTH)
     np.testing.assert_array_equal(one, other)
     assert one.sum() == 7 * counted.sum()
 
 
 def test_a_histogram_of_equal_distances_has_one_step():
-    for module in (kernels, twin):
-        assert module.histogram(torch.zeros(2, 3), 0.0, 0.0)[0] == 6
+    for kind in BOTH:
+        assert kind.histogram(torch.zeros(2, 3), 0.0, 0.0)[0] == 6
 
 
-def test_large_work_is_compiled_only_on_a_cpu_with_numba(monkeypatch):
-    cpu, name = torch.device("cpu"), kernels.__name__
-    assert kernels.choose(name, cpu, kernels.LARGE) is twin
-    assert kernels.choose(name, cpu, kernels.LARGE - 1) is kernels
-    assert kernels.choose(name, torch.device("cuda"), kernels.LARGE) is kernels
-    monkeypatch.setitem(sys.modules, "reid_lab.retrieval.kernels_numba", None)
-    assert kernels.choose(name, cpu, kernels.LARGE) is kernels
+@pytest.mark.parametrize(
+    ("choose", "plain", "compiled"),
+    [
+        (kernels.choose, kernels.Kernels, "kernels_numba.CompiledKernels"),
+        (reranking.choose_steps, reranking.Steps, "reranking_numba.CompiledSteps"),
+    ],
+    ids=["kernels", "steps"],
+)
+def test_large_work_is_compiled_only_on_a_cpu_with_numba(monkeypatch, choose, plain, compiled):
+    cpu, (module, name) = torch.device("cpu"), compiled.split(".")
+    assert type(choose(cpu, kernels.LARGE)).__name__ == name
+    assert type(choose(cpu, kernels.LARGE - 1)) is plain
+    assert type(choose(torch.device("cuda"), kernels.LARGE)) is plain
+    monkeypatch.setitem(sys.modules, f"reid_lab.retrieval.{module}", None)
+    assert type(choose(cpu, kernels.LARGE)) is plain

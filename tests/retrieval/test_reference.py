@@ -13,7 +13,8 @@ def test_a_ranking_by_hand():
     distances = np.array([[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]])
     pids = np.array([1, -1, 2, 1, 2, 1, 0, 3, -1])
     camids = np.array([1, 2, 1, 2, 2, 3, 1, 2, 1])
-    scores = reference.evaluate(distances, np.array([1]), pids, np.array([1]), camids, ranks=6)
+    query = {"query_pids": np.array([1]), "query_camids": np.array([1])}
+    scores = reference.evaluate(distances, **query, gallery_pids=pids, gallery_camids=camids, ranks=6)
     # wrong, right, wrong, right, wrong, wrong: matches at ranks 2 and 4
     assert scores.cmc.tolist() == [0, 1, 1, 1, 1, 1]
     assert scores.mAP == pytest.approx((1 / 2 + 2 / 4) / 2)
@@ -23,9 +24,10 @@ def test_a_ranking_by_hand():
 
 def test_where_the_querys_camera_is_unknown_no_image_is_its_own_cameras():
     distances, pids, camids = np.array([[0.1, 0.2]]), np.array([1, 2]), np.array([-1, 1])
-    assert reference.evaluate(distances, np.array([1]), pids, np.array([-1]), camids).mAP == 1
+    gallery = {"gallery_pids": pids, "gallery_camids": camids}
+    assert reference.evaluate(distances, query_pids=np.array([1]), query_camids=np.array([-1]), **gallery).mAP == 1
     with pytest.raises(NoMatchError):
-        reference.evaluate(distances, np.array([9]), pids, np.array([1]), camids)
+        reference.evaluate(distances, query_pids=np.array([9]), query_camids=np.array([1]), **gallery)
 
 
 def test_both_average_precisions_against_scikit_learns():

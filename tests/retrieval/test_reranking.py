@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reid_lab import retrieval
 from reid_lab.retrieval import reference
-from reid_lab.retrieval.reranking import expanded_sets
+from reid_lab.retrieval.reranking import Steps
 from reid_lab.runtime.errors import FeatureError
 
 pytestmark = pytest.mark.usefixtures("inner")
@@ -79,7 +79,7 @@ def test_images_that_are_all_alike_have_equal_distances():
 
 def test_every_image_is_among_its_own_neighbors():
     neighbors = torch.tensor([[0, 1], [1, 0], [2, 0]])
-    starts, members = expanded_sets(neighbors, k1=1)
+    starts, members = Steps().expanded_sets(neighbors, k1=1)
     assert [found.tolist() for found in members.tensor_split(starts[1:-1])] == [[0, 1], [0, 1], [2]]
 
 
@@ -87,17 +87,18 @@ def test_reranking_raises_the_scores_of_clustered_features():
     rng = np.random.default_rng(0)
     pids = rng.integers(0, 20, 400)
     features = rng.normal(size=(20, 32))[pids] + 1.5 * rng.normal(size=(400, 32))
-    arguments = (features[:80], features[80:], pids[:80], pids[80:])
-    assert retrieval.rank(*arguments, rerank=True).mAP > retrieval.rank(*arguments).mAP + 0.05
+    parts, labels = (features[:80], features[80:]), {"query_pids": pids[:80], "gallery_pids": pids[80:]}
+    assert retrieval.rank(*parts, **labels, rerank=True).mAP > retrieval.rank(*parts, **labels).mAP + 0.05
 
 
 def test_ranking_with_reranking_is_ranking_the_reranked_distances():
     rng = np.random.default_rng(0)
     pids = rng.integers(0, 20, 300)
     features = clustered(3, 300)
-    ranked = retrieval.rank(features[:60], features[60:], pids[:60], pids[60:], rerank=True, k1=10, k2=3, lam=0.5)
+    labels = {"query_pids": pids[:60], "gallery_pids": pids[60:]}
+    ranked = retrieval.rank(features[:60], features[60:], **labels, rerank=True, k1=10, k2=3, lam=0.5)
     distances = retrieval.rerank(features[:60], features[60:], k1=10, k2=3, lam=0.5)
-    given_distances = retrieval.rank_distances(distances, pids[:60], pids[60:])
+    given_distances = retrieval.rank_distances(distances, **labels)
     np.testing.assert_array_equal(ranked.ranks, given_distances.ranks)
     np.testing.assert_allclose(ranked.matches.scores, given_distances.matches.scores)
 

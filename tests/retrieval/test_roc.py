@@ -62,11 +62,12 @@ def test_a_false_match_rate_that_is_no_share_is_refused_with_a_sentence(rate):
 @pytest.mark.parametrize("options", [{}, {"metric": "euclidean"}, {"rerank": True}], ids=str)
 def test_the_curve_of_a_ranking_is_that_of_all_its_counted_pairs(options):
     rng = np.random.default_rng(0)
-    query_pids, gallery_pids = rng.integers(1, 9, 40), rng.integers(-1, 9, 200)
-    query_camids, gallery_camids = rng.integers(0, 3, 40), rng.integers(0, 3, 200)
+    labels = {"query_pids": rng.integers(1, 9, 40), "gallery_pids": rng.integers(-1, 9, 200)}
+    query_pids, gallery_pids = labels.values()
+    labels |= {"query_camids": rng.integers(0, 3, 40), "gallery_camids": rng.integers(0, 3, 200)}
     centers = rng.normal(size=(11, 16))
     query, gallery = (centers[pids] + rng.normal(size=(len(pids), 16)) for pids in (query_pids, gallery_pids))
-    result = retrieval.rank(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids, top=200, **options)
+    result = retrieval.rank(query, gallery, **labels, top=200, roc=True, **options)
     found = result.matches
     counted = found.indices >= 0
     same = found.correct[counted]
@@ -90,7 +91,8 @@ def test_at_each_threshold_of_a_ranking_so_many_pairs_are_accepted_as_its_rates_
     query, gallery = (
         (centers[pids] + rng.normal(size=(len(pids), 12))).astype(np.float32) for pids in (query_pids, gallery_pids)
     )
-    roc = retrieval.rank(query, gallery, query_pids, gallery_pids, metric=metric).roc
+    labels = {"query_pids": query_pids, "gallery_pids": gallery_pids}
+    roc = retrieval.rank(query, gallery, **labels, metric=metric, roc=True).roc
     one, other = query.astype(float), gallery.astype(float)
     if metric == "cosine":  # larger is nearer: smaller is, of the negative
         one, other = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (one, other))
@@ -124,11 +126,9 @@ def test_one_image_far_out_leaves_the_curve_of_euclidean_distances_as_it_is(far)
     pids = np.arange(40).repeat(2)
     centers = 1.2 * rng.normal(size=(40, 16))
     query, gallery = centers + rng.normal(size=(40, 16)), centers[pids] + rng.normal(size=(80, 16))
+    labels = {"query_pids": pids[::2], "gallery_pids": [*pids, 99], "metric": "euclidean", "roc": True}
     near, spoilt = (
-        retrieval.rank(
-            query, np.vstack([gallery, np.full((1, 16), out)]), pids[::2], [*pids, 99], metric="euclidean"
-        ).roc
-        for out in (3, far)
+        retrieval.rank(query, np.vstack([gallery, np.full((1, 16), out)]), **labels).roc for out in (3, far)
     )
     assert 0.01 < near.eer == pytest.approx(spoilt.eer, abs=2e-3)
     for rate in (0.01, 0.1):
@@ -136,5 +136,11 @@ def test_one_image_far_out_leaves_the_curve_of_euclidean_distances_as_it_is(far)
         assert spoilt.at(rate).threshold == pytest.approx(near.at(rate).threshold, rel=0.02)
 
 
-def test_there_is_no_curve_without_impostors():
-    assert retrieval.rank(np.eye(1), np.eye(1), [1], [1]).roc is None
+def test_there_is_no_curve_without_impostors_and_none_that_nobody_asked_for():
+    one = {"query_pids": [1], "gallery_pids": [1]}
+    assert retrieval.rank(np.eye(1), np.eye(1), **one, roc=True).roc is None
+    two = {"query_pids": [1, 2], "gallery_pids": [1, 2]}
+    assert retrieval.rank(np.eye(2), np.eye(2), **two).roc is None
+    assert retrieval.rank(np.eye(2), np.eye(2), **two, roc=True).roc.eer == 0
+    assert retrieval.rank_distances(-np.eye(2), **two, roc=True).roc.eer == 0
+    assert retrieval.rank_distances(-np.eye(2), **two).roc is None

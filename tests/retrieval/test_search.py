@@ -16,7 +16,7 @@ def features(count, seed=0):
 def test_a_flat_faiss_index_finds_what_exact_search_finds(metric):
     pytest.importorskip("faiss")
     query, gallery = features(50), features(500, 1)
-    exact, flat = (retrieval.search(query, gallery, 7, metric, index=index) for index in (None, "Flat"))
+    exact, flat = (retrieval.search(query, gallery, 7, metric=metric, index=index) for index in (None, "Flat"))
     np.testing.assert_array_equal(exact.indices, flat.indices)
     np.testing.assert_allclose(exact.scores, flat.scores, atol=1e-4)
     assert exact.recall == flat.recall == 1 and exact.measure == flat.measure
@@ -34,7 +34,7 @@ def test_an_approximate_index_tells_its_recall():
 def test_places_for_which_an_index_found_no_image_have_no_score():
     pytest.importorskip("faiss")
     for metric in ("cosine", "euclidean"):
-        found = retrieval.search(features(50), features(640, 1), 100, metric, index="IVF16,Flat")
+        found = retrieval.search(features(50), features(640, 1), 100, metric=metric, index="IVF16,Flat")
         assert 0 < (found.indices < 0).sum() < found.indices.size
         np.testing.assert_array_equal(np.isnan(found.scores), found.indices < 0)
 
@@ -62,22 +62,26 @@ def test_query_expansion_ranks_by_the_mean_of_a_query_and_its_nearest_images():
     unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (query, gallery)]
     nearest = np.argsort(-unit[0] @ unit[1].T, axis=1)[:, :4]
     mean = (unit[0] + unit[1][nearest].sum(1)) / 5
-    expanded = retrieval.rank(query, gallery, pids[:30], pids[30:], expand=4)
-    np.testing.assert_array_equal(expanded.ranks, retrieval.rank(mean, gallery, pids[:30], pids[30:]).ranks)
-    assert (expanded.ranks != retrieval.rank(query, gallery, pids[:30], pids[30:]).ranks).any()
+    labels = {"query_pids": pids[:30], "gallery_pids": pids[30:]}
+    expanded = retrieval.rank(query, gallery, **labels, expand=4)
+    np.testing.assert_array_equal(expanded.ranks, retrieval.rank(mean, gallery, **labels).ranks)
+    assert (expanded.ranks != retrieval.rank(query, gallery, **labels).ranks).any()
 
 
 def test_a_multi_query_is_the_mean_with_the_gallery_images_of_its_identity_and_camera():
     query, gallery = np.eye(3)[[0, 1]], np.eye(3)[[2, 0, 1]]
     # Image 0 shows person 7 in the query's camera (junk for it); person 8 has no such image.
-    arguments = [7, 8], [7, 7, 8], [1, 1], [1, 2, 2]
-    result = retrieval.rank(query, gallery, *arguments, multi_query=True, top=3)
+    pids, camids = (
+        {"query_pids": [7, 8], "gallery_pids": [7, 7, 8]},
+        {"query_camids": [1, 1], "gallery_camids": [1, 2, 2]},
+    )
+    result = retrieval.rank(query, gallery, **pids, **camids, multi_query=True, top=3)
     assert result.matches.indices.tolist() == [[1, 2, -1], [2, 0, 1]]
     np.testing.assert_allclose(result.matches.scores[0, :2], [0.5**0.5, 0], atol=1e-6)
 
 
 def test_a_multi_query_under_euclidean_distance_is_the_mean_too():
-    result = retrieval.rank(
-        [[0.0, 0.0]], [[2.0, 0.0], [1.0, 0.0]], [7], [7, 7], [1], [1, 2], metric="euclidean", multi_query=True, top=1
-    )
+    labels = {"query_pids": [7], "gallery_pids": [7, 7], "query_camids": [1], "gallery_camids": [1, 2]}
+    options = {"metric": "euclidean", "multi_query": True, "top": 1}
+    result = retrieval.rank([[0.0, 0.0]], [[2.0, 0.0], [1.0, 0.0]], **labels, **options)
     np.testing.assert_allclose(result.matches.scores, [[0.0]], atol=1e-6)

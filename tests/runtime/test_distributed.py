@@ -93,12 +93,12 @@ def test_pairs_stay_together_and_everybody_gets_an_equal_share():
 def test_a_batch_that_cannot_be_shared_equally_is_refused():
     processes = Processes(CPU)
     processes.size = 3
-    with pytest.raises(RecipeError, match="32 pairs cannot be shared equally among 3 processes"):
+    with pytest.raises(RecipeError, match="32 pairs.* 3 processes"):
         processes.share(methods.multitask("paper").batch, groups=2)
 
 
 def test_several_processes_without_accelerate_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "accelerate", None)
-    with pytest.raises(DeviceError, match="pip install accelerate"):
+    with pytest.raises(DeviceError, match="accelerate"):
         assemble("cpu")

@@ -1,4 +1,4 @@
-"""What a step does to the weights, against both optimizers written out by hand in float64."""
+"""What a step does to the weights, against the four optimizers written out by hand in float64."""
 
 import copy
 import functools
@@ -11,6 +11,7 @@ from reid_lab.losses import Losses
 from reid_lab.models.backbones import BACKBONES, res2net_slim, resnet_slim
 from reid_lab.runtime import environment
 from reid_lab.runtime.distributed import Processes
+from reid_lab.runtime.errors import RecipeError
 from reid_lab.training.engine import Engine
 
 METHODS = [methods.multitask, methods.residual_pooling]
@@ -39,7 +40,7 @@ def batch_of(recipe, seed=1):
 
 
 class ByHand:
-    """Stochastic gradient descent with momentum, and AdamW, of one parameter; everything in float64."""
+    """Gradient descent with momentum or Nesterov's, Adam and AdamW, of one parameter; everything in float64."""
 
     def __init__(self, recipe):
         self.recipe, self.steps, self.first, self.second = recipe, 0, 0.0, 0.0
@@ -47,17 +48,21 @@ class ByHand:
     def step(self, weight, gradient, lr):
         decay = self.recipe.weight_decay
         self.steps += 1
-        if self.recipe.optimizer == "sgd":
-            pull = gradient + decay * weight  # weight decay is part of the gradient
-            self.first = pull if self.steps == 1 else self.recipe.momentum * self.first + pull
-            return weight - lr * self.first
+        if self.recipe.optimizer != "adamw":
+            gradient = gradient + decay * weight  # weight decay is part of the gradient
+        if self.recipe.optimizer in ("sgd", "nesterov"):
+            self.first = gradient if self.steps == 1 else self.recipe.momentum * self.first + gradient
+            ahead = gradient + self.recipe.momentum * self.first
+            return weight - lr * (ahead if self.recipe.optimizer == "nesterov" else self.first)
         self.first = 0.9 * self.first + 0.1 * gradient
         self.second = 0.999 * self.second + 0.001 * gradient**2
         mean, square = self.first / (1 - 0.9**self.steps), self.second / (1 - 0.999**self.steps)
-        return weight - lr * decay * weight - lr * mean / (square**0.5 + 1e-8)  # weight decay stands beside it
+        if self.recipe.optimizer == "adamw":
+            weight = weight - lr * decay * weight  # weight decay stands beside it
+        return weight - lr * mean / (square**0.5 + 1e-8)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam", "adamw"])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_weight_moves_as_the_optimizer_written_by_hand_moves_it(method, optimizer, monkeypatch):
     """Gradients of very different sizes are planted, and the learning rate changes from step to step."""
@@ -82,6 +87,11 @@ def test_every_weight_moves_as_the_optimizer_written_by_hand_moves_it(method, op
         for name, parameter in trained.items():
             torch.testing.assert_close(parameter.detach().double(), expected[name], rtol=2e-6, atol=2e-7, msg=name)
     assert all(torch.equal(engine.model.get_parameter(name), value) for name, value in frozen.items())
+
+
+def test_nesterovs_momentum_needs_one():
+    with pytest.raises(RecipeError, match="momentum"):
+        methods.multitask("smoke", optimizer="nesterov", momentum=0.0)
 
 
 @pytest.mark.parametrize("method", METHODS)
