@@ -82,7 +82,7 @@ def evaluate(
         autocast: as there.
         cache: as there.
         check: refuse a benchmark in which `Benchmark.check` finds errors: its score would mislead.
-        **ranking: the fields of :class:`Ranking`: `rerank`, `metric`, `top`, ...
+        **ranking: the fields of :class:`Ranking`: `rerank`, `top`, ...; `metric` is the model's unless it is given.
 
     Raises:
         DataError: the benchmark is faulty or an image cannot be read.
@@ -90,7 +90,7 @@ def evaluate(
         FeatureError: an argument or the network's features cannot be used.
         DeviceError: the device is not there.
     """
-    how = Ranking(**ranking)
+    how = Ranking(**{"metric": getattr(model, "metric", "cosine"), **ranking})
     if check:
         checks.benchmark(benchmark)
     query, gallery = (
