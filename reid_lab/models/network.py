@@ -18,18 +18,18 @@ from reid_lab.runtime.validation import number, one_of, size, whole
 class Network(nn.Module, ABC):
     """A backbone and a method's head on it.
 
-            A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
-        compared) and :meth:`loss` (outputs to a loss). It may define :meth:`groups`, :meth:`enter`, :meth:`draw` and
-        :meth:`collapse_margin`, which training asks for. All others use :meth:`embed`.
+        A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
+    compared) and :meth:`loss` (outputs to a loss). It may define :meth:`groups`, :meth:`enter`, :meth:`draw` and
+    :meth:`collapse_margin`, which training asks for. All others use :meth:`embed`.
 
-        Args:
-            backbone: Gives the maps of layer3 and layer4.
-            num_pids: Number of training identities.
-            input_size: (height, width) of the images that the network is made for.
+    Args:
+        backbone: Gives the maps of layer3 and layer4.
+        num_pids: Number of training identities.
+        input_size: (height, width) of the images that the network is made for.
 
-        Raises:
-            RecipeError: An argument is out of its range.
-        """
+    Raises:
+        RecipeError: An argument is out of its range.
+    """
 
     metric: ClassVar[str] = "cosine"  # how retrieval compares the features by default; or "euclidean"
 
