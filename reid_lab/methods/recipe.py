@@ -229,6 +229,9 @@ def from_json(text: str) -> Recipe:
         raise RecipeError(f"The recipe's method is {method!r}; it must be one of {', '.join(map(repr, METHODS))}.")
     if "optimiser" in fields:  # the field's name in the first edition
         fields["optimizer"] = fields.pop("optimiser")
+    unknown = fields.keys() - {field.name for field in dataclasses.fields(METHODS[method])}
+    if unknown:
+        raise RecipeError(_unknown(METHODS[method], min(unknown)))
     # A file that lacks a number is not filled up with the paper's: only what the base class knows may be missing.
     known: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
     missing = [name for name, value in known.items() if value is dataclasses.MISSING and name not in fields]
@@ -239,13 +242,10 @@ def from_json(text: str) -> Recipe:
 
 def _sentence(recipe: type[Recipe], fields: Mapping[str, Any], errors: Sequence[ErrorDetails]) -> str:
     """Our sentence for what pydantic found first: the field, its value, what is allowed, the cure."""
+    kinds = {error["type"]: str(error["loc"][0]) for error in reversed(errors)}
     name = str(errors[0]["loc"][0])
-    kinds = {error["type"] for error in errors}
-    known = [field.name for field in dataclasses.fields(recipe)]
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
-        return f"A {recipe.method} recipe has no field {name!r}; {hint}"
+    if "unexpected_keyword_argument" in kinds:
+        return _unknown(recipe, kinds["unexpected_keyword_argument"])
     if "missing" in kinds:
         lacking = [str(error["loc"][0]) for error in errors if error["type"] == "missing"]
         return f"The recipe lacks {', '.join(lacking)}; add what is missing."
@@ -254,6 +254,13 @@ def _sentence(recipe: type[Recipe], fields: Mapping[str, Any], errors: Sequence[
         found = [error["msg"] for error in errors if error["loc"][0] == name]
         expected = re.sub("Input should be |Value error, |valid ", "", " or ".join(dict.fromkeys(found)))
     return _wrong(recipe, name, fields[name], expected)
+
+
+def _unknown(recipe: type[Recipe], name: str) -> str:
+    known = [field.name for field in dataclasses.fields(recipe)]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
+    return f"A {recipe.method} recipe has no field {name!r}; {hint}"
 
 
 def _wrong(recipe: type[Recipe], name: str, value: object, expected: str) -> str:

@@ -7,17 +7,18 @@ from reid_lab.analysis import cost
 from reid_lab.runtime.errors import DeviceError, RecipeError
 
 SIZE = (64, 32)
+PAPERS = {"B": methods.residual_pooling, "A": methods.multitask}
 on_cuda = pytest.mark.usefixtures("a_gpu")
 
 
 def residual(**fields):
     torch.manual_seed(0)
-    return lively(methods.ResidualPooling(5, "resnet_slim", dim=16, input_size=SIZE, **fields))
+    return lively(methods.residual_pooling("smoke", dim=16, crop=SIZE, **fields).network(5))
 
 
 def multitask():
     torch.manual_seed(0)
-    return lively(methods.MultiTask(5, "res2net_slim", embed_dim=16, input_size=SIZE))
+    return lively(methods.multitask("smoke", embed_dim=16, crop=SIZE).network(5))
 
 
 def lively(model):
@@ -38,7 +39,7 @@ def image():
 @pytest.fixture(scope="module")
 def full():
     with torch.device("meta"):
-        return {"B": methods.ResidualPooling(751), "A": methods.MultiTask(751)}
+        return {method: make("paper", weights=None).network(751) for method, make in PAPERS.items()}
 
 
 # Counts
@@ -163,7 +164,7 @@ class Counting(methods.ResidualPooling):
 @pytest.fixture
 def counting():
     Counting.calls = []
-    return Counting(5, "resnet_slim", dim=16, input_size=SIZE)
+    return Counting(methods.residual_pooling("smoke", dim=16, crop=SIZE), 5)
 
 
 def test_one_image_is_described_as_often_as_asked_after_the_warm_up(counting):
