@@ -19,9 +19,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils.flop_counter import FlopCounterMode
 
 from reid_lab.data.augment import generator
-from reid_lab.models.network import Network, must_be_one_of
+from reid_lab.models.network import Network
 from reid_lab.runtime.device import device_name, find_device, synchronize
 from reid_lab.runtime.errors import DeviceError, RecipeError
+from reid_lab.runtime.validation import one_of
 
 WAYS = ("eager", "compiled", "graph")
 PRECISIONS = ("float32", "bf16")
@@ -139,8 +140,8 @@ def embedder(
         DeviceError: the device is not there, "graph" without CUDA, or torch.compile does not work here.
         RecipeError: an unknown way or precision.
     """
-    must_be_one_of("how", how, WAYS)
-    must_be_one_of("precision", precision, PRECISIONS)
+    one_of("how", how, WAYS)
+    one_of("precision", precision, PRECISIONS)
     where = _place(model, device)
     if how == "graph" and where.type != "cuda":
         raise DeviceError(f'how="graph" records a CUDA graph, but the device is "{where}": use a GPU, or how="eager".')
@@ -174,7 +175,7 @@ def table(
     if not models:
         raise RecipeError("There are no networks to tabulate: pass a mapping from names to networks.")
     for way in ways:
-        must_be_one_of("how", way, WAYS)
+        one_of("how", way, WAYS)
     rows, missing, where = {}, {}, ""
     for name, model in models.items():
         where = _device_name(_place(model, device))

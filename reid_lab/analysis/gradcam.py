@@ -33,10 +33,11 @@ from torch.nn import functional as F
 from reid_lab import passersby
 from reid_lab.data import Record, image_store, normalize
 from reid_lab.models import Network
-from reid_lab.models.network import evaluating, must_be_one_of
+from reid_lab.models.network import evaluating
 from reid_lab.retrieval import checks
 from reid_lab.runtime.errors import DataError, FeatureError, ReidLabError
 from reid_lab.runtime.progress import bar
+from reid_lab.runtime.validation import one_of
 
 LAYERS = ("layer4", "layer3", "layer2", "layer1")
 TARGETS = ("identity", "similarity")
@@ -78,8 +79,8 @@ def grad_cam(
             ``batch_size`` that is no number of images.
         ReidLabError: pytorch-grad-cam is not installed.
     """
-    must_be_one_of("layer", layer, LAYERS)
-    must_be_one_of("target", target, TARGETS)
+    one_of("layer", layer, LAYERS)
+    one_of("target", target, TARGETS)
     batch_size = checks.whole_number("batch_size", batch_size, 1)
     _check(model, images)
     heats: list[np.ndarray] = []

@@ -12,7 +12,7 @@ from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
 from reid_lab.runtime.distributed import Gather, no_gather
 from reid_lab.runtime.errors import DataError, RecipeError
-from reid_lab.runtime.validation import number, one_of, size, whole
+from reid_lab.runtime.validation import size, whole
 
 
 class Network(nn.Module, ABC):
@@ -152,11 +152,3 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-must_be_one_of, must_be_whole = one_of, whole
-
-
-def must_be_number(name: str, value: object, high: float | None = None) -> None:
-    """Check that the value is a number from 0, and not above ``high``."""
-    number(name, value, 0, high)
