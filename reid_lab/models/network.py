@@ -18,9 +18,12 @@ from reid_lab.runtime.validation import size, whole
 class Network(nn.Module, ABC):
     """A backbone and a method's head on it.
 
-        A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
-    compared) and :meth:`loss` (outputs to a loss). It may define :meth:`groups`, :meth:`enter`, :meth:`draw` and
-    :meth:`collapse_margin`, which training asks for. All others use :meth:`embed`.
+    A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
+    compared) and :meth:`loss` (outputs to a loss).
+
+    It may define more. For training: :meth:`groups`, :meth:`enter`, :meth:`draw` and :meth:`collapse_margin`. For
+    retrieval: ``metric``, the distance that it wants. For Grad-CAM: :meth:`identity_logits` and
+    :meth:`unnormalized_features`. Whoever uses a network calls :meth:`embed`.
 
     Args:
         backbone: Gives the maps of layer3 and layer4.
@@ -89,18 +92,24 @@ class Network(nn.Module, ABC):
             return self.features(images)
 
     def identity_logits(self, images: Tensor) -> Tensor:
-        """The identity classifier's answer to single images (batch, 3, H, W), for Grad-CAM.
+        """Classify the identities of single images, for Grad-CAM.
+
+        Args:
+            images: (batch, 3, H, W), normalized.
 
         Returns:
-            (batch, identities).
+            The logits, (batch, identities).
 
         Raises:
-            RecipeError: the network has no identity classifier.
+            RecipeError: The network has no identity classifier.
         """
         raise RecipeError(f"{type(self).__name__} has no identity classifier: ask for its features' similarity.")
 
     def unnormalized_features(self, images: Tensor) -> Tensor:
-        """The features (batch, d) before they are brought to length 1, for Grad-CAM; by default, those of retrieval."""
+        """Compute the features (batch, d) before they are brought to length 1, for Grad-CAM.
+
+        By default these are :meth:`features`.
+        """
         return self.features(images)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
