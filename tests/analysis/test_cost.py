@@ -245,12 +245,12 @@ def test_where_compiling_fails_a_sentence_says_why(monkeypatch):
         return fail
 
     monkeypatch.setattr(torch, "compile", broken)
-    with pytest.raises(DeviceError, match=r"RuntimeError: no compiler found\): install a C\+\+ compiler, or use how"):
+    with pytest.raises(DeviceError, match="no compiler found.*how="):
         cost.embedder(residual(), how="compiled")
 
 
 def test_a_graph_without_cuda_is_refused_before_any_work(counting):
-    with pytest.raises(DeviceError, match='CUDA graph, but the device is "cpu"'):
+    with pytest.raises(DeviceError, match='"cpu"'):
         cost.latency(counting, "cpu", how="graph")
     assert Counting.calls == []
 
@@ -289,9 +289,9 @@ def test_a_table_times_where_and_as_often_as_it_is_asked_to(counting, pretended,
 
 
 def test_a_table_of_nothing_or_of_an_unknown_way_is_refused():
-    with pytest.raises(RecipeError, match="no networks"):
+    with pytest.raises(RecipeError):
         cost.table({})
-    with pytest.raises(RecipeError, match="how is 'slow'"):
+    with pytest.raises(RecipeError, match="'slow'"):
         cost.table({"B": residual()}, ways=("eager", "slow"))
 
 
