@@ -21,6 +21,7 @@ from reid_lab.analysis.conditions import interval
 from reid_lab.data import DISTRACTOR, JUNK, Benchmark, Record, normalize
 from reid_lab.data.decoding import decode
 from reid_lab.models.network import Network
+from reid_lab.retrieval.features import embed
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.errors import DataError
 from reid_lab.runtime.progress import bar
@@ -66,13 +67,13 @@ def background_shortcut(
     cameras, places = (np.array([record.camid for record in part]) for part in (records, given))
 
     def on(background: np.ndarray) -> Tensor:
-        return _describe(model, np.where(masks[..., None], images, background))
+        return _embed(model, np.where(masks[..., None], images, background))
 
-    rows = {"plain": _describe(model, images)}
+    rows = {"plain": _embed(model, images)}
     rows["same camera"] = on(emptied[_draw(random, cameras[:, None] == places)])
     rows["other camera"] = on(emptied[_draw(random, cameras[:, None] != places)])
     rows["flat"] = on(images.mean((0, 1, 2)).astype(np.uint8))
-    rows["background alone"] = _describe(model, _without(images, masks))
+    rows["background no_gather"] = _embed(model, _without(images, masks))
     rows["chance"] = torch.from_numpy(random.standard_normal((len(records), 64)))
     return pd.concat([_scores(name, features, small) for name, features in rows.items()])
 
@@ -187,12 +188,11 @@ def _without(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return emptied
 
 
-def _describe(model: Network, images: np.ndarray, batch_size: int = 64) -> Tensor:
+def _embed(model: Network, images: np.ndarray, batch_size: int = 64) -> Tensor:
     """Features (N, d) of images (N, H, W, 3) uint8, resized as `retrieval.extract` does."""
     device, (height, width) = next(model.parameters()).device, model.input_size
     if images.shape[1:3] != (height, width):
         resized = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in images]
         images = np.stack([np.asarray(image) for image in resized])
     batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(batch_size)
-    with torch.inference_mode():
-        return torch.cat([model.embed(normalize(batch.to(device))).float().cpu() for batch in batches])
+    return embed(model, (normalize(batch.to(device)) for batch in batches))

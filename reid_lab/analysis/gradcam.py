@@ -37,10 +37,13 @@ from reid_lab import passersby
 from reid_lab.analysis.shares import area_share, fit_masks, heat_share
 from reid_lab.data import Record, image_store, normalize
 from reid_lab.models import Network
-from reid_lab.models.network import evaluating, must_be_one_of
+from reid_lab.models.network import evaluating
 from reid_lab.retrieval import checks
+from reid_lab.retrieval.features import embed
+from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import DataError, FeatureError, ReidLabError
 from reid_lab.runtime.progress import bar
+from reid_lab.runtime.validation import one_of
 
 LAYERS = ("layer4", "layer3", "layer2", "layer1")
 TARGETS = ("identity", "similarity")
@@ -77,8 +80,8 @@ def grad_cam(
         FeatureError: features of another length than the model's, NaN or infinity, or a wrong ``batch_size``.
         ReidLabError: pytorch-grad-cam is not installed.
     """
-    must_be_one_of("layer", layer, LAYERS)
-    must_be_one_of("target", target, TARGETS)
+    one_of("layer", layer, LAYERS)
+    one_of("target", target, TARGETS)
     batch_size = checks.whole_number("batch_size", batch_size, 1)
     _check(model, images)
     with _as_it_was(model):
@@ -194,11 +197,11 @@ def _checked(classes: Sequence[int], count: int, identities: int) -> list[int]:
 
 def _references(model: Network, references: Images, batch_size: int) -> Tensor:
     """Features (N, d) on the model's device, without gradients."""
+    device = next(model.parameters()).device
     if isinstance(references, Tensor) and references.ndim == 2:
-        return references.detach().to(next(model.parameters()).device, torch.float32).clone()
+        return references.detach().to(device, torch.float32).clone()
     _check(model, references)
-    with torch.no_grad():
-        return torch.cat([model.features(batch) for batch in _batches(model, references, batch_size)])
+    return embed(model, _batches(model, references, batch_size)).to(device)
 
 
 def _check(model: Network, images: Images) -> None:
@@ -243,7 +246,7 @@ def _as_it_was(model: Network) -> Iterator[None]:
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     device = next(model.parameters()).device.type
     autocast = torch.autocast(device, enabled=False)
-    with evaluating(model), torch.inference_mode(False), torch.enable_grad(), autocast:
+    with evaluating(model), torch.inference_mode(False), torch.enable_grad(), autocast, exact_float32():
         model.requires_grad_(False)
         try:
             yield

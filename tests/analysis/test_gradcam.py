@@ -1,5 +1,4 @@
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -145,9 +144,11 @@ class SeesRed(models.Network):
     def features(self, images):
         return self.backbone(images)[1].mean(dim=(2, 3))[:, :1]
 
-    def forward(self, images):
+    def identity_logits(self, images):
         red = self.features(images)
-        return SimpleNamespace(logits=[torch.cat([red, -red], dim=1)])
+        return torch.cat([red, -red], dim=1)
+
+    forward = features
 
     def loss(self, outputs, pids, gather=None):
         raise NotImplementedError
