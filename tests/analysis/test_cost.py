@@ -182,7 +182,7 @@ def test_the_times_are_milliseconds_of_the_clock_around_each_call(counting, monk
         now[0] += (0.5, 0.004, 0.002, 0.003)[len(self.calls)]  # the warm-up takes longest
         return Counting.calls.append(None) or images
 
-    monkeypatch.setattr(Counting, "descriptor", slow)
+    monkeypatch.setattr(Counting, "features", slow)
     monkeypatch.setattr(cost.time, "perf_counter", lambda: now[0])
     measured = cost.latency(counting, repeats=3, warmup=1)
     assert measured.milliseconds == pytest.approx([4, 2, 3])
