@@ -1,5 +1,6 @@
-"""k-reciprocal re-ranking (Zhong, Zheng, Cao, Li: *Re-ranking person re-identification with k-reciprocal
-encoding*, CVPR 2017), exact, in blocks, without ever holding all distances: the numbers of ``reference.rerank``.
+"""k-reciprocal re-ranking, exact, in blocks, without ever holding all distances: the numbers of ``reference.rerank``.
+
+Source: Zhong, Zheng, Cao and Li, *Re-ranking person re-identification with k-reciprocal encoding*, CVPR 2017.
 
 The idea: if two images show one person, each is among the other's nearest neighbors. Every image of query
 and gallery is described anew by *who its mutual neighbors are*; two images are near if they share them.
@@ -31,8 +32,8 @@ from torch import Tensor
 
 from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks
-from reid_lab.retrieval.distances import comparable, product_blocks, squared_distances, squares
-from reid_lab.retrieval.kernels import MEMORY, Kernels, blocks, worth_compiling
+from reid_lab.retrieval.distances import MEMORY, blocks, comparable, product_blocks, squared_distances, squares
+from reid_lab.retrieval.kernels import Kernels, worth_compiling
 from reid_lab.retrieval.sparse import Sparse, ragged
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import FeatureError

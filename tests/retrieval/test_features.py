@@ -81,7 +81,7 @@ def test_evaluate_takes_the_options_of_extraction_and_of_ranking(records, tmp_pa
 
 
 def test_an_empty_list_and_an_absent_device_are_refused_with_a_sentence(records):
-    with pytest.raises(DataError, match="no images to describe"):
+    with pytest.raises(DataError, match="query or gallery list is empty"):
         retrieval.extract(Colors(), [])
     with pytest.raises(DeviceError, match="was asked for"):
         retrieval.extract(Colors(), records, device="cuda:63")
@@ -117,7 +117,7 @@ def test_networks_of_equal_weights_share_no_cached_descriptors_where_their_setti
 
 @pytest.mark.parametrize("batch_size", [0, -3, 2.5])
 def test_a_batch_size_that_is_no_number_of_images_is_refused_with_a_sentence(records, batch_size):
-    with pytest.raises(FeatureError, match="batch_size must be a whole number from 1"):
+    with pytest.raises(FeatureError, match="batch_size is "):
         retrieval.extract(Colors(), records, batch_size=batch_size)
 
 
