@@ -22,7 +22,7 @@ STEP = "        self.scaler.scale(losses.total).backward()\n"
 DECAYED = 'losses.total + sum(self.recipe.weight_decay / 2 * p.square().sum() for p in self.model.groups()["head"])'
 FACTOR = '"factor": rates.get(name, 1.0)}'
 UNDECAYED = FACTOR + ' | ({"weight_decay": 0.0} if name == "backbone" else {})'
-NECKS = "        necks = self(images).necks\n"
+NECKS = "self.fuse(self(images).necks)"
 READ = "store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)"
 EDGES = "np.linspace(self.low, self.high, BINS + 1)"
 INITIALISED = "        _initialize(self)\n\n    def forward(self, images"
@@ -131,8 +131,8 @@ SEEN_DATA = (
     quiet(
         "triplets see the features after the BNNeck",
         B,
-        "basic = [outputs.pooled[name] for name in self.triplet_features]",
-        "basic = outputs.necks",
+        "self.triplet_loss(outputs.pooled, pids, gather)",
+        "self.triplet_loss(dict(zip(self.compared, 2 * outputs.necks, strict=False)), pids, gather)",
         SEEN,
     ),
     quiet(
@@ -152,8 +152,8 @@ SEEN_DATA = (
     quiet(
         "the branches stand side by side in another order",
         B,
-        "torch.cat(necks, dim=1) if self",
-        "torch.cat(necks[::-1], dim=1) if self",
+        "torch.cat(necks, dim=1)",
+        "torch.cat(necks[::-1], dim=1)",
         SEEN,
     ),
 )
