@@ -51,8 +51,8 @@ OPTION_BUGS = (
     ),
     quiet(
         "a margin counts where there is no triplet",
-        "methods/residual_pooling.py",
-        " if self.triplet_features else 0.0",
+        "methods/variants.py",
+        " if self.compared else 0.0",
         "",
         "training/test_guards.py",
     ),
