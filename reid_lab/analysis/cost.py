@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from reid_lab.analysis.embedders import WAYS, embedder, noise, place
-from reid_lab.models.network import Network, must_be_one_of
+from reid_lab.models.network import Network
 from reid_lab.runtime.device import device_name, synchronize
 from reid_lab.runtime.errors import DeviceError, RecipeError
+from reid_lab.runtime.validation import one_of
 
 
 def parameters(model: nn.Module) -> int:
@@ -134,7 +135,7 @@ def table(
     if not models:
         raise RecipeError("There are no networks to tabulate: pass a mapping from names to networks.")
     for way in ways:
-        must_be_one_of("how", way, WAYS)
+        one_of("how", way, WAYS)
     rows, missing, where = {}, {}, ""
     for name, model in models.items():
         where = _device_name(place(model, device))

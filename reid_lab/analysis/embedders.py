@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from reid_lab.data.augment import generator
-from reid_lab.models.network import Network, must_be_one_of
+from reid_lab.models.network import Network
 from reid_lab.runtime.device import find_device
 from reid_lab.runtime.errors import DeviceError
+from reid_lab.runtime.validation import one_of
 
 WAYS = ("eager", "compiled", "graph")
 PRECISIONS = ("float32", "bf16")
@@ -44,8 +45,8 @@ def embedder(
         DeviceError: the device is not there, "graph" without CUDA, or torch.compile does not work here.
         RecipeError: an unknown way or precision.
     """
-    must_be_one_of("how", how, WAYS)
-    must_be_one_of("precision", precision, PRECISIONS)
+    one_of("how", how, WAYS)
+    one_of("precision", precision, PRECISIONS)
     where = place(model, device)
     if how == "graph" and where.type != "cuda":
         raise DeviceError(f'how="graph" records a CUDA graph, but the device is "{where}": use a GPU, or how="eager".')

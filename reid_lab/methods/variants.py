@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from reid_lab.methods.residual_pooling import ResidualPooling, ResidualPoolingRecipe, convolution
 from reid_lab.models import heads
-from reid_lab.models.network import Gather, must_be_one_of
+from reid_lab.models.network import Gather
+from reid_lab.runtime.validation import one_of
 
 # Which pooled features a variant uses; each of them gets a triplet loss.
 POOLINGS = {
@@ -94,7 +95,7 @@ class VariantPool(nn.Module):
     }
 
     def __init__(self, channels: int, dim: int, pooling: str, shared: bool = False, nonlinear: bool = True) -> None:
-        must_be_one_of("pooling", pooling, self.SEEN)
+        one_of("pooling", pooling, self.SEEN)
         super().__init__()
         self.pooling = pooling
         self.first = _delta(channels, dim, nonlinear)
