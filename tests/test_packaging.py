@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import reid_lab
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -52,7 +54,7 @@ OPTIONAL = {
 }
 SLOW = {"torchvision", "torch._dynamo"}
 STATEMENTS = {  # one after another, in one process; what none of them may import
-    "import reid_lab": {"torch", "numpy", "pandas"},
+    "import reid_lab; dir(reid_lab), hasattr(reid_lab, 'nothing')": {"torch", "numpy", "pandas"},
     "from reid_lab import data, plots, retrieval, training": OPTIONAL | SLOW,
     "from reid_lab import models": OPTIONAL,
     "import reid_lab.__main__, reid_lab.demo, reid_lab.export": OPTIONAL,
@@ -72,3 +74,15 @@ def imported():
 def test_importing_imports_no_optional_library_and_nothing_slow(imported, statement):
     assert "reid_lab" in imported[statement]
     assert not imported[statement] & STATEMENTS[statement]
+
+
+def test_every_room_of_the_list_is_imported_when_it_is_used():
+    code = "import reid_lab; print(*(getattr(reid_lab, name).__name__ for name in reid_lab.__all__))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert run.stdout.split() == [f"reid_lab.{name}" for name in reid_lab.__all__], run.stderr
+    assert set(reid_lab.__all__) <= set(dir(reid_lab))
+
+
+def test_a_room_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="cellar"):
+        reid_lab.cellar  # noqa: B018

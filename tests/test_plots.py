@@ -9,6 +9,7 @@ from PIL import Image
 
 from reid_lab import data, passersby, plots, retrieval
 from reid_lab.data.decoding import decode
+from reid_lab.plots import galleries
 from reid_lab.runtime.errors import DataError, FeatureError
 
 
@@ -38,7 +39,7 @@ def test_a_gallery_marks_matches_and_misses_by_color_line_and_sign(result):
             assert spine.get_edgecolor()[:3] == pytest.approx(figures_color(plots.MATCH if right else plots.MISS))
             assert (spine.get_linestyle() == "solid") == right
             marked += right
-    shown = plots._spread(result.ap, 4)
+    shown = galleries._spread(result.ap, 4)
     assert marked == result.matches.correct[shown, :6].sum()
 
 
@@ -57,7 +58,7 @@ def figures_color(name):
 
 
 def test_a_gallery_goes_from_the_best_query_to_the_worst(result):
-    chosen = plots._spread(result.ap, 5)
+    chosen = galleries._spread(result.ap, 5)
     assert list(result.ap[chosen]) == sorted(result.ap[chosen], reverse=True)
     assert result.ap[chosen[0]] == np.nanmax(result.ap) and result.ap[chosen[-1]] == np.nanmin(result.ap)
 
@@ -167,11 +168,11 @@ def test_what_a_search_found_is_drawn_with_scores_and_without_a_verdict(search):
     grid = np.array(figure.axes).reshape(3, 5)
     for i, row in enumerate(grid):
         assert row[0].get_title() == "query" and row[0].get_xlabel() == query[i].path.stem
-        assert np.array_equal(row[0].images[0].get_array(), plots._pixels(query[i]))
+        assert np.array_equal(row[0].images[0].get_array(), galleries._pixels(query[i]))
         for rank, cell in enumerate(row[1:]):
             record = gallery[found.indices[i, rank]]
             assert cell.get_title().split() == [str(rank + 1), f"{found.scores[i, rank]:.2f}"]
-            assert np.array_equal(cell.images[0].get_array(), plots._pixels(record))
+            assert np.array_equal(cell.images[0].get_array(), galleries._pixels(record))
     styles = {(cell.spines["left"].get_edgecolor(), cell.spines["left"].get_linestyle()) for cell in grid[:, 1:].flat}
     assert len(styles) == 1
     assert figures_color(plots.MATCH) not in [color[:3] for color, _ in styles]

@@ -59,3 +59,27 @@ def test_an_import_against_the_arrows_is_noticed(line, tmp_path):
     (tmp_path / "data" / "bad.py").write_text(line)
     (tmp_path / "training.py").write_text("from reid_lab import data")
     assert against_the_arrows({"data": 0, "training": 1}, tmp_path) == {("data/bad.py", "training")}
+
+
+def answers():
+    """Each file that a question's answer names, with the functions and methods that it should hold."""
+    page = (PACKAGE / "README.md").read_text(encoding="utf-8")
+    table = page.split("## Three questions")[1].split("\n## ")[0]
+    for text, target, rest in re.findall(r"\[([\w/]+\.py)\]\(([^)]+)\)([^\[]*)", table):
+        assert text == target
+        yield from ((target, name) for name in re.findall(r"`([\w.]+)`", rest))
+
+
+def defined(path):
+    """The functions, classes and methods of a file, as "name" or "Class.name"."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{child.name}" for child in node.body if isinstance(child, ast.FunctionDef))
+
+
+def test_the_readers_questions_lead_to_what_is_there():
+    found = list(answers())
+    assert len(found) >= 8
+    assert [(file, name) for file, name in found if name not in set(defined(PACKAGE / file))] == []

@@ -174,6 +174,6 @@ def _dress(axes: Axes, x: str, y: str, note: str) -> None:
 def _legend_beside(figure: Figure, axes: Axes, title: str) -> None:
     """Move the legend of some axes out of the panels."""
     handles, labels = axes.get_legend_handles_labels()
-    if (legend := axes.get_legend()) is not None:
-        legend.remove()
+    if (inside := axes.get_legend()) is not None:
+        inside.remove()
     figure.legend(handles, labels, title=title, loc="outside right upper", fontsize=8, title_fontsize=8)

@@ -10,7 +10,7 @@ import typer
 
 from reid_lab.cli.app import command
 from reid_lab.cli.options import Device, Runs, Size, a_few, above_zero
-from reid_lab.runtime.errors import CheckpointError, DataError, RecipeError, ReidLabError, TrainingError
+from reid_lab.runtime.errors import CheckpointError, DataError, RecipeError, ReidLabError, TrainingError, WorkerError
 
 if TYPE_CHECKING:
     from reid_lab.ablations.run import Job
@@ -102,7 +102,7 @@ def ablate(
     if not draw:
         try:
             left = run.run(wanted, device=device, runs=runs, folder=folder, minutes=minutes, workers=workers, say=_say)
-        except TrainingError as error:  # the other runs are recorded, and are shown
+        except (TrainingError, WorkerError) as error:  # the other runs are recorded, and are shown
             errors.append(error)
     return _report(names, size, folder, left, errors)
 
@@ -129,7 +129,7 @@ def _report(names: Sequence[str], size: str, folder: Path, left: int, errors: li
 
     for name in names:
         _show(name, size, folder)
-    _say("")  # all tables are printed before a picture can fail
+    print(end="", flush=True)  # all tables are printed before a picture can fail
     for name in names:
         errors += _draw(name, size, folder)
     try:

@@ -1,13 +1,14 @@
-"""Paper A: Z. Cao and H. J. Lee, "Improved Res2Net model for Person re-identification", IEEE CogMI 2019,
-arXiv:1910.04061.
+r"""Paper A: Z. Cao and H. J. Lee, "Improved Res2Net model for Person re-identification".
+
+IEEE CogMI 2019, arXiv:1910.04061.
 
 Two images go through one network. It says who each is (identification) and whether both are the same person
 (verification); the features in between learn from all three answers:
 
-    anchor  --\\                     /-- f1 -- identity of the anchor    weight 0.5
-               backbone, projection                \\
+    anchor  --\                     /-- f1 -- identity of the anchor    weight 0.5
+               backbone, projection                \
                (shared weights)             (f1 - f2)^2 -- same or not   weight 1
-    partner --/                     \\-- f2 -- identity of the partner   weight 0.5
+    partner --/                     \-- f2 -- identity of the partner   weight 0.5
 """
 
 from dataclasses import dataclass as plain_dataclass

@@ -191,7 +191,13 @@ R = TypeVar("R", bound=Recipe)
 
 
 def register(recipe: type[R]) -> type[R]:
-    """Make a method known by its name: to :func:`from_json`, the command line and ``doctor``."""
+    """Make a method known by its name: to :func:`from_json`, the command line and ``doctor``.
+
+    Raises:
+        RecipeError: the class is no dataclass of pydantic's, which would leave its fields unchecked.
+    """
+    if "__pydantic_validator__" not in vars(recipe):
+        raise RecipeError(f"{recipe.__name__} is not checked: decorate it with pydantic.dataclasses.dataclass.")
     METHODS[recipe.method] = recipe
     return recipe
 
@@ -229,6 +235,9 @@ def from_json(text: str) -> Recipe:
         raise RecipeError(f"The recipe's method is {method!r}; it must be one of {', '.join(map(repr, METHODS))}.")
     if "optimiser" in fields:  # the field's name in the first edition
         fields["optimizer"] = fields.pop("optimiser")
+    unknown = fields.keys() - {field.name for field in dataclasses.fields(METHODS[method])}
+    if unknown:
+        raise RecipeError(_unknown(METHODS[method], min(unknown)))
     # A file that lacks a number is not filled up with the paper's: only what the base class knows may be missing.
     known: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
     missing = [name for name, value in known.items() if value is dataclasses.MISSING and name not in fields]
@@ -239,13 +248,10 @@ def from_json(text: str) -> Recipe:
 
 def _sentence(recipe: type[Recipe], fields: Mapping[str, Any], errors: Sequence[ErrorDetails]) -> str:
     """Our sentence for what pydantic found first: the field, its value, what is allowed, the cure."""
+    kinds = {error["type"]: str(error["loc"][0]) for error in reversed(errors)}
     name = str(errors[0]["loc"][0])
-    kinds = {error["type"] for error in errors}
-    known = [field.name for field in dataclasses.fields(recipe)]
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
-        return f"A {recipe.method} recipe has no field {name!r}; {hint}"
+    if "unexpected_keyword_argument" in kinds:
+        return _unknown(recipe, kinds["unexpected_keyword_argument"])
     if "missing" in kinds:
         lacking = [str(error["loc"][0]) for error in errors if error["type"] == "missing"]
         return f"The recipe lacks {', '.join(lacking)}; add what is missing."
@@ -254,6 +260,13 @@ def _sentence(recipe: type[Recipe], fields: Mapping[str, Any], errors: Sequence[
         found = [error["msg"] for error in errors if error["loc"][0] == name]
         expected = re.sub("Input should be |Value error, |valid ", "", " or ".join(dict.fromkeys(found)))
     return _wrong(recipe, name, fields[name], expected)
+
+
+def _unknown(recipe: type[Recipe], name: str) -> str:
+    known = [field.name for field in dataclasses.fields(recipe)]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}."
+    return f"A {recipe.method} recipe has no field {name!r}; {hint}"
 
 
 def _wrong(recipe: type[Recipe], name: str, value: object, expected: str) -> str:

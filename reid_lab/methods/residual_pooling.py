@@ -1,10 +1,11 @@
-"""Paper B: Z. He, X. Liu and H. Zhu, "Person re-identification method based on multi-scale residual pooling", Proc. of
-SPIE vol. 12506, 125066I.
+r"""Paper B: Z. He, X. Liu and H. Zhu, "Person re-identification method based on multi-scale residual pooling".
+
+Proc. of SPIE vol. 12506, 125066I.
 
 Three places of the network are pooled twice, by average and by maximum. Residual pooling (eq. 1) makes one
 vector of each two, and these three are classified and, side by side, compared:
 
-    layer3 -- Avg(1), Max(1) -- Pavg1, Pmax1 -- eq. 1 -- Pcont1 -- BNNeck --\\
+    layer3 -- Avg(1), Max(1) -- Pavg1, Pmax1 -- eq. 1 -- Pcont1 -- BNNeck --\
     layer4 -- Avg(1), Max(1) -- Pavg2, Pmax2 -- eq. 1 -- Pcont2 -- BNNeck -- classifier; features
     layer4 -- Avg(2), Max(2) -- Pavg3, Pmax3 -- eq. 1 -- Pcont3 -- BNNeck --/
                                 triplet losses                 cross-entropies         (eq. 2)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from reid_lab.methods.residual_pooling import ResidualPooling, ResidualPoolingRecipe, convolution
 from reid_lab.models import heads
-from reid_lab.models.network import Gather, must_be_one_of
+from reid_lab.models.network import Gather
+from reid_lab.runtime.validation import one_of
 
 # Which pooled features a variant uses; each of them gets a triplet loss.
 POOLINGS = {
@@ -94,15 +95,15 @@ class VariantPool(nn.Module):
     }
 
     def __init__(self, channels: int, dim: int, pooling: str, shared: bool = False, nonlinear: bool = True) -> None:
-        must_be_one_of("pooling", pooling, self.SEEN)
+        one_of("pooling", pooling, self.SEEN)
         super().__init__()
-        self.seen = self.SEEN[pooling]
+        self.pooling = pooling
         self.first = _delta(channels, dim, nonlinear)
         self.second = None if shared or pooling in ("avg", "max") else _delta(channels, dim, nonlinear)
 
     def forward(self, p_avg: Tensor, p_max: Tensor) -> Tensor:
         """Two pooled maps (batch, c, m, m) to one (batch, dim, m, m)."""
-        first, *second = self.seen
+        first, *second = self.SEEN[self.pooling]
         result = self.first(first(p_avg, p_max))
         if not second:
             return result
@@ -125,6 +126,7 @@ class Variant(ResidualPooling):
 
     def __init__(self, recipe: ResidualPoolingRecipe, num_pids: int) -> None:
         super().__init__(recipe, num_pids)
+        self.third, self.fusion = recipe.third, recipe.fusion
         self.used = POOLINGS[recipe.pooling]
         scales = {3: "123", 1: "2", 0: ""}[recipe.triplet_scales]
         self.compared = tuple(name for name in self.used if name[-1] in scales)
@@ -151,13 +153,13 @@ class Variant(ResidualPooling):
         return super().contrast(self._flattened(pooled))
 
     def _flattened(self, pooled: dict[str, Tensor]) -> dict[str, Tensor]:
-        if self.recipe.third == "map":
+        if self.third == "map":
             return pooled
         return {name: feature.flatten(1)[..., None, None] for name, feature in pooled.items()}
 
     def fuse(self, necks: list[Tensor]) -> Tensor:
         """Three BNNeck features side by side, or their sum (batch, dim)."""
-        return torch.stack(necks).sum(dim=0) if self.recipe.fusion == "sum" else super().fuse(necks)
+        return torch.stack(necks).sum(dim=0) if self.fusion == "sum" else super().fuse(necks)
 
     def triplet_loss(self, pooled: dict[str, Tensor], pids: Tensor, gather: Gather) -> Tensor:
         """The mean triplet loss of the features in use at the chosen scales; 0 where there are none."""

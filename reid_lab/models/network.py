@@ -12,15 +12,18 @@ from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
 from reid_lab.runtime.distributed import Gather, no_gather
 from reid_lab.runtime.errors import DataError, RecipeError
-from reid_lab.runtime.validation import number, one_of, size, whole
+from reid_lab.runtime.validation import size, whole
 
 
 class Network(nn.Module, ABC):
     """A backbone and a method's head on it.
 
-        A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
-    compared) and :meth:`loss` (outputs to a loss). It may define :meth:`groups`, :meth:`enter`, :meth:`draw` and
-    :meth:`collapse_margin`, which training asks for. All others use :meth:`embed`.
+    A method must define ``forward`` (images to named outputs), :meth:`features` (images to the vectors that are
+    compared) and :meth:`loss` (outputs to a loss).
+
+    It may define more. For training: :meth:`groups`, :meth:`enter`, :meth:`draw` and :meth:`collapse_margin`. For
+    retrieval: ``metric``, the distance that it wants. For Grad-CAM: :meth:`identity_logits` and
+    :meth:`unnormalized_features`. Whoever uses a network calls :meth:`embed`.
 
     Args:
         backbone: Gives the maps of layer3 and layer4.
@@ -89,18 +92,24 @@ class Network(nn.Module, ABC):
             return self.features(images)
 
     def identity_logits(self, images: Tensor) -> Tensor:
-        """The identity classifier's answer to single images (batch, 3, H, W), for Grad-CAM.
+        """Classify the identities of single images, for Grad-CAM.
+
+        Args:
+            images: (batch, 3, H, W), normalized.
 
         Returns:
-            (batch, identities).
+            The logits, (batch, identities).
 
         Raises:
-            RecipeError: the network has no identity classifier.
+            RecipeError: The network has no identity classifier.
         """
         raise RecipeError(f"{type(self).__name__} has no identity classifier: ask for its features' similarity.")
 
     def unnormalized_features(self, images: Tensor) -> Tensor:
-        """The features (batch, d) before they are brought to length 1, for Grad-CAM; by default, those of retrieval."""
+        """Compute the features (batch, d) before they are brought to length 1, for Grad-CAM.
+
+        By default these are :meth:`features`.
+        """
         return self.features(images)
 
     def groups(self) -> dict[str, list[nn.Parameter]]:
@@ -152,11 +161,3 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-must_be_one_of, must_be_whole = one_of, whole
-
-
-def must_be_number(name: str, value: object, high: float | None = None) -> None:
-    """Check that the value is a number from 0, and not above ``high``."""
-    number(name, value, 0, high)

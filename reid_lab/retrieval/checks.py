@@ -13,7 +13,7 @@ from reid_lab.data.benchmark import Benchmark
 from reid_lab.retrieval.protocol import Protocol, no_match
 from reid_lab.runtime.device import find_device
 from reid_lab.runtime.errors import FeatureError, NoMatchError
-from reid_lab.runtime.validation import is_whole
+from reid_lab.runtime.validation import whole
 
 
 def features(values: Any, name: str, device: torch.device | None = None) -> Tensor:
@@ -93,9 +93,7 @@ def whole_number(name: str, value: Any, low: int) -> int:
     Raises:
         FeatureError: it is not a whole number from ``low``.
     """
-    if not is_whole(value, low):
-        raise FeatureError(f"{name} must be a whole number from {low} (found {value!r}).")
-    return int(value)
+    return whole(name, value, low, FeatureError)
 
 
 def rows_named(bad: Tensor, name: str) -> str:

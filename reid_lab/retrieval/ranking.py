@@ -94,13 +94,13 @@ def evaluate(
         autocast: as there.
         cache: as there.
         check: refuse a benchmark in which `Benchmark.check` finds errors: its score would mislead.
-        **ranking: the fields of :class:`Ranking`: `rerank`, `metric`, `top`, ...
+        **ranking: the fields of :class:`Ranking`: `rerank`, `top`, ...; `metric` is the model's unless it is given.
 
     Raises:
         ReidLabError: DataError for a faulty benchmark or image, NoMatchError where no query has a match, FeatureError
             for arguments or features that cannot be used, DeviceError.
     """
-    how = Ranking(**ranking)
+    how = Ranking(**{"metric": getattr(model, "metric", "cosine"), **ranking})
     if check:
         checks.benchmark(benchmark)
     query, gallery = (

@@ -1,6 +1,6 @@
 """k-reciprocal re-ranking, exact, in blocks, without ever holding all distances: the same as ``reference.rerank``.
 
-Zhong, Zheng, Cao, Li: *Re-ranking person re-identification with k-reciprocal encoding*, CVPR 2017.
+Source: Zhong, Zheng, Cao and Li, *Re-ranking person re-identification with k-reciprocal encoding*, CVPR 2017.
 
 The idea: if two images show one person, each is among the other's nearest neighbors. Every image of query and gallery
 is encoded by *who its mutual neighbors are*; two images are near if they share them.

@@ -1,8 +1,8 @@
 """Everything that differs from device to device: which are there, and what each of them can do.
 
-The GPU is the one that PyTorch calls the machine's accelerator: CUDA (NVIDIA, and AMD through ROCm, which is called
-"cuda", too), MPS (Apple) or XPU (Intel). What a device can do is asked of the device, by a small computation, wherever
-a table of names would grow old.
+The GPU is what PyTorch calls the machine's accelerator: CUDA (NVIDIA, and AMD through ROCm, which is called "cuda",
+too), MPS (Apple) or XPU (Intel). A small computation finds out what a device can do, because a table of device names
+would grow old.
 """
 
 from __future__ import annotations
@@ -31,15 +31,20 @@ GPU_MEMORY = ("out of memory", "ALLOC_FAILED", "OUT_OF_DEVICE_MEMORY", "OUT_OF_R
 
 
 def seen() -> torch.device | None:
-    """The GPU that PyTorch sees, whether or not it can be used; None: there is none of a kind that is known here."""
+    """Find the GPU that PyTorch sees, usable or not. None: there is none of a kind that is known here."""
     found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return found if found is not None and found.type in KINDS[1:] else None
 
 
 def find_device(name: str | torch.device | None = None) -> torch.device:
-    """The device called ``name``, with its index; None: the GPU where there is one that computes, else the CPU.
+    """Find a device by its name.
 
-    A GPU that PyTorch sees but cannot use is logged, and the CPU is taken.
+    Args:
+        name: For example "cpu", "cuda" or "cuda:1". None: the GPU if there is one that computes, else the CPU. If
+            PyTorch sees a GPU but cannot use it, this is logged.
+
+    Returns:
+        The device with its index, so that devices can be compared.
 
     Raises:
         DeviceError: ``name`` is no device, or one that this machine does not have or cannot use.
@@ -86,7 +91,7 @@ def _names() -> str:
 
 
 def trouble(device: torch.device) -> str | None:
-    """Why ``device`` cannot compute, as a sentence; None where it can: a small product comes out right."""
+    """Say in a sentence why ``device`` cannot compute. None: it can, and a small product comes out right."""
     try:
         ones = torch.ones(8, 8, device=device)
         right = float((ones @ ones).sum()) == 8.0**3
@@ -101,12 +106,12 @@ def _sentence(error: Exception) -> str:
 
 
 def kind(device: torch.device) -> str:
-    """One of "cpu", "cuda", "rocm", "mps" and "xpu": what decides, beside the precision, how numbers are rounded."""
+    """Name the kind of device, "cpu", "cuda", "rocm", "mps" or "xpu". It decides how numbers are rounded."""
     return "rocm" if device.type == "cuda" and torch.version.hip else device.type
 
 
 def device_name(device: torch.device) -> str:
-    """What the device is called by its maker."""
+    """Name the device as its maker calls it."""
     if device.type in ("cuda", "xpu"):
         return str(torch.get_device_module(device).get_device_name(device))
     if device.type == "mps":
@@ -121,7 +126,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def memory(device: torch.device) -> tuple[int, int]:
-    """Free and total bytes of a GPU. What PyTorch holds back from tensors that are gone counts as free."""
+    """Ask for free and total bytes of a GPU. What PyTorch keeps of tensors that are gone counts as free."""
     if device.type == "mps":
         total = torch.mps.recommended_max_memory()
         return total - torch.mps.current_allocated_memory(), total
@@ -141,7 +146,7 @@ def pins(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def own_random_numbers(where: torch.device) -> Iterator[None]:
-    """The generators of the CPU and of a device as they were, afterwards."""
+    """Make a context that leaves the random generators of the CPU and of a device as they were."""
     if where.type in ("cuda", "xpu"):
         with torch.random.fork_rng([where], device_type=where.type):
             yield
@@ -156,7 +161,7 @@ def own_random_numbers(where: torch.device) -> Iterator[None]:
 
 
 def current(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Within, ``device`` is its kind's default: without, what is done for cuda:1 takes memory on cuda:0, too."""
+    """Make a context in which ``device`` is its kind's default. Outside, work on cuda:1 takes memory on cuda:0."""
     if device.type not in ("cuda", "xpu"):
         return contextlib.nullcontext()
     return torch.get_device_module(device).device(device)
@@ -174,7 +179,7 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def no_determinism(device: torch.device) -> str | None:
-    """Why a training on ``device`` cannot give the same bits each time, in PyTorch's words; None where it can."""
+    """Say why a training on ``device`` cannot give the same bits each time, in PyTorch's words. None: it can."""
     if device.type == "cpu":
         return None
     before = torch.are_deterministic_algorithms_enabled()
@@ -204,11 +209,14 @@ def _works(work: Callable[[], object]) -> str | None:
 
 
 def fast_precision(device: torch.device) -> str:
-    """What ``device`` claims to be faster at than at float32: "bf16", "float16", or "float32" where it is neither.
+    """Find the precision in which ``device`` should be faster than in float32.
 
     CUDA: tensor cores, which know bfloat16 from compute capability 8.0 on (Ampere) and float16 from 7.0. ROCm: as it
     says. CPU: AVX-512 BF16 or AMX, unless the library of its convolutions is told to do without. MPS has both, but is
     not faster in either.
+
+    Returns:
+        "bf16" or "float16"; "float32" where neither is faster.
     """
     if device.type == "cuda" and torch.version.hip:
         with current(device):
@@ -225,7 +233,7 @@ def fast_precision(device: torch.device) -> str:
 
 
 def tf32(device: torch.device) -> str:
-    """Which float32 arithmetic a CUDA GPU may round to TF32's three digits: "", "convolutions", "products, ..."."""
+    """Name the float32 arithmetic that may be rounded to TF32's three digits: "", "convolutions", "products, ..."."""
     if kind(device) != "cuda" or torch.cuda.get_device_capability(device) < (8, 0):
         return ""
     if _newer_flags():
@@ -237,7 +245,7 @@ def tf32(device: torch.device) -> str:
 
 @contextlib.contextmanager
 def exact_float32() -> Iterator[None]:
-    """Within, float32 means float32 on every device: nothing is rounded to TF32 or bfloat16.
+    """Make a context in which nothing is rounded to TF32 or bfloat16: float32 is float32 on every device.
 
     PyTorch lets cuDNN's convolutions use TF32 unless told otherwise, and a program may allow it for products, too.
     """

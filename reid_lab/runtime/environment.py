@@ -1,4 +1,4 @@
-"""The device at hand: which one, what it is fast at, and what a result must say about it."""
+"""The surroundings of a training: seeds, threads, and what a result must say about the machine it came from."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ from reid_lab.runtime.progress import silenced
 
 @contextlib.contextmanager
 def reproducible(seed: int, where: torch.device, deterministic: bool) -> Iterator[None]:
-    """Seed torch inside, and leave the caller's generators, settings and number of threads as they were.
+    """Make a context with torch seeded. Generators, settings and number of threads are as before afterwards.
 
-    But ``deterministic`` leaves the environment variable CUBLAS_WORKSPACE_CONFIG set: cuBLAS reads it only once.
+    Args:
+        seed: Seeds the CPU's and the device's generator.
+        where: The device.
+        deterministic: Whether every operation must give the same bits each time. This leaves the environment variable
+            CUBLAS_WORKSPACE_CONFIG set, because cuBLAS reads it only once.
 
     Raises:
-        DeviceError: ``deterministic``, but the device lacks a kernel for it.
+        DeviceError: The device lacks a deterministic kernel.
     """
     before, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     only_warned = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -57,11 +61,18 @@ def reproducible(seed: int, where: torch.device, deterministic: bool) -> Iterato
 
 
 def fastest_threads(work: Callable[[], object], patience: float = 2.0) -> int:
-    """How many threads do ``work`` fastest on the CPU: one, or as many as torch would use.
+    """Find the number of threads that is faster on the CPU: one, or as many as torch would use.
 
-    Small networks gain little from threads, and lose many times over when another program wants one of the cores:
-    every layer then waits for the thread that lost its turn. So both are timed, three times after a warm-up. Work that
-    takes one thread more than ``patience`` seconds is large enough for all of them, and is not timed further.
+    Small networks gain little from threads. They lose much when another program wants one of the cores: every layer
+    then waits for the thread that lost its turn. So both numbers are timed, three times after a warm-up.
+
+    Args:
+        work: What is timed.
+        patience: Work that takes one thread more than these seconds is large enough for all threads, and is not timed
+            further.
+
+    Returns:
+        The number of threads.
     """
     most = torch.get_num_threads()
     if most == 1:
@@ -85,9 +96,12 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def note_other(folder: Path, where: torch.device, precision: str | None = None) -> None:
-    """Log that a run that is taken up has numbers of another kind of device, or of another precision than this one.
+    """Log that a run was begun on another kind of device, or in another precision, than the present one.
 
-    ``folder`` is the run's; ``precision`` what it would be trained in here (None: it is finished).
+    Args:
+        folder: The run's folder.
+        where: The present device.
+        precision: What the run would be trained in here. None: it is finished.
     """
     try:
         told = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
@@ -105,7 +119,7 @@ def note_other(folder: Path, where: torch.device, precision: str | None = None) 
 
 
 def describe(where: torch.device) -> dict[str, Any]:
-    """Versions, device and threads, as they belong beside every result."""
+    """Collect versions, device and threads, which belong beside every result."""
     return {
         "reid_lab": reid_lab.__version__,
         "python": platform.python_version(),

@@ -44,10 +44,13 @@ def runs_folder() -> Path:
 def write_whole(path: Path | str, writer: Callable[[Path], object]) -> None:
     """Write a file so that it is either the old one or the new one, never a part.
 
-    ``writer(temporary)`` writes to a temporary name in the same folder, which is then flushed to the disk and renamed.
+    Args:
+        path: The file.
+        writer: ``writer(temporary)`` writes to a temporary name in the same folder. This file is then flushed to the
+            disk and renamed.
 
     Raises:
-        CheckpointError: the folder cannot be written to or the disk is full; the old file is still there. Or ``path``
+        CheckpointError: The folder cannot be written to or the disk is full; the old file is still there. Or ``path``
             is a folder.
     """
     path = Path(path)
@@ -77,13 +80,17 @@ def write_text(path: Path | str, text: str) -> None:
 
 @contextlib.contextmanager
 def lock(folder: Path | str, seconds: float = -1, waiting: str = "") -> Iterator[None]:
-    """Hold ``folder`` for this process; a second process waits (``seconds`` at most, forever by default).
+    """Hold a folder for this process, while a second process waits.
 
-    ``waiting`` says what the other process does, and a second one logs (unless progress is silenced) that it waits for
-    that. The lock is a file beside the folder, released by the system when its holder dies.
+    The lock is a file beside the folder. The system releases it when its holder dies.
+
+    Args:
+        folder: The folder.
+        seconds: How long to wait for another process at most; forever by default.
+        waiting: What the other process is doing. A process that waits logs it, unless progress is silenced.
 
     Raises:
-        CheckpointError: another process still holds the folder after ``seconds``, or it cannot be made.
+        CheckpointError: Another process still holds the folder after ``seconds``, or the folder cannot be made.
     """
     folder = Path(folder)
     try:

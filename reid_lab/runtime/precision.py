@@ -79,7 +79,7 @@ def check_training(network: nn.Module, images: Tensor, loss: Loss, precision: st
     if precision == "bf16" and not has_bf16(images.device):
         return Check(precision, f"bf16 cannot be computed on {device_name(images.device)}")
     with own_random_numbers(images.device):
-        layers = _Layers(images.device, precision, True)
+        layers = _Layers(images.device, Check(precision), True)
         layers.compare(copy.deepcopy(network), run)
         check = layers.check
         if not check.fault or _waits(network):
@@ -103,7 +103,7 @@ def check_output(network: nn.Module, images: Tensor, output: Callable[[Tensor], 
     Returns:
         What was found.
     """
-    layers = _Layers(images.device, precision, False)
+    layers = _Layers(images.device, Check(precision), False)
 
     def run(_: nn.Module, used: str, few: Tensor = images[:FEW]) -> Tensor:
         with autocast(images.device, used):
@@ -131,19 +131,15 @@ class _Layers:
     """Compares each layer of a network with float32 as it is called under autocast, then what stands between layers.
 
     Of layers that are alike in kind, settings and input only the first is compared. ``made`` is what each call of a
-    layer gave, in order: with that in the layers' place, the network computes nothing but its own code.
+    layer gave, in order. With these results in the layers' place, the network computes nothing but its own code.
     """
 
     device: torch.device
-    precision: str
+    check: Check
     gradients: bool  # also those of the layer's input and parameters
-    check: Check = field(init=False)
     products_only: bool = False  # convolutions and linear layers, once
     seen: set[tuple[object, ...]] = field(default_factory=set)
     made: list[Any] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.check = Check(self.precision)
 
     def compare(self, network: nn.Module, run: Run) -> None:
         """Compare the layers of what ``run(network, precision)`` computes, then what stands between them."""
@@ -154,7 +150,7 @@ class _Layers:
     def compare_layers(self, network: nn.Module, run: Run) -> None:
         """Compare the layers alone."""
         with _instead(network, self._watched), torch.no_grad():
-            run(network, self.precision)
+            run(network, self.check.precision)
 
     def _watched(self, name: str, layer: nn.Module, forward: Callable[..., Any], *args: Any, **named: Any) -> Any:
         """Call a layer, having compared it."""
@@ -187,7 +183,7 @@ class _Layers:
 
     def _compare_between(self, network: nn.Module, run: Run) -> None:
         """Compare what the network computes itself, of what its layers have made: sums, poolings, concatenations."""
-        low, exact = (self._between(network, run, used) for used in (self.precision, "float32"))
+        low, exact = (self._between(network, run, used) for used in (self.check.precision, "float32"))
         for (name, found), (_, wanted) in zip(low, exact, strict=True):
             limit = SUMS_LIMIT if name.startswith(GRADIENT) else LAYER_LIMIT
             self._judge(_difference(found, wanted), f"{name} {' x '.join(map(str, found.shape))}", limit)
@@ -199,7 +195,7 @@ class _Layers:
         def stand_in(name: str, layer: nn.Module, forward: object, *args: Any, **named: Any) -> Any:
             given.extend((name, tensor.clone()) for tensor in _tensors((args, named)))
             out = next(made) if used != "float32" else _floats(next(made))
-            out = tree_map_only(Tensor, lambda t: t.detach().requires_grad_(self.gradients and _is_float(t)), out)
+            out = _leaves(out, self.gradients)
             sources.extend((name, tensor) for tensor in _tensors(out))
             return tree_map_only(Tensor, torch.clone, out)  # what follows may work in place
 
@@ -214,10 +210,8 @@ class _Layers:
         """Note a difference, and where it is too large, the first of its kind."""
         self.check.worst = max(self.check.worst, off)
         if off > limit and not self.check.fault:
-            self.check.fault = (
-                f"{self.precision} is wrong here in {what}: it differs from float32 by {off:.2g}, where rounding "
-                f"allows {limit}"
-            )
+            told = f"it differs from float32 by {off:.2g}, where rounding allows {limit}"
+            self.check.fault = f"{self.check.precision} is wrong here in {what}: {told}"
 
 
 @contextlib.contextmanager
@@ -234,17 +228,17 @@ def _instead(network: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
             vars(layer).pop("forward") if own is None else vars(layer).update(forward=own)
 
 
-def _is_float(tensor: Tensor) -> bool:
-    return tensor.is_floating_point()
-
-
 def _tensors(tree: Any) -> list[Tensor]:
     """The floating-point tensors among a call's arguments or results."""
-    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and _is_float(leaf)]
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def _leaves(tree: Any, gradients: bool) -> Any:
+    return tree_map_only(Tensor, lambda t: t.detach().requires_grad_(gradients and t.is_floating_point()), tree)
 
 
 def _floats(tree: Any) -> Any:
-    return tree_map_only(Tensor, lambda tensor: tensor.float() if _is_float(tensor) else tensor, tree)
+    return tree_map_only(Tensor, lambda tensor: tensor.float() if tensor.is_floating_point() else tensor, tree)
 
 
 def _results(
@@ -252,7 +246,7 @@ def _results(
 ) -> list[Tensor]:
     """A layer's results and, where asked, the gradients of its input and parameters for a gradient from a seed."""
     with torch.set_grad_enabled(gradients):
-        leaves = tree_map_only(Tensor, lambda t: t.detach().requires_grad_(gradients and _is_float(t)), (args, named))
+        leaves = _leaves((args, named), gradients)
         args, named = tree_map_only(Tensor, torch.clone, leaves)  # copies, since a layer may work in place
         outputs = _tensors(forward(*args, **named))
         return [output.detach().float() for output in outputs] + _gradients(outputs, [*_tensors(leaves), *parameters])

@@ -25,7 +25,14 @@ def interactive() -> bool:
 def bar(
     iterable: Iterable[Any] | None = None, total: int | None = None, description: str = "", unit: str = "it"
 ) -> tqdm:
-    """A tqdm bar over ``iterable`` (or driven by ``update``), silent where nobody is watching."""
+    """Make a tqdm bar, silent where nobody is watching.
+
+    Args:
+        iterable: What it runs over. None: ``update`` moves it.
+        total: How many units there are.
+        description: The text in front of it.
+        unit: What it counts.
+    """
     return tqdm(
         iterable, total=total, desc=description, unit=unit, disable=not interactive(), leave=False, dynamic_ncols=True
     )

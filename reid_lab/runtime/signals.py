@@ -1,4 +1,4 @@
-"""Ctrl-C and the polite kill of a scheduler, held back until a step is done."""
+"""Ctrl-C and a scheduler's SIGTERM are held back until a step is done."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 
 
 class Interruption:
-    """Within ``with Interruption() as interruption``, SIGINT and SIGTERM raise KeyboardInterrupt.
+    """A context in which SIGINT and SIGTERM raise KeyboardInterrupt, but not in the middle of a step.
 
-    Not within ``with interruption.held()``, however: there they wait until its end, so that nobody sees a network
-    with half of its weights updated. Only Python's main thread may do this; in others, and where it is not ``active``,
-    everything stays as it is.
+    Within ``with interruption.held()`` they wait until its end, so that nobody sees a network with half of its weights
+    updated. Only Python's main thread may handle signals. In other threads everything stays as it is.
+
+    Args:
+        active: Whether to do anything at all.
     """
 
     def __init__(self, active: bool = True) -> None:
@@ -35,7 +37,7 @@ class Interruption:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Signals that arrive inside take effect at the end."""
+        """Make a context in which signals wait for its end."""
         self._holding = True
         try:
             yield

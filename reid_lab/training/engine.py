@@ -50,9 +50,12 @@ class Engine:
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=self.precision == "float16")
 
     def check_precision(self, images: Tensor, pids: Tensor) -> str:
-        """Compare a fast precision with float32 on prepared images; returns what was found, for the record.
+        """Compare a fast precision with float32 on prepared images.
 
         Where it is wrong, training goes on in float32, and a warning is logged. All processes decide alike.
+
+        Returns:
+            What was found, as a sentence.
 
         Raises:
             DeviceError: the precision is wrong here, and the recipe insists on it.
@@ -100,17 +103,23 @@ class Engine:
         stages.set_training_mode(stage, self.model)
 
     def step(self, images: Tensor, pids: Tensor, key: int) -> Losses:
-        """Train on uint8 images (batch, 3, H, W) of identities ``pids``; ``key`` decides everything random."""
+        """Train on one batch.
+
+        Args:
+            images: uint8 (batch, 3, H, W), at the recipe's ``resize``.
+            pids: whose they are: (batch,), counted from 0.
+            key: decides everything random.
+        """
         return self.update(self.prepare(images, key), pids)
 
     def prepare(self, images: Tensor, key: int) -> Tensor:
-        """Augmented, normalized, float32, channels last; what the network draws at random is seeded, too."""
+        """Augment and normalize uint8 images: float32, channels last; what the network draws is seeded, too."""
         torch.manual_seed(key + self.processes.rank)
         self.model.draw(torch.Generator().manual_seed(key))
         return self.augment(images, key, self.part).contiguous(memory_format=torch.channels_last)
 
     def update(self, images: Tensor, pids: Tensor) -> Losses:
-        """Losses of prepared images, their gradients, and an update of the weights."""
+        """Compute the losses of prepared images and their gradients, and update the weights."""
         losses = self.losses(images, pids)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(losses.total).backward()
@@ -119,7 +128,7 @@ class Engine:
         return losses
 
     def losses(self, images: Tensor, pids: Tensor) -> Losses:
-        """Prepared images through network and loss. Distances and logits are float32, whatever the autocast."""
+        """Compute the losses of prepared images. Distances and logits are float32, whatever the autocast."""
         with precision.autocast(self.device, self.precision):
             outputs = self.network(images)
         return self.model.loss(outputs, pids, self.processes.gather)
@@ -131,9 +140,13 @@ class Engine:
         return lr
 
     def compile(self, images: Tensor, pids: Tensor) -> float:
-        """Compile the network with torch.compile and try it on a prepared batch; returns the seconds it took.
+        """Compile the network with torch.compile and try it on a prepared batch.
 
-        Raises DeviceError where torch.compile does not work here.
+        Returns:
+            The seconds it took.
+
+        Raises:
+            DeviceError: torch.compile does not work here.
         """
         began, before = time.perf_counter(), copy.deepcopy(self.model.state_dict())
         try:
@@ -152,7 +165,7 @@ class Engine:
         return time.perf_counter() - began
 
     def fastest_threads(self, images: Tensor, pids: Tensor) -> int:
-        """The faster number of CPU threads for a step on these prepared images, tried on a copy of the network."""
+        """Find the faster number of CPU threads for a step on prepared images, tried on a copy of the network."""
         trial = copy.copy(self)
         trial.network = trial.model = copy.deepcopy(self.model)
         return environment.fastest_threads(lambda: trial.losses(images, pids).total.backward())

@@ -72,7 +72,11 @@ def _what_is_left(where: object) -> str:
 
 @contextlib.contextmanager
 def memory_told(recipe: Recipe, folder: Path) -> Iterator[None]:
-    """Within, a GPU's memory that is too small becomes a TrainingError."""
+    """Within, a GPU's memory that is too small becomes an error with a cure.
+
+    Raises:
+        TrainingError: the batch does not fit into the memory.
+    """
     try:
         yield
     except RuntimeError as error:

@@ -59,7 +59,14 @@ def runs_root(runs: Path | str | None) -> Path:
 
 
 def run_folder(recipe: Recipe, benchmark: Benchmark, seed: int, runs: Path | str | None = None) -> Path:
-    """The folder of this recipe on this data with this seed, in the folder ``runs`` of all runs."""
+    """Name the folder of a run, whether it is there or not.
+
+    Args:
+        recipe: what is trained.
+        benchmark: on which data; its digest counts, not its place.
+        seed: with which seed.
+        runs: the folder of all runs; default: :func:`reid_lab.runtime.files.runs_folder`.
+    """
     key = f"{FORMAT}\n{recipe.to_json()}\n{benchmark.digest}\n{seed}"
     name = f"{recipe.method}-{recipe.size}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
     return runs_root(runs) / name
@@ -101,7 +108,11 @@ def load(folder: Path | str) -> Run:
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """The run's recipe. Raises CheckpointError where it is missing, damaged or may not be read."""
+    """Read the run's recipe.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or may not be read.
+    """
     path = folder / "recipe.json"
     try:
         return from_json(path.read_text(encoding="utf-8"))
@@ -110,7 +121,11 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def read_history(folder: Path) -> pd.DataFrame:
-    """The run's history so far; an empty table where there is none. Raises CheckpointError where it is damaged."""
+    """Read the run's history so far, a row for each epoch; an empty table where there is none.
+
+    Raises:
+        CheckpointError: it is damaged, or may not be read.
+    """
     path = folder / "history.csv"
     try:
         return pd.read_csv(io.StringIO(path.read_text(encoding="utf-8"))) if path.is_file() else pd.DataFrame()
@@ -121,7 +136,11 @@ def read_history(folder: Path) -> pd.DataFrame:
 
 
 def read_json(path: Path, needed: Iterable[str] = ()) -> dict[str, Any]:
-    """A JSON file of a run, an object. Raises CheckpointError where it, or a ``needed`` name, is missing or damaged."""
+    """Read a JSON file of a run, an object.
+
+    Raises:
+        CheckpointError: it is missing or damaged, may not be read, or lacks a ``needed`` name.
+    """
     cure = "Delete the run's folder and train again."
     try:
         told = dict(json.loads(path.read_text(encoding="utf-8")))

@@ -32,7 +32,7 @@ NAME = re.compile(r"\w+-\w+-[0-9a-f]{10}")  # of a run that lost even its recipe
 
 
 def table(runs: Path | str | None = None) -> pd.DataFrame:
-    """Every run in the folder ``runs``, one row each, by name. No weights are loaded, so it takes a moment.
+    """Show every run in the folder ``runs``, one row each, by name. No weights are loaded, so it takes a moment.
 
     Returns:
         Columns: COLUMNS. ``state`` is "finished", "finished, its history lost", "epoch 3 of 18", "damaged: " and the
@@ -47,9 +47,12 @@ def table(runs: Path | str | None = None) -> pd.DataFrame:
 
 
 def find(name: str, runs: Path | str | None = None) -> Path:
-    """The folder of the run called ``name``: a unique beginning of its folder's name, or a path (it has a separator).
+    """Find the folder of a run.
 
-    A path is only made absolute: whether a run is there is for whoever opens it to say.
+    Args:
+        name: a unique beginning of the folder's name, or a path (it has a separator). A path is only made absolute:
+            whether a run is there is for whoever opens it to say.
+        runs: the folder of all runs; default: :func:`reid_lab.runtime.files.runs_folder`.
 
     Raises:
         CheckpointError: no run, or more than one, has a name that begins so.
@@ -72,7 +75,7 @@ def find(name: str, runs: Path | str | None = None) -> Path:
 
 
 def compare(folders: Iterable[Path | str]) -> pd.DataFrame:
-    """In what runs differ, and their results.
+    """Show in what runs differ, and their results.
 
     Returns:
         A column per run, rows (part, field). Parts: "recipe", "run" (the seed), "data", "environment", all without
@@ -98,7 +101,11 @@ def compare(folders: Iterable[Path | str]) -> pd.DataFrame:
 
 
 def check_deletable(folder: Path | str) -> None:
-    """Raise CheckpointError unless ``folder`` is a run's own folder."""
+    """Check that ``folder`` is a run's own folder.
+
+    Raises:
+        CheckpointError: it is a link, or holds no recipe.
+    """
     folder = Path(folder)
     if folder.is_symlink():
         raise CheckpointError(f"{folder} is a link to {folder.resolve()}: give that path, or remove the link yourself.")

@@ -10,7 +10,7 @@ from reid_lab.training.stages import stage_at
 
 
 def learning_rate(recipe: Recipe, progress: float) -> float:
-    """The learning rate after ``progress`` epochs (a fraction counts the steps within an epoch).
+    """Compute the learning rate after ``progress`` epochs (a fraction counts the steps within an epoch).
 
     "steps" and the constant warm-up, which is paper A's, change between epochs only; the linear warm-up and the cosine
     change at every step. A recipe of several stages starts its schedule anew in each, without a second warm-up.

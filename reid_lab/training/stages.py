@@ -11,14 +11,15 @@ from reid_lab.runtime.errors import RecipeError
 
 
 def total_epochs(recipe: Recipe) -> int:
-    """The epochs of all stages together."""
+    """Count the epochs of all stages together."""
     return sum(stage.epochs for stage in recipe.stages)
 
 
 def stage_at(recipe: Recipe, progress: float) -> tuple[int, int]:
-    """The index of the stage after ``progress`` epochs, and the epoch at which it begins.
+    """Find the stage that lasts after ``progress`` epochs; after the end it is the last one.
 
-    After the end it is the last stage.
+    Returns:
+        Its index, and the epoch at which it begins.
     """
     begins = 0
     for index, stage in enumerate(recipe.stages[:-1]):
@@ -29,9 +30,13 @@ def stage_at(recipe: Recipe, progress: float) -> tuple[int, int]:
 
 
 def begin(stage: Stage, network: Network, optimizer: torch.optim.Optimizer, key: int) -> None:
-    """Tell the network that ``stage`` begins, and clear what the optimizer remembers of the stage before.
+    """Tell the network that a stage begins, and clear what the optimizer remembers of the stage before.
 
-    ``key`` decides everything random in the network's answer.
+    Args:
+        stage: which one.
+        network: whose :meth:`~reid_lab.models.Network.enter` is called.
+        optimizer: loses its momentum and its moments.
+        key: decides everything random in what the network does.
     """
     torch.manual_seed(key)
     network.enter(stage.name)
@@ -39,7 +44,10 @@ def begin(stage: Stage, network: Network, optimizer: torch.optim.Optimizer, key:
 
 
 def freeze(stage: Stage, optimizer: torch.optim.Optimizer) -> bool:
-    """Let only the groups that ``stage`` trains have gradients; returns whether that changed anything.
+    """Let only the groups that ``stage`` trains have gradients.
+
+    Returns:
+        Whether that changed anything.
 
     Raises:
         RecipeError: the network has no group of a name that the stage gives.
@@ -57,7 +65,7 @@ def freeze(stage: Stage, optimizer: torch.optim.Optimizer) -> bool:
 
 
 def set_training_mode(stage: Stage, network: nn.Module) -> None:
-    """Training mode, but batch norms of frozen groups use and keep their running statistics, if the stage says so."""
+    """Set training mode; batch norms of frozen groups use and keep their running statistics, if the stage says so."""
     network.train()
     if stage.freeze_statistics:
         for module in network.modules():

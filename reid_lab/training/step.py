@@ -1,6 +1,8 @@
-"""Training, plainly: one process, one device, no files. :func:`reid_lab.training.fit` gives the same weights, and
-survives a kill, shares the work among processes and keeps what it trained. A test compares the weights bit for bit, on
-one thread and, with ``torch.use_deterministic_algorithms(True)``, on several.
+"""Training, plainly: one process, one device, no files.
+
+:func:`reid_lab.training.fit` gives the same weights. It also survives a kill, shares the work among processes and
+keeps what it trained. A test compares the weights bit for bit, on one thread and, with
+``torch.use_deterministic_algorithms(True)``, on several.
 
 Everything random in a step is decided by (seed, epoch, step): its batch, its augmentation, its dropout.
 """
@@ -14,19 +16,17 @@ from torch import Tensor
 from reid_lab import data, models
 from reid_lab.methods import Recipe, Sampler
 from reid_lab.runtime.errors import RecipeError
-from reid_lab.runtime.precision import autocast
 from reid_lab.training import stages
 from reid_lab.training.schedule import learning_rate
 
 
-def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: str = "float32") -> models.Network:
-    """Train the network of ``recipe`` on the CPU, from random weights.
+def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0) -> models.Network:
+    """Train the network of ``recipe`` on the CPU in float32.
 
     Args:
-        recipe: what to train; its own ``precision`` is not looked at.
+        recipe: what to train; its ``precision`` is not looked at.
         benchmark: whose training images to learn from.
         seed: decides the weights, the batches, the augmentation and dropout.
-        precision: "float32", "bf16", or "float16" without a scaled loss.
 
     Returns:
         The trained network, in evaluation mode.
@@ -44,7 +44,7 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0, precision: s
         stages.freeze(stage, optimizer)
         for _ in range(stage.epochs):
             stages.set_training_mode(stage, network)
-            train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed, precision)
+            train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed)
             epoch += 1
     return network.eval()
 
@@ -58,9 +58,18 @@ def train_epoch(
     labels: Tensor,
     epoch: int,
     seed: int,
-    precision: str = "float32",
 ) -> list[float]:
-    """One pass over the batches of epoch ``epoch`` (from 0), by a network in training mode.
+    """Learn from each batch of one epoch.
+
+    Args:
+        recipe: gives the augmentation and the learning rate.
+        network: in training mode.
+        optimizer: from :func:`make_optimizer`.
+        sampler: draws the batches.
+        store: the training images.
+        labels: their identities, counted from 0: (N,), on the network's device.
+        epoch: which one, counted from 0.
+        seed: of the training.
 
     Returns:
         The loss of each step.
@@ -72,9 +81,8 @@ def train_epoch(
         torch.manual_seed(key)  # of dropout
         network.draw(torch.Generator().manual_seed(key))
         images = augment(store.batch(indices), key)  # float32 (batch, 3, H, W): crop, flip, erasing, normalization
-        with autocast(images.device, precision):
-            outputs = network(images.contiguous(memory_format=torch.channels_last))
-        loss = network.loss(outputs, labels[indices]).total  # always in float32
+        outputs = network(images.contiguous(memory_format=torch.channels_last))
+        loss = network.loss(outputs, labels[indices]).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -83,7 +91,11 @@ def train_epoch(
 
 
 def make_optimizer(recipe: Recipe, network: models.Network) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the network's groups of parameters, each with its ``factor`` on the learning rate.
+    """Make the recipe's optimizer.
+
+    Returns:
+        An optimizer with one group for each of the network's groups of parameters, with its ``name`` and its
+        ``factor`` on the learning rate.
 
     Raises:
         RecipeError: the recipe has a rate for a group that the network does not have.
@@ -113,5 +125,5 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 
 
 def random_key(seed: int, epoch: int, step: int) -> int:
-    """One number per (seed, epoch, step), spread over 62 bits."""
+    """Make one number of (seed, epoch, step), spread over 62 bits."""
     return int(np.random.SeedSequence([seed, epoch, step]).generate_state(1, np.uint64)[0] >> 2)

@@ -10,7 +10,11 @@ from reid_lab.runtime.errors import DeviceError
 
 
 def tensorboard_writer() -> Any:
-    """The class that writes TensorBoard's logs. Raises DeviceError where it is not installed, or does not load."""
+    """Load the class that writes TensorBoard's logs.
+
+    Raises:
+        DeviceError: it is not installed, or does not load.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except Exception as error:  # a package that was made for other versions may raise anything
@@ -23,7 +27,7 @@ def tensorboard_writer() -> Any:
 
 
 def write_tensorboard(folder: Path, row: dict[str, Any]) -> None:
-    """One epoch's numbers for TensorBoard. Where they cannot be written, that is logged, and training goes on."""
+    """Write one epoch's numbers for TensorBoard. Where they cannot be written, that is logged, and training goes on."""
     try:
         with tensorboard_writer()(folder, purge_step=row["epoch"]) as writer:
             for name, value in row.items():

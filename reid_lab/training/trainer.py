@@ -93,10 +93,8 @@ class Trainer:
         warm_up = self.warm_up(store)
         self._write_about({"compile_seconds": warm_up} if self.options.compile else {})
         steps, first = len(self.sampler), len(self.progress.history)
-        with (
-            self.interruption,
-            bar(total=self.epochs * steps, description=self.folder.name, unit="step") as shown,
-        ):
+        shown = bar(total=self.epochs * steps, description=self.folder.name, unit="step")
+        with self.interruption, shown:
             shown.update(first * steps + self.progress.step)
             try:
                 kept = self._kept_images()
@@ -128,7 +126,7 @@ class Trainer:
         return round(self.engine.compile(images, pids), 1) if self.options.compile else 0.0
 
     def epoch(self, epoch: int, store: data.ImageStore, shown: Any) -> None:
-        """The steps of an epoch that are left, what they amounted to, and the evaluation where one is due.
+        """Take the steps of an epoch that are left, keep what they amounted to, and evaluate where that is due.
 
         Args:
             epoch: which one, counted from 0.
@@ -185,7 +183,16 @@ class Trainer:
                 self.save()
 
     def step(self, images: Tensor, pids: Tensor, epoch: int) -> float:
-        """One step on uint8 images (batch, 3, H, W) of ``pids``, added to the sums; returns its learning rate."""
+        """Take one step, and add its losses to the sums.
+
+        Args:
+            images: uint8 (batch, 3, H, W), at the recipe's ``resize``.
+            pids: whose they are: (batch,), counted from 0.
+            epoch: the present one, counted from 0.
+
+        Returns:
+            The step's learning rate.
+        """
         step, sums = self.progress.step, self.progress.sums
         lr = self.engine.set_lr(epoch + step / len(self.sampler))
         losses = self.engine.step(images, pids, random_key(self.seed, epoch, step))

@@ -1,5 +1,4 @@
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,9 +27,9 @@ def network(kind, **fields):
     torch.manual_seed(0)
     if kind.startswith("multitask"):
         fields |= {"embed_norm": kind.endswith("normed")}
-        model = methods.MultiTask(5, "res2net_slim", embed_dim=16, input_size=SIZE, **fields)
+        model = methods.multitask("smoke", embed_dim=16, crop=SIZE, **fields).network(5)
     else:
-        model = methods.ResidualPooling(5, "resnet_slim", kind, dim=16, input_size=SIZE, **fields)
+        model = methods.residual_pooling("smoke", pooling=kind, dim=16, crop=SIZE, **fields).network(5)
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight)  # trained classifiers are not as near to zero as new ones
@@ -145,9 +144,11 @@ class SeesRed(models.Network):
     def features(self, images):
         return self.backbone(images)[1].mean(dim=(2, 3))[:, :1]
 
-    def forward(self, images):
+    def identity_logits(self, images):
         red = self.features(images)
-        return SimpleNamespace(logits=[torch.cat([red, -red], dim=1)])
+        return torch.cat([red, -red], dim=1)
+
+    forward = features
 
     def loss(self, outputs, pids, gather=None):
         raise NotImplementedError
@@ -282,7 +283,7 @@ def test_wrong_requests_are_sentences_without_the_library(images):
 
 
 def test_references_of_another_network_are_refused(images):
-    with pytest.raises(FeatureError, match="8 dimensions, the network's descriptors 48"):
+    with pytest.raises(FeatureError, match="8 dimensions, .* 48"):
         gradcam.grad_cam(network("residual"), images, target="similarity", references=torch.randn(5, 8))
 
 
@@ -295,7 +296,7 @@ def test_a_map_that_is_not_a_number_is_refused_with_its_place(images, spoilt):
 
 
 def test_a_map_of_one_place_is_0_whatever_it_does_to_the_score():
-    model = methods.ResidualPooling(5, "resnet_slim", dim=16, last_stride=2, input_size=(32, 16))
+    model = methods.residual_pooling("smoke", dim=16, last_stride=2, crop=(32, 16)).network(5)
     assert gradcam.grad_cam(model, torch.randn(3, 3, 32, 16)).max() == 0
 
 

@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from reid_lab import course, data, demo, doctor, export, plots, retrieval, sheets, training
+from reid_lab import course, data, demo, doctor, export, plots, retrieval, training
 from reid_lab.analysis import conditions
 from reid_lab.cli import main
 from reid_lab.data import Record
 from reid_lab.data.crops import crops as crops_below
+from reid_lab.plots import galleries, sheets
 from reid_lab.retrieval import Found, features
 from reid_lab.runtime.errors import CheckpointError, DataError, DeviceError, NoMatchError, ReidLabError
 from reid_lab.training import tensorboard
@@ -297,10 +298,9 @@ def test_a_picture_holds_so_much_and_tells_what_it_leaves_out(queries, top, shap
 @pytest.fixture
 def small(monkeypatch):
     """Figures that hold 6 rows of 5 pictures, 20 in all, of one pixel each."""
-    monkeypatch.setattr(plots, "_pixels", lambda record: np.zeros((1, 1, 3), np.uint8))
-    for module in (sheets, plots):
-        for name, value in (("PLACES", 5), ("ROWS", 6), ("CELLS", 20)):
-            monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(galleries, "_pixels", lambda record: np.zeros((1, 1, 3), np.uint8))
+    for name, value in (("PLACES", 5), ("ROWS", 6), ("CELLS", 20)):
+        monkeypatch.setattr(sheets, name, value)
 
 
 @pytest.mark.parametrize(

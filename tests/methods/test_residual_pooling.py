@@ -1,6 +1,6 @@
 """Paper B's network."""
 
-import re
+from typing import get_args
 
 import pytest
 import torch
@@ -8,7 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from reid_lab import losses, methods
-from reid_lab.methods.residual_pooling import ResidualPool
+from reid_lab.methods import variants
+from reid_lab.methods.residual_pooling import Pooling, ResidualPool, ResidualPooling
+from reid_lab.methods.variants import VariantPool
 from reid_lab.runtime.errors import RecipeError
 
 PIDS = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
@@ -17,7 +19,7 @@ NINE = ["Pavg1", "Pmax1", "Pavg2", "Pmax2", "Pavg3", "Pmax3", "Pcont1", "Pcont2"
 
 def small(pooling="residual", **fields):
     torch.manual_seed(0)
-    model = methods.ResidualPooling(5, "resnet_slim", pooling, dim=16, **fields)
+    model = methods.residual_pooling("smoke", pooling=pooling, dim=16, **fields).network(5)
     for classifier in model.classifiers:
         nn.init.normal_(classifier.weight)  # trained ones are not as near to zero as new ones
     return model
@@ -44,7 +46,7 @@ def pools():
 
 def test_the_paper_size_has_the_papers_nine_features_and_30_55_million_parameters():
     with torch.device("meta"):
-        model = methods.ResidualPooling(751)
+        model = methods.residual_pooling("paper", weights=None).network(751)
         outputs = model(torch.empty(4, 3, 288, 144))
     features = outputs.pooled | outputs.contrast
     assert list(features) == NINE
@@ -83,15 +85,16 @@ def test_the_controls_have_the_parameters_and_the_descriptor_of_residual_pooling
 
 def test_residual_pooling_is_equation_1_with_its_sign(pools):
     p_avg, p_max = pools
-    pool = ResidualPool(12, 5, "residual", "avg-max", shared=False, nonlinear=True).eval()
+    pool = ResidualPool(12, 5).eval()
     torch.testing.assert_close(pool(p_avg, p_max), pool.first(p_max) + pool.second(p_avg - p_max))
-    other = ResidualPool(12, 5, "residual", "max-avg", shared=False, nonlinear=True).eval()
+    other = VariantPool(12, 5, "max-avg").eval()
     torch.testing.assert_close(other(p_avg, p_max), other.first(p_max) + other.second(p_max - p_avg))
 
 
 @pytest.mark.parametrize(
     "pooling, expected",
     [
+        ("avg-max", lambda d1, d2, avg, top: d1(top) + d2(avg - top)),
         ("avg", lambda d1, d2, avg, top: d1(avg)),
         ("max", lambda d1, d2, avg, top: d1(top)),
         ("avg+avg", lambda d1, d2, avg, top: d1(avg) + d2(avg)),
@@ -101,28 +104,28 @@ def test_residual_pooling_is_equation_1_with_its_sign(pools):
 )
 def test_each_variant_is_its_formula(pools, pooling, expected):
     p_avg, p_max = pools
-    pool = ResidualPool(12, 5, pooling, "avg-max", shared=False, nonlinear=True).eval()
+    pool = VariantPool(12, 5, pooling).eval()
     torch.testing.assert_close(pool(p_avg, p_max), expected(pool.first, pool.second, p_avg, p_max))
     assert (pool.second is None) == (pooling in ("avg", "max"))
 
 
 def test_with_one_shared_linear_convolution_equation_1_collapses_to_average_pooling(pools):
     p_avg, p_max = pools
-    pool = ResidualPool(12, 5, "residual", "avg-max", shared=True, nonlinear=False)
+    pool = VariantPool(12, 5, "avg-max", shared=True, nonlinear=False)
     assert isinstance(pool.first, nn.Conv2d) and pool.first.bias is None and pool.second is None
     torch.testing.assert_close(pool(p_avg, p_max), pool.first(p_avg))
 
 
 def test_with_the_texts_sign_the_collapse_is_to_twice_the_maximum_less_the_average(pools):
     p_avg, p_max = pools
-    pool = ResidualPool(12, 5, "residual", "max-avg", shared=True, nonlinear=False)
+    pool = VariantPool(12, 5, "max-avg", shared=True, nonlinear=False)
     torch.testing.assert_close(pool(p_avg, p_max), 2 * pool.first(p_max) - pool.first(p_avg))
 
 
 @pytest.mark.parametrize("shared, nonlinear", [(False, False), (True, True)])
 def test_two_convolutions_or_a_nonlinearity_prevent_the_collapse(pools, shared, nonlinear):
     p_avg, p_max = pools
-    pool = ResidualPool(12, 5, "residual", "avg-max", shared, nonlinear)
+    pool = VariantPool(12, 5, "avg-max", shared, nonlinear)
     assert (pool(p_avg, p_max) - pool.first(p_avg)).abs().max() > 0.1
 
 
@@ -168,34 +171,42 @@ def test_the_baseline_is_layer4s_average_through_one_bnneck(images):
     torch.testing.assert_close(outputs.logits[0], model.classifiers[0](neck))
 
 
-@pytest.mark.parametrize(
-    "field", [{"pooling": "mean"}, {"sign": "-"}, {"third": "3"}, {"classifiers": 2}, {"fusion": "mean"}]
-)
-def test_an_impossible_value_is_refused_with_the_choices(field):
-    with pytest.raises(RecipeError, match="but it must be one of"):
-        methods.ResidualPooling(5, "resnet_slim", **field)
+@pytest.mark.parametrize("pooling", ["residul", "baseline", ["avg"]])
+def test_a_pooling_module_that_is_none_is_refused(pooling):
+    with pytest.raises(RecipeError, match="pooling"):
+        VariantPool(12, 5, pooling)
 
 
-@pytest.mark.parametrize("field", [{"dim": 0}, {"dim": -1}, {"dim": 1.5}, {"margin": -1}, {"margin": float("nan")}])
-def test_an_impossible_number_is_refused_by_its_name(field):
-    (name,) = field
-    with pytest.raises(RecipeError, match=f"{name} is .*, but it must be a"):
-        methods.ResidualPooling(5, "resnet_slim", **field)
+def test_the_papers_reading_is_the_papers_class_and_every_field_of_it_makes_a_variant():
+    assert type(small()) is type(small(margin=0.1)) is ResidualPooling
+    others = [("sign", "max-avg"), ("third", "flatten"), ("classifiers", 3), ("fusion", "sum"), ("triplet_scales", 1)]
+    for name, value in [*others, ("shared_convolutions", True), ("nonlinear", False)]:
+        assert isinstance(small(**{name: value}), variants.Variant)
+    assert set(methods.POOLINGS) == set(get_args(Pooling))
 
 
-@pytest.mark.parametrize(
-    ("pooling", "sign", "dim", "said"),
-    [
-        ("residul", "avg-max", 5, "pooling is 'residul'"),
-        ("baseline", "avg-max", 5, "pooling is 'baseline'"),
-        (["avg"], "avg-max", 5, "pooling is"),
-        ("residual", "minus", 5, "sign is 'minus'"),
-        ("residual", "avg-max", 0, "dim is 0"),
-    ],
-)
-def test_a_residual_pooling_module_that_is_none_is_refused(pooling, sign, dim, said):
-    with pytest.raises(RecipeError, match=re.escape(said)):
-        ResidualPool(12, dim, pooling, sign, shared=False, nonlinear=True)
+def test_the_variant_that_reads_as_the_paper_does_is_the_papers_network_bit_for_bit(images):
+    paper = small()
+    torch.manual_seed(0)
+    variant = variants.Variant(paper.recipe, 5)
+    assert list(variant.state_dict()) == list(paper.state_dict())
+    variant.load_state_dict(paper.state_dict())
+    assert torch.equal(variant.embed(images), paper.embed(images))
+    totals = [network.loss(network(images), PIDS).total for network in (variant, paper)]
+    assert torch.equal(*totals)
+
+
+@pytest.mark.parametrize("pooling", ["residual", "max+avg", "raw max", "baseline"])
+def test_grad_cams_logits_are_the_mean_of_the_branches(images, pooling):
+    model = small(pooling).eval()
+    torch.testing.assert_close(model.identity_logits(images), sum(model(images).logits) / len(model.necks))
+    long = model.unnormalized_features(images)
+    torch.testing.assert_close(model.embed(images), long / long.norm(dim=1, keepdim=True))
+
+
+def test_without_triplet_losses_there_is_no_margin_to_stand_still_at():
+    assert small(margin=0.4).collapse_margin() == small("avg", margin=0.4).collapse_margin() == 0.4
+    assert small(triplet_scales=0, margin=0.4).collapse_margin() == 0
 
 
 # Equation 2
@@ -259,7 +270,7 @@ def test_triplet_losses_stand_at_the_places_asked_for(images, scales, names):
     model = small(triplet_scales=scales)
     outputs = model(images)
     found = model.loss(outputs, PIDS)
-    basic = [losses.batch_hard_triplet(outputs.pooled[name], PIDS, model.margin) for name in names]
+    basic = [losses.batch_hard_triplet(outputs.pooled[name], PIDS, model.recipe.margin) for name in names]
     expected = torch.stack(basic).mean() if basic else torch.zeros(())
     assert torch.allclose(found.terms["triplet"], expected, atol=1e-6)
     assert torch.allclose(found.total, expected + found.terms["identification"])

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from reid_lab import methods
+from reid_lab import methods, models
 from reid_lab.runtime.errors import DataError, RecipeError
 
 PIDS = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
 NETWORKS = {
-    "multitask": lambda **fields: methods.MultiTask(5, "res2net_slim", embed_dim=16, **fields),
-    "residual pooling": lambda **fields: methods.ResidualPooling(5, "resnet_slim", dim=16, **fields),
-    "baseline": lambda **fields: methods.ResidualPooling(5, "resnet_slim", "baseline", **fields),
+    "multitask": lambda **fields: methods.multitask("smoke", embed_dim=16, **fields).network(5),
+    "residual pooling": lambda **fields: methods.residual_pooling("smoke", dim=16, **fields).network(5),
+    "baseline": lambda **fields: methods.residual_pooling("smoke", pooling="baseline", **fields).network(5),
 }
 
 
@@ -104,7 +104,7 @@ def test_a_few_steps_bring_the_loss_down(make, images):
 
 
 def test_the_input_size_is_height_and_width(make):
-    assert make(input_size=(128, 64)).input_size == (128, 64)
+    assert make(resize=(128, 64), crop=(128, 64)).input_size == (128, 64)
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float64])
@@ -113,24 +113,20 @@ def test_images_that_cannot_be_normalized_ones_are_refused(make, images, kind):
         make().embed(images.to(kind))
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        {"num_pids": 1},
-        {"num_pids": "5"},
-        {"num_pids": 5.0},
-        {"input_size": (0, -3)},
-        {"input_size": 256},
-        {"input_size": (64.5, 32)},
-        {"smoothing": 3},
-        {"smoothing": -0.1},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("network", [methods.MultiTask, methods.ResidualPooling])
-def test_an_argument_out_of_its_range_is_refused_by_its_name(network, field):
-    with pytest.raises(RecipeError, match=next(iter(field))):
-        network(**{"num_pids": 5, "backbone": "resnet_slim"} | field)
+@pytest.mark.parametrize("num_pids", [1, "5", 5.0])
+@pytest.mark.parametrize("method", methods.METHODS)
+def test_a_number_of_identities_out_of_its_range_is_refused_by_its_name(method, num_pids):
+    with pytest.raises(RecipeError, match="num_pids"):
+        methods.METHODS[method].at("smoke").network(num_pids)
+
+
+@pytest.mark.parametrize("size", [(0, -3), 256, (64.5, 32)])
+def test_an_input_size_that_is_none_is_refused_by_its_name(size):
+    class Plain(models.Network):
+        features = loss = None
+
+    with pytest.raises(RecipeError, match="input_size"):
+        Plain(models.resnet_slim(), 5, size)
 
 
 @pytest.mark.usefixtures("a_gpu")

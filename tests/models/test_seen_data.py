@@ -34,12 +34,12 @@ def trained(model):
 
 def residual(pooling="residual", **fields):
     torch.manual_seed(0)
-    return trained(methods.ResidualPooling(5, "resnet_slim", pooling, dim=16, **fields))
+    return trained(methods.residual_pooling("smoke", pooling=pooling, dim=16, **fields).network(5))
 
 
 def multitask(**fields):
     torch.manual_seed(0)
-    return trained(methods.MultiTask(5, "res2net_slim", **fields))
+    return trained(methods.multitask("smoke", **fields).network(5))
 
 
 def delta(x, module):
@@ -52,19 +52,21 @@ def delta(x, module):
 def pcont(model):
     """Eq. 1 at the three places, from the two maps: written out for "residual", the baseline and the raw maximum."""
 
+    sign = 1 if model.recipe.sign == "avg-max" else -1
+
     def of(layer3, layer4):
-        if model.pooling == "baseline":
+        if model.recipe.pooling == "baseline":
             return [layer4.mean((2, 3))]
         places = [(layer3, 1), (layer4, 1), (layer4, 2)]
-        if model.pooling == "raw max":
+        if model.recipe.pooling == "raw max":
             return [F.adaptive_max_pool2d(maps, m).mean((2, 3)) for maps, m in places]
         found = []
         for (maps, m), pool in zip(places, model.pools, strict=True):
             p_avg, p_max = F.adaptive_avg_pool2d(maps, m), F.adaptive_max_pool2d(maps, m)
-            if model.third == "flatten":
+            if model.recipe.third == "flatten":
                 p_avg, p_max = p_avg.flatten(1)[..., None, None], p_max.flatten(1)[..., None, None]
             second = pool.first if pool.second is None else pool.second
-            found.append((delta(p_max, pool.first) + delta(pool.sign * (p_avg - p_max), second)).mean((2, 3)))
+            found.append((delta(p_max, pool.first) + delta(sign * (p_avg - p_max), second)).mean((2, 3)))
         return found
 
     return of
@@ -92,7 +94,7 @@ def test_paper_bs_features_logits_and_descriptor_are_those_after_the_bnneck(imag
         necks = [normed(vector, neck) for vector, neck in zip(contrast, model.necks, strict=True)]
         owners = [model.classifiers[j if len(model.classifiers) > 1 else 0] for j in range(len(necks))]
         logits = [neck @ owner.weight.T for neck, owner in zip(necks, owners, strict=True)]
-        fused = torch.cat(necks, 1) if model.fusion == "concat" else torch.stack(necks).sum(0)
+        fused = torch.cat(necks, 1) if model.recipe.fusion == "concat" else torch.stack(necks).sum(0)
         outputs, described = model(images), model.embed(images)
     for ours, theirs in ((outputs.necks, necks), (outputs.logits, logits), ([*outputs.contrast.values()], contrast)):
         for one, other in zip(ours, theirs, strict=True):
@@ -183,7 +185,7 @@ def test_paper_bs_report_is_of_all_branches_and_of_the_last_pooled_feature(image
     found = model.loss(outputs, PIDS)
     entropies = [F.cross_entropy(logits, PIDS, label_smoothing=0.3) for logits in outputs.logits]
     triplets = []
-    for name in methods.POOLINGS[model.pooling]:
+    for name in methods.POOLINGS[model.recipe.pooling]:
         rows = outputs.pooled[name].flatten(1)
         far, same = torch.cdist(rows, rows), PIDS[:, None] == PIDS
         hardest = far.masked_fill(~same, -1).amax(1) - far.masked_fill(same, torch.inf).amin(1)
@@ -197,7 +199,7 @@ def test_paper_bs_report_is_of_all_branches_and_of_the_last_pooled_feature(image
     guessed = sum(outputs.logits).argmax(1)
     assert model.loss(outputs, guessed).accuracy == 1
     assert len(outputs.logits) == 1 or all((logits.argmax(1) != guessed).any() for logits in outputs.logits)
-    expected = far_apart(outputs.pooled[methods.POOLINGS[model.pooling][-1]].detach())
+    expected = far_apart(outputs.pooled[methods.POOLINGS[model.recipe.pooling][-1]].detach())
     assert (found.spread.item(), found.length.item()) == pytest.approx([value.item() for value in expected], rel=1e-3)
 
 

@@ -35,8 +35,8 @@ def test_weights_of_another_architecture_are_refused_in_one_sentence_and_nothing
 
 
 def test_the_weights_of_another_number_of_identities_name_the_classifier():
-    a = methods.ResidualPooling(10, "resnet_slim", dim=8)
-    b = methods.ResidualPooling(12, "resnet_slim", dim=8)
+    a = methods.residual_pooling("smoke", dim=8).network(10)
+    b = methods.residual_pooling("smoke", dim=8).network(12)
     with pytest.raises(WeightsError) as caught:
         models.load_weights(b, a.state_dict())
     assert "1 of another shape (classifiers.0.weight (10, 8) for (12, 8))" in str(caught.value)

@@ -83,7 +83,7 @@ BUGS = (
     ),
     Bug(
         *("the subtraction of eq. 1 is reversed", "methods/residual_pooling.py"),
-        *("self.sign * (p_avg - p_max)", "self.sign * (p_max - p_avg)"),
+        *("self.second(p_avg - p_max)  # eq. 1", "self.second(p_max - p_avg)  # eq. 1"),
         *(("04",), "methods/test_residual_pooling.py"),
         note="training would hide it anyway: separate convolutions learn either sign",
     ),
@@ -213,7 +213,7 @@ BUGS = (
         *(("08",), "analysis/test_gradcam.py"),
     ),
     Bug(
-        *("heat beside the person is counted", "analysis/gradcam.py"),
+        *("heat beside the person is counted", "analysis/shares.py"),
         *("(heats * fitted).sum(axis=(1, 2))", "(heats * ~fitted).sum(axis=(1, 2))"),
         *(("08",), "analysis/test_gradcam.py"),
     ),

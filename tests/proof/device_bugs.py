@@ -149,7 +149,7 @@ DEVICE_BUGS = (
     ),
     fault(
         "a recorded graph describes the first image for ever",
-        "analysis/cost.py",
+        "analysis/embedders.py",
         "        fixed.copy_(image)\n",
         "",
         "analysis/test_cost.py",

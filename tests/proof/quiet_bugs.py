@@ -144,9 +144,9 @@ SEEN_DATA = (
     ),
     quiet(
         "heat is of the features before the BNNeck",
-        "analysis/gradcam.py",
-        "        necks = model(images).necks\n",
-        "        necks = [*model(images).contrast.values()]\n",
+        B,
+        "self.fuse(self(images).necks)",
+        "self.fuse([*self(images).contrast.values()])",
         "analysis/test_gradcam.py",
     ),
     quiet(

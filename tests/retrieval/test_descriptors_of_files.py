@@ -12,9 +12,10 @@ from reid_lab import methods, retrieval
 from reid_lab.data import Benchmark, Record
 
 SIZE = (96, 64)
+INPUT = {"resize": SIZE, "crop": SIZE}
 NETWORKS = {
-    "multitask": lambda: methods.MultiTask(5, "res2net_slim", embed_dim=12, embed_norm=True, input_size=SIZE),
-    "residual pooling": lambda: methods.ResidualPooling(5, "resnet_slim", dim=8, input_size=SIZE),
+    "multitask": lambda: methods.multitask("smoke", embed_dim=12, embed_norm=True, **INPUT).network(5),
+    "residual pooling": lambda: methods.residual_pooling("smoke", dim=8, **INPUT).network(5),
 }
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from reid_lab.plots.style import INK
+
 PLACES, ROWS, CELLS = 50, 50, 600  # pictures in a row, rows, and pictures in all that a figure holds at most
-INK = "#222222"
 
 
 def left_out(queries: int, places: int, at_most: int = 20) -> str:

@@ -1,0 +1,33 @@
+"""One function per picture, each returning a matplotlib ``Figure``: show it in a notebook, or :func:`save` it.
+
+galleries  images: what was found for a query, what a benchmark shows, what erasing does
+heat       heat maps on images
+lines      accuracy over ranks, thresholds, epochs and conditions
+style      colors, lines, axes, and how a picture is saved; ``sheets`` places many images on one
+"""
+
+from reid_lab.plots.galleries import contact_sheet, erasing_grid, found, gallery
+from reid_lab.plots.heat import heat_maps
+from reid_lab.plots.lines import cmc, conditions, curves, thresholds
+from reid_lab.plots.sheets import left_out
+from reid_lab.plots.style import COLORS, LINES, MATCH, MISS, axes_of, dress, save
+
+__all__ = [
+    "COLORS",
+    "LINES",
+    "MATCH",
+    "MISS",
+    "axes_of",
+    "cmc",
+    "conditions",
+    "contact_sheet",
+    "curves",
+    "dress",
+    "erasing_grid",
+    "found",
+    "gallery",
+    "heat_maps",
+    "left_out",
+    "save",
+    "thresholds",
+]

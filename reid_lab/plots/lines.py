@@ -1,0 +1,123 @@
+"""Lines and intervals: accuracy over ranks, thresholds, epochs and conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from reid_lab.plots.style import COLORS, INK, LINES, axes_of, dress
+from reid_lab.retrieval import Result, Roc
+from reid_lab.runtime.errors import DataError
+from reid_lab.training import Run
+
+
+def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
+    """Cumulative matching characteristic of several results (paper A, eq. 7): share of queries matched by rank k."""
+    figure, axes = axes_of("rank k", "queries with a match among the first k, %")
+    for i, (name, result) in enumerate(results.items()):
+        shown = min(ranks, len(result.cmc))
+        axes.plot(
+            np.arange(1, shown + 1),
+            100 * result.cmc[:shown],
+            label=f"{name} (mAP {100 * result.mAP:.1f} %)",
+            color=COLORS[i % len(COLORS)],
+            linestyle=LINES[i % len(LINES)],
+            marker="o",
+            markersize=4,
+        )
+    axes.set_ylim(0, 102)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="best")
+    return figure
+
+
+def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -> Figure:
+    """Above which score is it the same person? Receiver operating characteristics on one figure.
+
+    Args:
+        rocs: by name, from ``retrieval.evaluate(..., roc=True).roc``, or from ``retrieval.verification`` (paper A's
+            verification head, eq. 4, beside the cosine similarity of the same pairs).
+        false_match_rate: share of impostor pairs that may be accepted; the threshold for it is marked and named.
+
+    Raises:
+        DataError: a result has no ROC.
+        FeatureError: the rate does not lie in 0..1.
+    """
+    figure, axes = axes_of("impostor pairs accepted, %", "genuine pairs accepted, %")
+    for i, (name, roc) in enumerate(rocs.items()):
+        if roc is None:
+            raise DataError(
+                f"{name!r} has no ROC: evaluate with roc=True, or leave it out, if its gallery shows no other people."
+            )
+        point, sign = roc.at(false_match_rate), "≥" if roc.higher_is_nearer else "≤"
+        label = f"{name}: EER {100 * roc.eer:.1f} %, threshold {sign} {point.threshold:.3g} marked"
+        color = COLORS[i % len(COLORS)]
+        shown = roc.false_match_rates > 0
+        x, y = 100 * roc.false_match_rates[shown], 100 * roc.true_match_rates[shown]
+        axes.plot(x, y, color=color, linestyle=LINES[i % len(LINES)], label=label)
+        axes.plot(100 * point.false_match_rate, 100 * point.true_match_rate, "o", color=color)
+    axes.set_xscale("log")
+    axes.set_ylim(0, 102)
+    axes.axvline(100 * false_match_rate, color=INK, linewidth=0.8, linestyle=":")
+    axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
+    """Loss, identification accuracy in training, and the mAP of the test set, epoch by epoch (paper B, Fig. 5)."""
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    panels = figure.subplots(1, 3)
+    columns = (("loss", "loss", 1), ("accuracy", "training accuracy, %", 100), ("mAP", "mAP on the test set, %", 100))
+    for axes, (column, label, scale) in zip(panels, columns, strict=True):
+        dress(axes, "epoch", label)
+        for i, (name, run) in enumerate(runs.items()):
+            history = (run if isinstance(run, pd.DataFrame) else run.history).dropna(subset=[column])
+            axes.plot(
+                history["epoch"],
+                scale * history[column],
+                label=name,
+                color=COLORS[i % len(COLORS)],
+                linestyle=LINES[i % len(LINES)],
+                marker="o" if len(history) < 25 else None,
+                markersize=3,
+            )
+        axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0].legend()
+    return figure
+
+
+def conditions(
+    tables: Mapping[str, pd.DataFrame], score: str = "mAP", x: str | None = None, y: str | None = None
+) -> Figure:
+    """One score with its intervals, bin by bin, for several methods; beneath each bin, how many it counts.
+
+    Args:
+        tables: by name of the method, all of one benchmark, from `by`, `by_occlusion`, `by_angle` or
+            `background_shortcut`.
+        score: a column that has "low" and "high" beside it.
+        x: label of the axis; default the table's own.
+        y: label of the axis; default the score's name.
+    """
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    first = next(iter(tables.values()))
+    for i, (name, table) in enumerate(tables.items()):
+        table = table.reindex(first.index)
+        place = np.arange(len(table)) + (i + 0.5) / len(tables) / 2 - 0.25  # side by side within a bin
+        below, above = table[score] - table[f"{score} low"], table[f"{score} high"] - table[score]
+        color, sign = COLORS[i % len(COLORS)], "osD^v<>"[i % 7]
+        axes.errorbar(place, table[score], [below, above], label=name, color=color, fmt=sign, capsize=3)
+    counts = first.iloc[:, 0]
+    axes.set_xticks(range(len(first)), [f"{bin}\n({count:,})" for bin, count in counts.items()])
+    axes.set(xlim=(-0.6, len(first) - 0.4), ylabel=y or f"{score}, %")
+    axes.set_xlabel(f"{x or first.index.name} (number of {counts.name})")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend()
+    return figure
