@@ -14,9 +14,6 @@ LONG_FILES = {"analysis/conditions.py", "analysis/cost.py", "analysis/gradcam.py
 LONG_FUNCTIONS = {
     "analysis/backgrounds.py:background_shortcut",
     "analysis/gradcam.py:grad_cam",
-    "retrieval/kernels_numba.py:_count",
-    "retrieval/ranking.py:evaluate",
-    "retrieval/verification.py:verification",
 }
 
 
