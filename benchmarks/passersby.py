@@ -22,7 +22,7 @@ from reid_lab.passersby import SIZES, generate  # noqa: E402
 
 
 def rate(size: str, workers: int) -> float:
-    """Images per second of one generation, start of the processes and painting of the places included."""
+    """Images per second of one generation, start of the processes and painting of the scenes included."""
     with tempfile.TemporaryDirectory() as home:
         began = time.perf_counter()
         folder = generate(size, home=home, workers=workers)

@@ -188,7 +188,7 @@ def test_whatever_takes_a_network_runs_on_a_gpu(smoke, pretended, tmp_path, meth
         gradcam.grad_cam(model, few, classes=[0, 1, 2])
         again = gradcam.grad_cam(model, few, target="similarity", references=theirs[3:6], layer="layer3")
         np.testing.assert_allclose(again, heat, atol=1e-5)
-        backgrounds._describe(model, np.zeros((3, 128, 64, 3), np.uint8))
+        backgrounds._embed(model, np.zeros((3, 128, 64, 3), np.uint8))
         if isinstance(model, methods.MultiTask):
             retrieval.verification(model, smoke, pairs=50)
         run = training.Run(tmp_path, recipe_of(method), model, None, {}, {"seed": 0})

@@ -46,6 +46,7 @@ class Difference:
         return abs(self.points) > self.half_width
 
     def __str__(self) -> str:
+        """A sentence: how far apart, over how many seeds, separated or not."""
         sign = "above" if self.points > 0 else "below"
         where = f"{abs(self.points):.1f} ± {self.half_width:.1f} points of {self.metric} {sign} {self.other}"
         return f"{self.one}: {where} ({self.seeds} seeds): " + ("separated" if self.separated else "not separated")

@@ -1,1 +1,7 @@
-"""What a trained network does: where it looks, what it costs, when it fails."""
+"""What a trained network does: where it looks, what it costs, when it fails.
+
+gradcam      where it looks; ``shares``: how much of the heat lies on the person
+cost         parameters, operations, time; ``embedders``: ways to run a network fast
+conditions   accuracy by occlusion, view angle, cameras; ``mistakes``: what wrong answers share with their queries
+backgrounds  is the background a shortcut, is color enough
+"""

@@ -21,32 +21,39 @@ from reid_lab.analysis.conditions import interval
 from reid_lab.data import DISTRACTOR, JUNK, Benchmark, Record, normalize
 from reid_lab.data.decoding import decode
 from reid_lab.models.network import Network
+from reid_lab.retrieval.features import embed
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.errors import DataError
 from reid_lab.runtime.progress import bar
+
+IMAGES = {  # the rows of `background_shortcut`
+    "plain": "the images as they are",
+    "same camera": "each person cut out and put into a training image of the same camera that was emptied",
+    "other camera": "the same with another camera; the cutting and the light of other hours cost as much as above",
+    "flat": "the person on the mean color",
+    "background alone": "the image, its person removed: every row of pixels bridges the hole (shadows stay)",
+    "chance": "random features",
+}
 
 
 def background_shortcut(
     model: Network, bench: Benchmark, identities: int | None = 60, donors: int = 120, seed: int = 0
 ) -> pd.DataFrame:
-    """The same ranking when every query and gallery image gets another background, no background, or nobody in it.
-
-    plain                the images as they are
-    same camera          each person cut out and put into a training image of the same camera that was emptied
-    other camera         the same with another camera: compare it with "same camera", which suffers as much from the
-                         cutting and from the light of other hours
-    flat                 the person on the mean color
-    background alone     the image, its person removed: every row of pixels bridges the hole (shadows stay)
-    chance               random descriptors
-
-    Columns: `queries`; mAP with its interval, and rank-1; both when images of the query's own camera count, too; and
-    the share of wrong first answers that come from the query's own camera. In percent.
+    """Rank again when every image gets another background, no background, or nobody in it (see :data:`IMAGES`).
 
     Args:
+        model: the network, where it is.
+        bench: a Passersby benchmark.
         identities: how many people, drawn at random, and that share of distractors and junk; None: all.
         donors: training images, drawn at random, whose backgrounds are used.
+        seed: of all that is drawn.
 
-    Raises DataError if the images are not Passersby's, if nobody is left, or a camera has no donor.
+    Returns:
+        In percent: `queries`; mAP with its interval, and rank-1; both when images of the query's own camera count,
+        too; and the share of wrong first answers that come from the query's own camera.
+
+    Raises:
+        DataError: the images are not Passersby's, nobody is left, or a camera has no donor.
     """
     small = _sample(bench, identities, seed)
     records = [*small.query, *small.gallery]
@@ -58,25 +65,29 @@ def background_shortcut(
     images, masks = _pixels(records), _masks(records)
     emptied = _without(_pixels(given), _masks(given))
     cameras, places = (np.array([record.camid for record in part]) for part in (records, given))
-    mean = images.mean((0, 1, 2)).astype(np.uint8)
 
     def on(background: np.ndarray) -> Tensor:
-        return _describe(model, np.where(masks[..., None], images, background))
+        return _embed(model, np.where(masks[..., None], images, background))
 
-    rows = {"plain": _describe(model, images)}
+    rows = {"plain": _embed(model, images)}
     rows["same camera"] = on(emptied[_draw(random, cameras[:, None] == places)])
     rows["other camera"] = on(emptied[_draw(random, cameras[:, None] != places)])
-    rows["flat"] = on(mean)
-    rows["background alone"] = _describe(model, _without(images, masks))
+    rows["flat"] = on(images.mean((0, 1, 2)).astype(np.uint8))
+    rows["background no_gather"] = _embed(model, _without(images, masks))
     rows["chance"] = torch.from_numpy(random.standard_normal((len(records), 64)))
     return pd.concat([_scores(name, features, small) for name, features in rows.items()])
 
 
 def color_alone(bench: Benchmark, person: bool = False, stripes: int = 6) -> pd.DataFrame:
-    """What `histogram_features` alone reach, with and without the same-camera rule; columns as above.
+    """Rank by :func:`histogram_features` alone, with and without the same-camera rule.
 
     Args:
+        bench: any benchmark; with ``person`` Passersby's.
         person: also by the colors of the person's own pixels, which only the truth knows.
+        stripes: of the histograms.
+
+    Returns:
+        Columns as :func:`background_shortcut` has them.
     """
     records = [*bench.query, *bench.gallery]
     rows = [_scores("colors of the image", histogram_features(records, stripes), bench)]
@@ -91,14 +102,19 @@ def histogram_features(
     masks: np.ndarray | None = None,
     bins: tuple[int, int, int] = (8, 4, 4),
 ) -> Tensor:
-    """Colors of horizontal stripes, (N, stripes * product of bins) float32: roots of HSV histograms.
+    """Compute the colors of horizontal stripes: roots of HSV histograms.
 
     So the cosine similarity of two images is the mean Bhattacharyya coefficient of their stripes; with masks only where
     each stripe of both has a pixel that counts, as the others are zero.
 
     Args:
+        records: N images.
+        stripes: how many, from head to foot.
         masks: (N, 128, 64) bool, which pixels count; an image in which none does counts whole.
         bins: of hue, saturation and value.
+
+    Returns:
+        (N, stripes * product of bins), float32.
     """
     images = _pixels(records)
     features = np.zeros((len(images), stripes * int(np.prod(bins))), np.float32)
@@ -172,12 +188,11 @@ def _without(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return emptied
 
 
-def _describe(model: Network, images: np.ndarray, batch_size: int = 64) -> Tensor:
-    """Descriptors (N, d) of images (N, H, W, 3) uint8, resized as `retrieval.extract` does."""
+def _embed(model: Network, images: np.ndarray, batch_size: int = 64) -> Tensor:
+    """Features (N, d) of images (N, H, W, 3) uint8, resized as `retrieval.extract` does."""
     device, (height, width) = next(model.parameters()).device, model.input_size
     if images.shape[1:3] != (height, width):
         resized = [Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR) for image in images]
         images = np.stack([np.asarray(image) for image in resized])
     batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(batch_size)
-    with torch.inference_mode():
-        return torch.cat([model.embed(normalize(batch.to(device))).float().cpu() for batch in batches])
+    return embed(model, (normalize(batch.to(device)) for batch in batches))

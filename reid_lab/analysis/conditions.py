@@ -9,15 +9,15 @@ Scores on Passersby say nothing about real people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations, pairwise
 from math import comb
 
 import numpy as np
 import pandas as pd
 
-from reid_lab.data import JUNK, Benchmark
-from reid_lab.passersby.people import ATTRIBUTES, UNPRINTED, block_of
+from reid_lab.data import Benchmark
+from reid_lab.passersby.people import block_of
 from reid_lab.retrieval import Result
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.errors import DataError
@@ -29,17 +29,13 @@ TURNED = {"0–30°": 30.0, "30–60°": 60.0, "60–90°": 90.0, "90–120°": 
 CLOTHES = (  # what a look-alike block shares
     *("upper", "upper_colour", "second_colour", "pattern", "sleeves", "open_front", "lower", "lower_colour"),
 )
-COLOR_OF = {  # compared together, as one sees them
-    **{"hat": "hat_colour", "bag": "bag_colour", "pattern": "second_colour"},
-    **{"front_logo": "logo_colour", "back_print": "logo_colour"},
-}
 RESAMPLES = 1000
 FEWEST = 10  # identities, for an interval
 
 
 # --- Which queries fail ---
 def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of values (n,): `groups` (n,), say identities, are resampled whole.
+    """Compute a 95 % bootstrap interval of the mean of values (n,): `groups` (n,), say identities, are resampled whole.
 
     NaN for fewer than 10 groups: resampling a few knows too little of how much others vary, and the interval would be
     too narrow.
@@ -54,23 +50,30 @@ def interval(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> tuple[flo
 
 
 def per_query(result: Result, bench: Benchmark) -> pd.DataFrame:
-    """One row per query that has a match: its row of the truth table, `look_alike`, "mAP" and "rank-1" (0 or 100).
+    """Give one row per query that has a match.
 
-    Raises DataError if the result knows no images, or the benchmark no truth about them.
+    Returns:
+        Its row of the truth table, `look_alike`, "mAP" and "rank-1" (0 or 100).
+
+    Raises:
+        DataError: the result knows no images, or the benchmark no truth about them.
     """
-    query, _ = _truth(result, bench)
+    query, _ = truth_of(result, bench)
     rows = query.assign(**{"mAP": 100 * result.ap, "rank-1": 100.0 * (result.ranks[:, 0] == 1)})
     return rows.drop(rows.index[result.unmatched])
 
 
 def by(result: Result, bench: Benchmark, column: str, upper: Mapping[str, float] | None = None) -> pd.DataFrame:
-    """mAP and rank-1 with intervals, for each value of a truth column of the query, or for each bin of it.
+    """Tabulate mAP and rank-1 with intervals, for each value of a truth column of the query, or for each bin of it.
 
     Args:
+        result: of `retrieval.evaluate`.
+        bench: the Passersby benchmark that was evaluated.
         column: of `per_query`, say "bag", "others" or "look_alike".
         upper: name and upper edge (included) of each bin, ascending; None: every value is a bin.
 
-    Raises DataError as `per_query` does, or if there is no such column, or a value above all edges.
+    Raises:
+        DataError: as `per_query` does, or if there is no such column, or a value above all edges.
     """
     rows = per_query(result, bench)
     if column not in rows:
@@ -79,7 +82,7 @@ def by(result: Result, bench: Benchmark, column: str, upper: Mapping[str, float]
 
 
 def by_occlusion(result: Result, bench: Benchmark, upper: Mapping[str, float] = HIDDEN) -> pd.DataFrame:
-    """`by` the share of the query's person that things and other people hide."""
+    """Tabulate `by` the share of the query's person that things and other people hide."""
     return by(result, bench, "occluded", upper)
 
 
@@ -115,7 +118,7 @@ def _summary(rows: pd.DataFrame, bins: pd.Series, scores: Sequence[str], counted
     )
 
 
-def _truth(result: Result, bench: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
+def truth_of(result: Result, bench: Benchmark) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of the truth table, with `look_alike`, for the result's query and gallery images, in their order."""
     if result.query is None or result.gallery is None:
         raise DataError("This result knows no images; conditions need one from retrieval.evaluate(model, benchmark).")
@@ -141,13 +144,15 @@ def _groups(truth: pd.DataFrame) -> pd.Series:
 
 # --- Which matches are missed ---
 def pairs(result: Result, bench: Benchmark) -> pd.DataFrame:
-    """One row per query and match: pid, places and cameras of both, `turned` (0 .. 180 degrees between the two body
-    directions), `rank` and `wrong_before` (images of others ranked before the match).
+    """Give one row per query and match.
 
-    The last two are NaN for matches beyond the `top` images that the result keeps.
+    Returns:
+        pid, indices and cameras of both, `turned` (0 .. 180 degrees between the two body directions), `rank` and
+        `wrong_before` (images of others ranked before the match). The last two are NaN for matches beyond the `top`
+        images that the result keeps.
     """
-    query, gallery = _truth(result, bench)
-    assert result.query is not None and result.gallery is not None  # _truth has looked
+    query, gallery = truth_of(result, bench)
+    assert result.query is not None and result.gallery is not None  # truth_of has looked
     matches, _ = Protocol.of(result.query, result.gallery).positives_and_junk(slice(None))
     keys = matches.queries * len(gallery) + matches.gallery  # ascending
     rows, places = np.nonzero(result.matches.correct)
@@ -163,7 +168,7 @@ def pairs(result: Result, bench: Benchmark) -> pd.DataFrame:
             "match": matches.gallery,
             "query_camid": one["camid"].to_numpy(),
             "match_camid": other["camid"].to_numpy(),
-            "turned": _turned(one["view_angle"].to_numpy(), other["view_angle"].to_numpy()),
+            "turned": turned_by(one["view_angle"].to_numpy(), other["view_angle"].to_numpy()),
             "rank": rank,
             "wrong_before": wrong_before,
         }
@@ -171,9 +176,10 @@ def pairs(result: Result, bench: Benchmark) -> pd.DataFrame:
 
 
 def by_angle(result: Result, bench: Benchmark, k: int = 10, upper: Mapping[str, float] = TURNED) -> pd.DataFrame:
-    """Share of matches found among the first k images, by how far the body has turned between query and match.
+    """Tabulate the share of matches found among the first k images by the body's turn between query and match.
 
-    Raises DataError if the result keeps fewer than k images of a query.
+    Raises:
+        DataError: the result keeps fewer than k images of a query.
     """
     _keeps(result, k)
     rows = pairs(result, bench)
@@ -181,7 +187,7 @@ def by_angle(result: Result, bench: Benchmark, k: int = 10, upper: Mapping[str, 
     return _summary(rows, _bins(rows["turned"], upper), (f"found in {k}",), "pairs")
 
 
-def _turned(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def turned_by(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Degrees 0 .. 180 between two directions in degrees."""
     return np.abs((one - other + 180) % 360 - 180)
 
@@ -208,13 +214,17 @@ def _within(result: Result, camids: Sequence[int]) -> tuple[np.ndarray, np.ndarr
 
 
 def by_cameras(result: Result, score: str = "mAP") -> pd.DataFrame:
-    """mAP or rank-1 of queries of one camera (rows) in a gallery of one other camera (columns); NaN on the diagonal.
+    """Tabulate mAP or rank-1 of queries of one camera (rows) in a gallery of one other camera (columns).
 
     Args:
         result: of `retrieval.evaluate(model, bench, top=len(bench.gallery))`: the whole ranking is needed.
         score: "mAP" or "rank-1".
 
-    Raises DataError for a result that keeps less, and for another score.
+    Returns:
+        In percent; NaN on the diagonal.
+
+    Raises:
+        DataError: the result keeps less, or the score is another.
     """
     if score not in ("mAP", "rank-1"):
         raise DataError(f"The score of pairs of cameras cannot be {score!r}: choose 'mAP' or 'rank-1'.")
@@ -225,7 +235,7 @@ def by_cameras(result: Result, score: str = "mAP") -> pd.DataFrame:
 
 
 def by_gallery_cameras(result: Result) -> pd.DataFrame:
-    """mAP and rank-1 when only k cameras stay in the gallery: means over all sets of k, and the worst and best mAP.
+    """Tabulate mAP and rank-1 when only k cameras stay in the gallery: means over all sets of k, worst and best mAP.
 
     Of many cameras there are too many sets: of more than MOST_SETS that number is drawn by chance, always the same.
     Queries whose matches all leave are left out: `queries` is how many stay, in the mean. Args as for `by_cameras`.
@@ -255,63 +265,3 @@ def _cameras(result: Result) -> list[int]:
         raise DataError("This result knows no images; conditions need one from retrieval.evaluate(model, benchmark).")
     _keeps(result, len(result.gallery))
     return sorted({record.camid for record in result.gallery})
-
-
-# --- What errors have in common with their queries ---
-def errors_by_attributes(result: Result, bench: Benchmark) -> pd.DataFrame:
-    """What wrong first answers share with their query, against what a random wrong gallery image shares with it.
-
-    One row per attribute of the person, and three of the circumstances: the camera, a body direction within 45
-    degrees, a look-alike of the query. Columns: `errors` (wrong first answers that show somebody), `shared` with its
-    interval, `random`, and `ratio` = shared / random. A ratio of 1: the network is not misled by it.
-
-    Raises DataError as `per_query` does, or if there is no such error.
-    """
-    query, gallery = _truth(result, bench)
-    first = result.matches.indices[:, 0]
-    wrong = np.flatnonzero(~result.matches.correct[:, 0] & np.isfinite(result.ap) & (first >= 0))
-    wrong = wrong[(gallery["shows"] != "background").to_numpy()[first[wrong]]]
-    if not len(wrong):
-        raise DataError("No first answer is wrong, so there are no errors to explain: rank a harder benchmark.")
-    query, pids = query.loc[wrong], query.loc[wrong, "pid"].to_numpy()
-    others = (gallery["pid"].to_numpy() != pids[:, None]) & gallery["pid"].ne(JUNK).to_numpy()
-    others &= gallery["shows"].ne("background").to_numpy()  # (errors, gallery)
-    found = {}
-    for name, alike in _comparisons(query, gallery):
-        shared = 100.0 * alike[np.arange(len(wrong)), first[wrong]]
-        random = 100.0 * ((alike & others).sum(1) / others.sum(1)).mean()
-        low, high = interval(shared, pids)
-        line = {"shared": shared.mean(), "shared low": low, "shared high": high, "random": random}
-        found[name] = {"errors": len(wrong)} | line | {"ratio": shared.mean() / random if random else np.nan}
-    table = pd.DataFrame.from_dict(found, orient="index").astype({"errors": int}).rename_axis("shares with its query")
-    return table.sort_values("ratio", ascending=False)
-
-
-def _comparisons(query: pd.DataFrame, gallery: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
-    """Names of what two images may share, and which of them do, (queries, gallery) bool."""
-
-    def equal(one: pd.Series, other: pd.Series) -> np.ndarray:
-        codes, _ = pd.factorize(pd.concat([one, other]).astype(str))  # whole numbers compare faster than texts
-        return codes[: len(one), None] == codes[None, len(one) :]
-
-    for name in ATTRIBUTES:
-        if name == "height":
-            apart = np.abs(query[name].to_numpy()[:, None] - gallery[name].to_numpy())
-            yield "height within 5 cm", np.round(1000 * apart) <= 50  # heights are whole millimeters
-        elif name not in COLOR_OF.values():
-            yield name, equal(_seen(query, name), _seen(gallery, name))
-    yield "look-alike", equal(query["group"], gallery["group"])
-    yield "camera", equal(query["camid"], gallery["camid"])
-    turned = _turned(query["view_angle"].to_numpy()[:, None], gallery["view_angle"].to_numpy())
-    yield "direction within 45°", turned <= 45
-
-
-def _seen(rows: pd.DataFrame, name: str) -> pd.Series:
-    """An attribute as one sees it: with the color that belongs to it, where there is something to be colored."""
-    if name not in COLOR_OF:
-        return rows[name]
-    seen = rows[name].where(rows[name].isin(["none", "plain"]), rows[name] + " " + rows[COLOR_OF[name]])
-    if name in ("front_logo", "back_print"):
-        opened = rows["open_front"].astype(str).eq("True") & (name == "front_logo")
-        seen = seen.mask(rows["upper"].isin(UNPRINTED) | opened, "none")
-    return seen

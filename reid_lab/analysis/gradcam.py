@@ -1,13 +1,16 @@
 """Where a network looks: Grad-CAM for retrieval networks, and how much of the heat lies on the person.
 
 Grad-CAM (Selvaraju et al., 2017; paper B, Fig. 6) asks which places of a feature map raise a score. A classifier has
-an obvious score. A retrieval network has a descriptor, and the score must be chosen:
+an obvious score. A retrieval network has features, and the score must be chosen.
+
+The layer's channels are weighted by the spatial mean of the score's gradient, summed and cut off below 0. A map is
+stretched from 0 to 1, so heat can be compared within an image, not between images.
 
 - "identity": the logit of a training identity. A query's own identity is not among them, so this asks which of the
   known people it resembles, and where.
-- "similarity": the cosine similarity to another image's descriptor, retrieval's own question: why are these two
-  thought to be alike? To its own descriptor it is 1, its maximum, where every gradient is 0 and a heat map would be
-  magnified rounding errors. An image by itself is therefore asked for the LENGTH of its descriptor before that is
+- "similarity": the cosine similarity to another image's features, retrieval's own question: why are these two
+  thought to be alike? To its own features it is 1, its maximum, where every gradient is 0 and a heat map would be
+  magnified rounding errors. An image by itself is therefore asked for the LENGTH of its features before they are
   normalized: after a BNNeck, whose mean is 0, what makes it differ from the average image.
 
 What Grad-CAM cannot see: it weights a channel by the mean of its gradient, that is by what happens if the channel
@@ -31,10 +34,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_lab import passersby
+from reid_lab.analysis.shares import area_share, fit_masks, heat_share
 from reid_lab.data import Record, image_store, normalize
 from reid_lab.models import Network
 from reid_lab.models.network import evaluating
 from reid_lab.retrieval import checks
+from reid_lab.retrieval.features import embed
+from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import DataError, FeatureError, ReidLabError
 from reid_lab.runtime.progress import bar
 from reid_lab.runtime.validation import one_of
@@ -54,45 +60,33 @@ def grad_cam(
     classes: Sequence[int] | None = None,
     batch_size: int = 32,
 ) -> np.ndarray:
-    """Heat maps (N, H, W) of images, float32 in [0, 1], at the model's input size, where the model is.
-
-    The layer's channels are weighted by the spatial mean of the score's gradient, summed, cut off below 0, and each
-    map is stretched from 0 to 1: heat can be compared within an image, not between images. All 0 means that no place
-    in the layer raises the score more than another, as where there is but one or none raises it. Uses pytorch-grad-cam;
-    the model stays as it is, gradients included.
+    """Compute heat maps with pytorch-grad-cam; the model stays as it is.
 
     Args:
-        model: either paper's network.
+        model: any method's network, where it is.
         images: N records, or a tensor (N, 3, H, W) of the model's input size, uint8 or float and normalized.
-        layer: whose map; layer4 is the coarsest, and nearest to the descriptor.
+        layer: whose map; layer4 is the coarsest, and nearest to the features.
         target: "identity" or "similarity", see the head of this module.
-        references: for "similarity": one for all or one per image, as images or as descriptors (N, d).
-            Default: none, the length of the image's own descriptor.
-        classes: for "identity": the training identity of each image, counted from 0 in the order of their pids.
-            Default: the one with the largest logit.
+        references: for "similarity": one for all or one per image, as images or as features (N, d); default none.
+        classes: for "identity": training identities, counted from 0 in the order of their pids; default the likeliest.
         batch_size: images at a time.
 
+    Returns:
+        (N, H, W), float32 in [0, 1], at the model's input size; all 0 where no place raises the score more than others.
+
     Raises:
-        RecipeError: an unknown layer or target.
+        RecipeError: an unknown layer or target, or a network without identity classifier.
         DataError: no images, a wrong size, type or number, an image that is its own reference.
-        FeatureError: descriptors of another length than the model's, NaN or infinity in what a map is made of, or a
-            ``batch_size`` that is no number of images.
+        FeatureError: features of another length than the model's, NaN or infinity, or a wrong ``batch_size``.
         ReidLabError: pytorch-grad-cam is not installed.
     """
     one_of("layer", layer, LAYERS)
     one_of("target", target, TARGETS)
     batch_size = checks.whole_number("batch_size", batch_size, 1)
     _check(model, images)
-    heats: list[np.ndarray] = []
-    with _as_it_was(model), bar(total=len(images), description="heat maps", unit="image") as shown:
+    with _as_it_was(model):
         scores = _scores(model, len(images), target, references, classes, batch_size)
-        with _library(_Scored(model, target), getattr(model.backbone, layer)) as cam:
-            for batch in _batches(model, images, batch_size):
-                asked = None if scores is None else scores[len(heats) : len(heats) + len(batch)]
-                heats.extend(cam(batch.requires_grad_(True), asked))
-                _check_heats(heats, len(batch))
-                shown.update(len(batch))
-    return np.stack(heats).astype(np.float32, copy=False)
+        return _maps(_Scored(model, target), images, layer, scores, batch_size)
 
 
 def on_the_person(
@@ -117,55 +111,6 @@ def on_the_person(
     return pd.DataFrame({"path": paths, "heat": shares, "area": areas, "ratio": shares / areas})
 
 
-def heat_share(heats: np.ndarray, masks: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """The share of each map's heat that lies on the person, (N,); NaN where there is no heat or no person.
-
-    Args:
-        heats: (N, H, W), 0 or more.
-        masks: N masks (h, w), bool; of another size they are resized by nearest neighbor.
-
-    Raises:
-        DataError: shapes or numbers do not match, or heat is below 0 or NaN.
-    """
-    heats = np.asarray(heats, dtype=np.float64)
-    if heats.ndim != 3 or len(heats) != len(masks):
-        raise DataError(
-            f"There are heat maps of shape {heats.shape} and {len(masks)} masks: pass (N, H, W) and one mask for each."
-        )
-    if not (heats >= 0).all():
-        raise DataError("Some heat is below 0 or NaN, of which there are no shares: pass maps as grad_cam gives them.")
-    fitted = fit_masks(masks, heats.shape[1:])
-    total, on_person = heats.sum(axis=(1, 2)), (heats * fitted).sum(axis=(1, 2))
-    known = (total > 0) & fitted.any(axis=(1, 2))
-    return np.divide(on_person, total, out=np.full(len(heats), np.nan), where=known)
-
-
-def area_share(masks: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-    """The share of each image that is person, (N,): even heat's share on the person; NaN where there is no person."""
-    shares = np.array([np.asarray(mask, dtype=bool).mean() for mask in masks])
-    return np.where(shares > 0, shares, np.nan)
-
-
-def fit_masks(masks: Sequence[np.ndarray] | np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Masks (h, w), bool, resized to ``size`` = (height, width) by nearest neighbor: (N, height, width).
-
-    Raises DataError for a mask that is no (h, w).
-    """
-    fitted = np.empty((len(masks), *size), dtype=bool)
-    for i, mask in enumerate(masks):
-        mask = np.asarray(mask, dtype=bool)
-        if mask.ndim != 2 or 0 in mask.shape:
-            raise DataError(f"Mask {i} has shape {mask.shape}, but (height, width) is needed: pass one mask per image.")
-        rows, columns = (_nearest(count, wanted) for count, wanted in zip(mask.shape, size, strict=True))
-        fitted[i] = mask[rows[:, None], columns]
-    return fitted
-
-
-def _nearest(count: int, wanted: int) -> np.ndarray:
-    """Which of ``count`` pixels lies under the middle of each of ``wanted``."""
-    return ((2 * np.arange(wanted) + 1) * count) // (2 * wanted)
-
-
 class _Scored(nn.Module):
     """The network as pytorch-grad-cam wants it: images (B, 3, H, W) to one tensor with a row per image."""
 
@@ -179,6 +124,21 @@ class _Scored(nn.Module):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Nothing: the library asks for it, but the model's gradients are its owner's."""
+
+
+def _maps(scored: _Scored, images: Images, layer: str, scores: list[Score] | None, batch_size: int) -> np.ndarray:
+    """The heat maps (N, H, W) of all images, one batch after another."""
+    model, heats = scored.model, list[np.ndarray]()
+    with (
+        bar(total=len(images), description="heat maps", unit="image") as shown,
+        _library(scored, getattr(model.backbone, layer)) as cam,
+    ):
+        for batch in _batches(model, images, batch_size):
+            asked = None if scores is None else scores[len(heats) : len(heats) + len(batch)]
+            heats.extend(cam(batch.requires_grad_(True), asked))
+            _check_heats(heats, len(batch))
+            shown.update(len(batch))
+    return np.stack(heats).astype(np.float32, copy=False)
 
 
 def _scores(
@@ -202,13 +162,13 @@ def _logit(number: int) -> Score:
 
 
 def _similarity(reference: Tensor, place: int) -> Score:
-    def score(descriptor: Tensor) -> Tensor:
-        if len(reference) != len(descriptor):
+    def score(features: Tensor) -> Tensor:
+        if len(reference) != len(features):
             raise FeatureError(
-                f"The references have {len(reference)} dimensions, the network's descriptors {len(descriptor)}: "
-                "describe the references with the same network."
+                f"The references have {len(reference)} dimensions, the network's features {len(features)}: "
+                "compute the references' features with the same network."
             )
-        similarity = F.cosine_similarity(descriptor, reference, dim=0)
+        similarity = F.cosine_similarity(features, reference, dim=0)
         if similarity.item() > 1 - 1e-6:
             raise DataError(
                 f"Image {place} and its reference have a cosine similarity of 1, which cannot rise, so there is no "
@@ -236,12 +196,12 @@ def _checked(classes: Sequence[int], count: int, identities: int) -> list[int]:
 
 
 def _references(model: Network, references: Images, batch_size: int) -> Tensor:
-    """Descriptors (N, d) on the model's device, without gradients."""
+    """Features (N, d) on the model's device, without gradients."""
+    device = next(model.parameters()).device
     if isinstance(references, Tensor) and references.ndim == 2:
-        return references.detach().to(next(model.parameters()).device, torch.float32).clone()
+        return references.detach().to(device, torch.float32).clone()
     _check(model, references)
-    with torch.no_grad():
-        return torch.cat([model.features(batch) for batch in _batches(model, references, batch_size)])
+    return embed(model, _batches(model, references, batch_size)).to(device)
 
 
 def _check(model: Network, images: Images) -> None:
@@ -286,7 +246,7 @@ def _as_it_was(model: Network) -> Iterator[None]:
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     device = next(model.parameters()).device.type
     autocast = torch.autocast(device, enabled=False)
-    with evaluating(model), torch.inference_mode(False), torch.enable_grad(), autocast:
+    with evaluating(model), torch.inference_mode(False), torch.enable_grad(), autocast, exact_float32():
         model.requires_grad_(False)
         try:
             yield

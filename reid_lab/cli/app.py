@@ -56,7 +56,13 @@ class Commands(TyperGroup):
                 formatter.write_dl(rows)
 
 
-app = typer.Typer(cls=Commands, rich_markup_mode=None, help="Person re-identification to read and run.")
+app = typer.Typer(
+    cls=Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    help="Person re-identification to read and run.",
+)
 
 
 def command(group: str, example: str, to: typer.Typer = app, name: str | None = None) -> Callable[[Any], Any]:
@@ -95,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sentence = " ".join(error.format_message().replace("Value error, ", "").split())
         stop = "" if sentence.endswith((".", "?")) else "."
         return _say(f"{sentence}{stop} See {context.command_path if context else PROGRAM} --help.")
+    except OSError as error:  # the help could not be printed
+        return _say(_sentence_of(error))
 
 
 def _say(sentence: str, status: int = 2) -> int:

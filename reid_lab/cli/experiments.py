@@ -129,7 +129,7 @@ def _report(names: Sequence[str], size: str, folder: Path, left: int, errors: li
 
     for name in names:
         _show(name, size, folder)
-    _say("")  # all tables are printed before a picture can fail
+    print(end="", flush=True)  # all tables are printed before a picture can fail
     for name in names:
         errors += _draw(name, size, folder)
     try:

@@ -26,7 +26,7 @@ Method = Annotated[
     str,
     typer.Argument(
         metavar="METHOD",
-        autocompletion=lambda: ["multitask", "residual_pooling"],
+        autocompletion=lambda: _names_of_methods(),
         help="The method: multitask is paper A's, residual_pooling is paper B's.",
     ),
 ]
@@ -146,6 +146,12 @@ def _recipe(method: str, size: str | None, device: str | None, changes: Sequence
     if method not in METHODS:
         raise RecipeError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
     return METHODS[method].at(size or default_size(device), **_fields(changes))
+
+
+def _names_of_methods() -> list[str]:
+    from reid_lab.methods import METHODS
+
+    return list(METHODS)
 
 
 def _fields(changes: Sequence[str]) -> dict[str, Any]:

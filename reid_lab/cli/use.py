@@ -62,6 +62,9 @@ def search(
         typer.Option(metavar="PATH", help="A crop to look for, or a folder of crops; may be given several times."),
     ],
     gallery: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder of crops to look in.")],
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="QUERY", help="More queries, so that --query anna*.jpg works.")
+    ] = None,
     top: Annotated[int, typer.Option(parser=at_least_one, help="How many finds to show for each query.")] = 10,
     picture: Annotated[
         Path | None,
@@ -77,7 +80,8 @@ def search(
 
     where = training.find_device(device)
     run = training.load(chosen_run(name, runs))
-    queries, images = with_grey_range({"query": _queries(query), "gallery": crops(gallery)}).values()
+    asked = _queries([*query, *(more or [])])
+    queries, images = with_grey_range({"query": asked, "gallery": crops(gallery)}).values()
     kept = run.folder if os.access(run.folder, os.W_OK) else None  # a second search reads the gallery's features there
     features = retrieval.extract(run.model, queries, where), retrieval.extract(run.model, images, where, cache=kept)
     own = retrieval.itself(queries, images)

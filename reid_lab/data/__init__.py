@@ -1,4 +1,9 @@
-"""Data: what a re-ID data set is, how it is read and checked, and how batches are made of it."""
+"""Data: what a re-ID data set is, how it is read and checked, and how batches are made of it.
+
+To be read first: ``records.py`` and ``benchmark.py`` (what a data set is), ``samplers.py`` (pairs, P x K),
+``augment.py`` and ``images.py`` (one batch). ``datasets/`` reads the published sets, ``custom/`` folders and tables of
+one's own; ``validation.py`` checks the protocol.
+"""
 
 from reid_lab.data.augment import Augment, Part, RandomErasing, normalize, to_device
 from reid_lab.data.benchmark import Benchmark

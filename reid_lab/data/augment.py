@@ -74,16 +74,16 @@ class Part:
     """Which images of a larger batch these are: one process's share, where several train one network.
 
     Attributes:
-        places: The index of each image in the whole batch, int64 (B,).
+        indices: The index of each image in the whole batch, int64 (B,).
         batch: The number of images in the whole batch.
     """
 
-    places: Tensor
+    indices: Tensor
     batch: int
 
     def of(self, whole: Tensor) -> Tensor:
         """Take these images' rows, (B, ...), of what was decided for the whole batch, (batch, ...)."""
-        return whole[self.places]
+        return whole[self.indices]
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class RandomErasing:
         noise = torch.rand(int(pixels.sum()), device=images.device, generator=generator(device_seed, images.device))
         if part:
             of_each = noise.split(pixels.tolist())
-            noise = torch.cat([of_each[place] for place in part.places.tolist()])
+            noise = torch.cat([of_each[index] for index in part.indices.tolist()])
         return images.masked_scatter_(mask.expand_as(images), noise)
 
     def boxes(self, batch: int, size: tuple[int, int], random: Generator) -> Tensor:
@@ -167,8 +167,8 @@ class RandomErasing:
         fits = (heights < size[0]) & (widths < size[1])
         first = fits.to(torch.uint8).argmax(1, keepdim=True)  # argmax gives the first of equals
         box = torch.cat([heights.gather(1, first), widths.gather(1, first)], 1)  # (B, 2)
-        place = torch.rand(batch, 2, generator=random, dtype=torch.float64)
-        corner = (place * (torch.tensor(size) - box + 1)).floor()  # 0 ... size - box
+        where = torch.rand(batch, 2, generator=random, dtype=torch.float64)
+        corner = (where * (torch.tensor(size) - box + 1)).floor()  # 0 ... size - box
         return torch.cat([corner, box], 1).long() * (chosen & fits.any(1))[:, None]
 
 
@@ -253,7 +253,7 @@ class Augment:
         columns = torch.arange(self.size[1])
         columns = left + torch.where(flipped, columns.flip(0), columns)  # (B, w)
         rows, columns = to_device(rows, images.device), to_device(columns, images.device)
-        taken = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # (B, h, w), places in a flat image
+        taken = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # (B, h, w), indices into a flat image
         flat = taken.flatten(1)[:, None].expand(-1, 3, -1)
         return padded.flatten(2).gather(2, flat).view(len(images), 3, *self.size)
 

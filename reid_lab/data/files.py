@@ -157,7 +157,7 @@ def _walk(folder: str, recursive: bool, above: tuple[str, ...], hidden: bool) ->
             yield entry, secret
         elif recursive:
             real = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(above[-1], entry.name)
-            if not any(place == real or place.startswith(os.path.join(real, "")) for place in above):
+            if not any(upper == real or upper.startswith(os.path.join(real, "")) for upper in above):
                 yield from _walk(entry.path, recursive, (*above, real), secret)
 
 

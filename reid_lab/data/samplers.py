@@ -58,12 +58,12 @@ class PairSampler:
         camids = np.asarray(camids) if cross_camera else np.zeros_like(pids)
         identities, counts = np.unique(pids, return_counts=True)
         if len(identities) < 2:
-            raise DataError(f"The images show {len(identities)} identity, and a negative pair takes 2: add people.")
+            raise DataError(f"The train images show {len(identities)} identity; a negative pair takes 2: add people.")
         if positive != 0 and counts.max() < 2:
             raise DataError("Every train identity has one image, and a positive pair takes 2: add images.")
         self.pairs, self.positive, self.seed = pairs, positive, seed
-        # In this order the images of one identity stand side by side, at the places first ... end - 1.
-        self._order = np.lexsort((camids, pids))  # the image at each place, (N,)
+        # In this order the images of one identity stand side by side, at the positions first ... end - 1.
+        self._order = np.lexsort((camids, pids))  # the image at each position, (N,)
         self._camids = camids[self._order]
         sorted_pids = pids[self._order]
         self._first = np.searchsorted(sorted_pids, sorted_pids, "left")
@@ -90,8 +90,8 @@ class PairSampler:
         """
         _check_from_zero("epoch", epoch)
         random = np.random.default_rng([self.seed, epoch])
-        places = random.permutation(len(self._order))
-        anchors = np.resize(places, len(self) * self.pairs)  # cuts off the rest, or repeats
+        positions = random.permutation(len(self._order))
+        anchors = np.resize(positions, len(self) * self.pairs)  # cuts off the rest, or repeats
         positive = random.random(len(anchors)) < self.positive_at(epoch)
         draws = random.random(len(anchors))
         partners = np.array(list(map(self._partner, anchors.tolist(), positive.tolist(), draws.tolist())))
@@ -101,7 +101,7 @@ class PairSampler:
         ]
 
     def _partner(self, anchor: int, positive: bool, draw: float) -> int:
-        """The place of an anchor's partner; ``draw`` in [0, 1) chooses among those that qualify."""
+        """The position of an anchor's partner; ``draw`` in [0, 1) chooses among those that qualify."""
         first, end = self._first[anchor], self._end[anchor]
         if positive and end - first > 1:
             same = np.arange(first, end)
@@ -109,8 +109,8 @@ class PairSampler:
             candidates = elsewhere if len(elsewhere) else same[same != anchor]
             return candidates[int(draw * len(candidates))]
         others = len(self._order) - (end - first)
-        place = int(draw * others)  # counted without the anchor's identity
-        return place if place < first else place + (end - first)
+        position = int(draw * others)  # counted without the anchor's identity
+        return position if position < first else position + (end - first)
 
 
 class PKSampler:
@@ -199,7 +199,7 @@ def _known(pids: Sequence[int] | np.ndarray) -> np.ndarray:
     unknown = array != array  # true of NaN alone
     if unknown.any():
         raise DataError(
-            f"{int(unknown.sum()):,} of {len(array):,} train images have the pid NaN (first: place "
+            f"{int(unknown.sum()):,} of {len(array):,} train images have the pid NaN (first: index "
             f"{int(unknown.argmax())}): number the people, or leave these images out."
         )
     return array

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from reid_lab.data import cameras as cameras_of
-from reid_lab.data import content
+from reid_lab.data import image_checks
 from reid_lab.data.finding import Finding, Level, first, some
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits, is_junk
 
@@ -22,7 +22,7 @@ def findings(splits: Splits, read_images: bool) -> list[Finding]:
     found: list[Finding] = []
     for check in (_empty_splits, _roles, _overlap, _cameras, _few_images, _matches):
         found += check(splits)
-    return found + list(content.findings(splits, read_images))
+    return found + list(image_checks.findings(splits, read_images))
 
 
 def without_match(query: Sequence[Record], gallery: Sequence[Record]) -> list[Record]:

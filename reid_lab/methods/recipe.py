@@ -191,7 +191,13 @@ R = TypeVar("R", bound=Recipe)
 
 
 def register(recipe: type[R]) -> type[R]:
-    """Make a method known by its name: to :func:`from_json`, the command line and ``doctor``."""
+    """Make a method known by its name: to :func:`from_json`, the command line and ``doctor``.
+
+    Raises:
+        RecipeError: the class is no dataclass of pydantic's, which would leave its fields unchecked.
+    """
+    if "__pydantic_validator__" not in vars(recipe):
+        raise RecipeError(f"{recipe.__name__} is not checked: decorate it with pydantic.dataclasses.dataclass.")
     METHODS[recipe.method] = recipe
     return recipe
 

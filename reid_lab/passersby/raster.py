@@ -87,10 +87,10 @@ def limb(
         dx, dy, length = 0.0, 0.5, 0.5
     end = 0.0 if flat else r1
     total = length + r0 + end
-    place = _MIDDLES * f32(total) - f32(r0)  # 0 at the first joint, `length` at the second
-    inner = np.minimum(np.maximum(place, f32(0.0)), f32(length))
+    position = _MIDDLES * f32(total) - f32(r0)  # 0 at the first joint, `length` at the second
+    inner = np.minimum(np.maximum(position, f32(0.0)), f32(length))
     radius = f32(r0) + inner * f32((r1 - r0) / length)
-    beyond = place - inner
+    beyond = position - inner
     radius = np.sqrt(np.maximum(radius * radius - beyond * beyond, f32(0.0)))
     if shape is not None:
         radius = radius * shape

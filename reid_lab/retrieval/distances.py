@@ -12,7 +12,7 @@ from torch import Tensor
 
 from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks
-from reid_lab.retrieval.kernels import Kernels, blocks
+from reid_lab.retrieval.kernels import Kernels
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import FeatureError
 
@@ -52,6 +52,7 @@ COSINE = Measure("cosine similarity", higher_is_nearer=True)
 EUCLIDEAN = Measure("Euclidean distance", roots=3)
 RERANKED = Measure("re-ranked distance")
 GIVEN = Measure("distance")
+MEMORY = 256 * 2**20  # bytes that one block of distances, and what is computed from it, may take
 SQUARABLE = 1e-15, 4e18  # between which the largest component has a square in float32; / sqrt(d), for the sum of d
 METRICS = {"cosine": COSINE, "euclidean": EUCLIDEAN}
 
@@ -153,9 +154,15 @@ def product_blocks(
         yield part, torch.addmm(plus, rows[part], features.T, alpha=alpha, beta=beta, out=block)
 
 
-def bounds(query: Tensor, gallery: Tensor, metric: str) -> tuple[float, float]:
+def blocks(count: int, row_bytes: int, budget: int) -> Iterator[slice]:
+    """Slices of 0..count whose rows of ``row_bytes`` stay within ``budget`` bytes (one row at least)."""
+    size = max(1, budget // max(1, row_bytes))
+    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def distance_bounds(query: Tensor, gallery: Tensor, measure: Measure) -> tuple[float, float]:
     """Return between which two numbers all distances of ``comparable`` features lie."""
-    if measure(metric) is COSINE:
+    if measure is COSINE:
         return -1.0, 1.0
     far, farther = (torch.linalg.vector_norm(side, dim=1).amax() for side in (query, gallery))
     return 0.0, float((far + farther).square())

@@ -1,10 +1,10 @@
-"""Descriptors of images: a network at work on a list of records."""
+"""Features of images: a network at work on batches of them."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -35,38 +35,89 @@ def extract(
     autocast: bool = False,
     cache: Path | None = None,
 ) -> Tensor:
-    """Descriptors (N, d) of `records`, float32 on the CPU: `model.embed` of images of `model.input_size`.
+    """Compute the features of images on disk: `model.embed` of images of `model.input_size`.
 
-    device     the model is moved there, and stays (None: where it is)
-    batch_size None: 256 on a GPU, 64 on a CPU, which spends more on the memory of larger ones than it gains
-    flip       mean of the descriptors of each image and of its mirror image
-    autocast   bfloat16 (float16 on a GPU that is fast at that alone), unless it is found to be wrong here: then
-               float32, and a warning in the log
-    cache      folder, say the run's, in which the descriptors are kept for the next call with the
-               same network, images and options
+    Args:
+        model: its training mode is put back.
+        records: the images.
+        device: the model is moved there, and stays; None: where it is.
+        batch_size: None: 256 on a GPU, 64 on a CPU, where more takes memory and gains nothing.
+        flip: take the mean of the features of each image and of its mirror image.
+        autocast: bfloat16 (float16 on a GPU that is fast at that alone), unless it is found to be wrong here: then
+            float32, and a warning in the log.
+        cache: folder, say the run's, in which the features are kept for the next call with the same network, images
+            and options. Where it cannot be written, one line is logged, and that is all.
 
-    The model's training mode is put back. Where `cache` cannot be written, one line is logged, and that is all.
-    Raises DataError for no or unreadable images, DeviceError, and FeatureError for a `batch_size` that is no number of
-    images.
+    Returns:
+        The features (N, d), float32 on the CPU, in the order of the records.
+
+    Raises:
+        DataError: there are no images, or one cannot be read.
+        DeviceError: the device is not there.
+        FeatureError: `batch_size` is no number of images.
     """
     if batch_size is not None:
         batch_size = checks.whole_number("batch_size", batch_size, 1)
     if len(records) == 0:
-        raise DataError("There are no images to describe: the query or gallery list is empty, so check the data.")
+        raise DataError("There are no images to embed: the query or gallery list is empty, so check the data.")
     if device is not None:
         model.to(find_device(device))
     if cache is None:
-        return _describe(model, records, batch_size, flip, autocast)
+        return _extract(model, records, batch_size, flip, autocast)
     file = Path(cache) / f"features-{_digest(model, records, flip, autocast)}.safetensors"
-    features = _kept(file, len(records))
-    if features is None:
-        features = _describe(model, records, batch_size, flip, autocast)
-        _keep(file, features)
+    if (kept := _kept(file, len(records))) is not None:
+        return kept
+    features = _extract(model, records, batch_size, flip, autocast)
+    _keep(file, features)
     return features
 
 
+def embed(model: Network, batches: Iterable[Tensor], flip: bool = False, used: str = "float32") -> Tensor:
+    """Compute the features of batches of images, in evaluation mode and without gradients.
+
+    Args:
+        model: its training mode is put back.
+        batches: normalized images (B, 3, H, W) each, on any device.
+        flip: take the mean of the features of each image and of its mirror image.
+        used: the precision, "float32", "bf16" or "float16".
+
+    Returns:
+        The features (N, d), float32 on the CPU.
+    """
+    device = next(model.parameters()).device
+    features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
+    with (
+        evaluating(model),
+        torch.inference_mode(),
+        exact_float32(),  # what is not in a fast precision is float32, also on a GPU that would take TF32 for it
+        precision.autocast(device, used),
+    ):
+        for batch in batches:
+            images = batch.to(device)
+            found = model.embed(images).float()
+            if flip:
+                found = (found + model.embed(images.flip(3)).float()) / 2
+            features.append(found)
+    return torch.cat(features).cpu()
+
+
+def _extract(model: Network, records: Sequence[Record], batch_size: int | None, flip: bool, autocast: bool) -> Tensor:
+    device = next(model.parameters()).device
+    batch_size = batch_size or (64 if device.type == "cpu" else 256)
+    store = image_store(records, model.input_size, device)
+    used = _precision(model, _images(store, torch.arange(min(batch_size, len(store))))) if autocast else "float32"
+    return embed(model, _batches(store, batch_size), flip, used)
+
+
+def _batches(store: ImageStore, batch_size: int) -> Iterator[Tensor]:
+    with bar(total=len(store), description="features", unit="image") as shown:
+        for indices in torch.arange(len(store)).split(batch_size):
+            yield _images(store, indices)
+            shown.update(len(indices))
+
+
 def _kept(file: Path, count: int) -> Tensor | None:
-    """The descriptors (count, d) that a file keeps; None where there is no such file, or one that is damaged."""
+    """The features (count, d) that a file keeps; None where there is no such file, or one that is damaged."""
     try:
         features = load_file(file)["features"]
     except (OSError, SafetensorError, KeyError):
@@ -76,41 +127,16 @@ def _kept(file: Path, count: int) -> Tensor | None:
 
 
 def _keep(file: Path, features: Tensor) -> None:
-    """Keep descriptors for the next call. Nobody's result depends on it, so where it fails, that is only told."""
+    """Keep features for the next call. No result depends on it, so where it fails, that is only logged."""
     try:
         write_whole(file, lambda temporary: temporary.write_bytes(save({"features": features})))
     except (CheckpointError, MemoryError) as error:
         reason = getattr(error.__cause__, "strerror", None) or error
         logging.getLogger("reid_lab").warning(
-            "The descriptors were not kept in %s for the next time (%s); the result is not touched by that.",
+            "The features were not kept in %s for the next time (%s); the result is not touched by that.",
             file.parent,
             reason,
         )
-
-
-def _describe(model: Network, records: Sequence[Record], batch_size: int | None, flip: bool, autocast: bool) -> Tensor:
-    device = next(model.parameters()).device
-    batch_size = batch_size or (64 if device.type == "cpu" else 256)
-    store = image_store(records, model.input_size, device)
-    used = _precision(model, _images(store, torch.arange(min(batch_size, len(store))))) if autocast else "float32"
-    features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
-    shown = bar(total=len(store), description="features", unit="image")
-    with (
-        evaluating(model),
-        torch.inference_mode(),
-        exact_float32(),  # what is not in a fast precision is float32, also on a GPU that would take TF32 for it
-        precision.autocast(device, used),
-        shown,
-    ):
-        for start in range(0, len(store), batch_size):
-            indices = torch.arange(start, min(start + batch_size, len(store)))
-            images = _images(store, indices)
-            described = model.embed(images).float()
-            if flip:
-                described = (described + model.embed(images.flip(3)).float()) / 2
-            features.append(described)
-            shown.update(len(indices))
-    return torch.cat(features).cpu()
 
 
 def _images(store: ImageStore, indices: Tensor) -> Tensor:
@@ -118,7 +144,7 @@ def _images(store: ImageStore, indices: Tensor) -> Tensor:
 
 
 def _precision(model: Network, images: Tensor) -> str:
-    """The fast precision of the images' device, or "float32" where it describes them wrongly, which is logged."""
+    """The fast precision of the images' device, or "float32" where that embeds them wrongly, which is logged."""
     fast = fast_precision(images.device)
     fast = "bf16" if fast == "float32" else fast  # slow, but asked for
     check = precision.check_output(model, images, model.embed, fast)
@@ -129,7 +155,7 @@ def _precision(model: Network, images: Tensor) -> str:
 
 
 def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: bool) -> str:
-    """Of all that decides descriptors: modules and their settings, weights, images, size, options, kind of device."""
+    """Of all that decides features: modules and their settings, weights, images, size, options, kind of device."""
     where = kind(next(model.parameters()).device)
     digest = hashlib.sha256(repr((model.input_size, flip, autocast, where)).encode())
     for name, module in model.named_modules():
@@ -140,10 +166,10 @@ def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: boo
     for record in records:
         try:
             status = record.path.stat()
-            told = (str(record.path), status.st_size, status.st_mtime_ns)
-        except OSError:  # whoever opens the image will name it and say why
-            told = (str(record.path), -1, -1)
-        digest.update(repr((*told, record.greys)).encode())
+            known = (str(record.path), status.st_size, status.st_mtime_ns)
+        except OSError:  # whoever opens the image names it and says why
+            known = (str(record.path), -1, -1)
+        digest.update(repr((*known, record.greys)).encode())
     return digest.hexdigest()[:16]
 
 

@@ -6,7 +6,6 @@ faster. :func:`choose` takes one of them, once for a ranking, and it is handed o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor
 
 from reid_lab.retrieval.protocol import Pairs
 
-MEMORY = 256 * 2**20  # bytes that one block of distances, and what is computed from it, may take
 LARGE = 2**24  # distances from which compiling (or loading what was compiled) pays
 BINS = 2**14  # steps of a histogram of distances
 LAST = torch.iinfo(torch.int64).max
@@ -111,12 +109,6 @@ def choose(device: torch.device, distances: int) -> Kernels:
 def worth_compiling(device: torch.device, distances: int) -> bool:
     """Whether compiled loops are faster for so many distances, where numba is there."""
     return device.type == "cpu" and distances >= LARGE
-
-
-def blocks(count: int, row_bytes: int, budget: int) -> Iterator[slice]:
-    """Slices of 0..count whose rows of ``row_bytes`` stay within ``budget`` bytes (one row at least)."""
-    size = max(1, budget // max(1, row_bytes))
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 def steps_per_unit(low: float, high: float) -> float:

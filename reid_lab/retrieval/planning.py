@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reid_lab.retrieval.kernels import MEMORY, Kernels
+from reid_lab.retrieval.distances import MEMORY
+from reid_lab.retrieval.kernels import Kernels
 
 GIB = 2**30
 

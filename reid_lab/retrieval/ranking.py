@@ -13,15 +13,26 @@ from torch import Tensor
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.losses import full_precision
 from reid_lab.models.network import Network
-from reid_lab.retrieval import checks, distances
+from reid_lab.retrieval import checks
+from reid_lab.retrieval.distances import (
+    GIVEN,
+    MEMORY,
+    METRICS,
+    RERANKED,
+    Measure,
+    blocks,
+    comparable,
+    distance_blocks,
+    distance_bounds,
+)
 from reid_lab.retrieval.features import extract
-from reid_lab.retrieval.kernels import MEMORY, Kernels, blocks, choose
+from reid_lab.retrieval.kernels import Kernels, choose
 from reid_lab.retrieval.metrics import score
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.retrieval.reranking import reranked_blocks
 from reid_lab.retrieval.result import Result
 from reid_lab.retrieval.roc import PairHistograms
-from reid_lab.retrieval.search import average_query_expansion
+from reid_lab.retrieval.search import average_query_expansion, multi_query
 from reid_lab.runtime.device import exact_float32, has_float64
 from reid_lab.runtime.errors import FeatureError
 
@@ -82,7 +93,7 @@ def evaluate(
         autocast: as there.
         cache: as there.
         check: refuse a benchmark in which `Benchmark.check` finds errors: its score would mislead.
-        **ranking: the fields of :class:`Ranking`: `rerank`, `metric`, `top`, ...
+        **ranking: the fields of :class:`Ranking`: `rerank`, `top`, ...; `metric` is the model's unless it is given.
 
     Raises:
         DataError: the benchmark is faulty or an image cannot be read.
@@ -90,14 +101,14 @@ def evaluate(
         FeatureError: an argument or the network's features cannot be used.
         DeviceError: the device is not there.
     """
-    how = Ranking(**ranking)
+    how = Ranking(**{"metric": getattr(model, "metric", "cosine"), **ranking})
     if check:
         checks.benchmark(benchmark)
     query, gallery = (
         extract(model, records, device, batch_size, flip, autocast, cache)
         for records in (benchmark.query, benchmark.gallery)
     )
-    features = distances.comparable(query, gallery, how.metric, next(model.parameters()).device)
+    features = comparable(query, gallery, how.metric, next(model.parameters()).device)
     result = _rank(features, Protocol.of(benchmark.query, benchmark.gallery), how)
     return replace(result, query=benchmark.query, gallery=benchmark.gallery)
 
@@ -135,7 +146,7 @@ def rank(
         NoMatchError: no query has a match.
     """
     how = Ranking(**ranking)
-    features, queries = distances.comparable(query_features, gallery_features, how.metric, device), len(query_features)
+    features, queries = comparable(query_features, gallery_features, how.metric, device), len(query_features)
     labels = query_pids, gallery_pids, query_camids, gallery_camids
     return _rank(features, Protocol.of_labels(queries, len(features) - queries, labels), how)
 
@@ -175,8 +186,8 @@ def rank_distances(
     kernels = choose(matrix.device, matrix.numel())
     parts = blocks(len(matrix), matrix.shape[1] * kernels.bytes_per_distance, memory)
     rows = ((part, matrix[part].contiguous()) for part in parts)
-    pairs = PairHistograms(distances.GIVEN, bounds, kernels) if roc else None
-    return score(rows, protocol, distances.GIVEN, kernels=kernels, top=top, pairs=pairs)
+    pairs = PairHistograms(GIVEN, bounds, kernels) if roc else None
+    return score(rows, protocol, GIVEN, kernels=kernels, top=top, pairs=pairs)
 
 
 def _rank(features: Tensor, protocol: Protocol, how: Ranking) -> Result:
@@ -185,34 +196,24 @@ def _rank(features: Tensor, protocol: Protocol, how: Ranking) -> Result:
     query, gallery = features[:queries], features[queries:]
     kernels = choose(features.device, len(query) * len(gallery))
     with full_precision(features), exact_float32():  # whatever the caller trains in
-        _expand(query, gallery, protocol, how, kernels)
+        if how.multi_query:
+            query[:] = multi_query(query, gallery, protocol, how.metric)
+        if how.expand:
+            query[:] = average_query_expansion(
+                query, gallery, int(how.expand), how.metric, kernels=kernels, memory=how.memory
+            )
         if how.rerank:
-            measure, bounds = distances.RERANKED, (0.0, 1.0)
-            rows = reranked_blocks(features, queries, how.k1, how.k2, how.lam, how.memory)
+            measure, rows = RERANKED, reranked_blocks(features, queries, how.k1, how.k2, how.lam, how.memory)
         else:
-            measure, bounds = distances.measure(how.metric), distances.bounds(query, gallery, how.metric)
-            rows = distances.distance_blocks(query, gallery, how.metric, kernels=kernels, memory=how.memory)
-        pairs = PairHistograms(measure, bounds, kernels) if how.roc else None
+            measure = METRICS[how.metric]
+            rows = distance_blocks(query, gallery, how.metric, kernels=kernels, memory=how.memory)
+        pairs = _histograms(query, gallery, measure, kernels) if how.roc else None
         return score(rows, protocol, measure, kernels=kernels, top=int(how.top), pairs=pairs)
 
 
-def _expand(query: Tensor, gallery: Tensor, protocol: Protocol, how: Ranking, kernels: Kernels) -> None:
-    """Replace the queries, in place, by means with their junk or with their nearest images, where that is wanted."""
-    if how.multi_query:
-        query[:] = distances.prepared(_with_junk(query, gallery, protocol), how.metric)
-    if how.expand:
-        expanded = average_query_expansion(
-            query, gallery, int(how.expand), how.metric, kernels=kernels, memory=how.memory
-        )
-        query[:] = distances.prepared(expanded, how.metric)
-
-
-def _with_junk(query: Tensor, gallery: Tensor, protocol: Protocol) -> Tensor:
-    """Mean (q, d) of each query and the gallery images of its identity and camera."""
-    _, junk = protocol.positives_and_junk(slice(None))
-    rows, columns = junk.on(query.device)
-    total = query.index_add(0, rows, gallery[columns])
-    return total / (1 + torch.bincount(rows, minlength=len(query))[:, None])
+def _histograms(query: Tensor, gallery: Tensor, measure: Measure, kernels: Kernels) -> PairHistograms:
+    bounds = (0.0, 1.0) if measure is RERANKED else distance_bounds(query, gallery, measure)
+    return PairHistograms(measure, bounds, kernels)
 
 
 def _matrix(given: Any) -> tuple[Tensor, tuple[float, float]]:

@@ -32,8 +32,8 @@ from torch import Tensor
 
 from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks
-from reid_lab.retrieval.distances import comparable, product_blocks, squared_distances, squares
-from reid_lab.retrieval.kernels import MEMORY, Kernels, blocks, worth_compiling
+from reid_lab.retrieval.distances import MEMORY, blocks, comparable, product_blocks, squared_distances, squares
+from reid_lab.retrieval.kernels import Kernels, worth_compiling
 from reid_lab.retrieval.sparse import Sparse, ragged
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import FeatureError

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.retrieval.distances import squares
-from reid_lab.retrieval.kernels import blocks
+from reid_lab.retrieval.distances import blocks, squares
 from reid_lab.retrieval.kernels_numba import compiled, insert, use_torchs_threads
 from reid_lab.retrieval.reranking import Steps, divisors
 from reid_lab.retrieval.sparse import Sparse

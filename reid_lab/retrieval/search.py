@@ -16,7 +16,9 @@ from torch import Tensor
 from reid_lab.data.records import Record
 from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks, distances
-from reid_lab.retrieval.kernels import MEMORY, Kernels, choose
+from reid_lab.retrieval.distances import MEMORY
+from reid_lab.retrieval.kernels import Kernels, choose
+from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import FeatureError
 
@@ -134,6 +136,24 @@ def _search(query: Tensor, gallery: Tensor, k: int, metric: str, index: str | No
     return Found(nearest, measure.shown(found), measure.name, float(np.mean(hits) / k))
 
 
+def multi_query(query: Tensor, gallery: Tensor, protocol: Protocol, metric: str) -> Tensor:
+    """Average each query with its junk: the gallery images of its identity and camera.
+
+    Args:
+        query: (q, d), from ``comparable``.
+        gallery: (g, d), from ``comparable``.
+        protocol: who is junk.
+        metric: "cosine" or "euclidean".
+
+    Returns:
+        The means (q, d), comparable again.
+    """
+    _, junk = protocol.positives_and_junk(slice(None))
+    rows, columns = junk.on(query.device)
+    total = query.index_add(0, rows, gallery[columns])
+    return distances.prepared(total / (1 + torch.bincount(rows, minlength=len(query))[:, None]), metric)
+
+
 def average_query_expansion(
     query: Tensor, gallery: Tensor, k: int, metric: str, *, kernels: Kernels, memory: int = MEMORY
 ) -> Tensor:
@@ -148,13 +168,13 @@ def average_query_expansion(
         memory: bytes that one block of queries may take.
 
     Returns:
-        The means (q, d).
+        The means (q, d), comparable again.
     """
     nearest, _ = exact(query, gallery, min(k, len(gallery)), metric, kernels=kernels, memory=memory)
     total = query.clone()
     for nth in nearest.T:  # one neighbor at a time: (q, k, d) would be large
         total += gallery[nth]
-    return total / (1 + nearest.shape[1])
+    return distances.prepared(total / (1 + nearest.shape[1]), metric)
 
 
 def exact(

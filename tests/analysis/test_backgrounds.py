@@ -50,7 +50,7 @@ def test_plain_images_are_described_as_retrieval_describes_them(smoke):
     result = retrieval.evaluate(model, smoke)
     assert table.loc["plain", ["mAP", "rank-1"]].tolist() == pytest.approx([100 * result.mAP, 100 * result.rank(1)])
     part = smoke.query[:8]
-    described = backgrounds._describe(model, backgrounds._pixels(part))
+    described = backgrounds._embed(model, backgrounds._pixels(part))
     assert torch.allclose(described, retrieval.extract(model, part), atol=1e-5)
 
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from reid_lab import methods, models
-from reid_lab.analysis import cost
+from reid_lab.analysis import cost, embedders
 from reid_lab.runtime.errors import DeviceError, RecipeError
 
 SIZE = (64, 32)
@@ -101,7 +101,7 @@ def test_a_describer_describes_as_the_network_does_folded_or_not(build, image):
 
 @pytest.mark.parametrize("build", [residual, multitask])
 def test_folding_leaves_no_batch_norm_behind_a_convolution(build):
-    network = cost._copy(build(), torch.device("cpu"), "float32", folded=True)
+    network = embedders._copy(build(), torch.device("cpu"), "float32", folded=True)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     assert all(module.bias is not None for module in network.backbone.modules() if isinstance(module, nn.Conv2d))
 
@@ -116,7 +116,7 @@ def test_converting_the_convolutions_once_gives_the_bits_of_autocast():
 
 
 def test_only_the_backbones_convolutions_are_converted():
-    network = cost._copy(residual(), torch.device("cpu"), "bf16", folded=True)
+    network = embedders._copy(residual(), torch.device("cpu"), "bf16", folded=True)
     types = {name: parameter.dtype for name, parameter in network.named_parameters()}
     assert {name.startswith("backbone") for name, dtype in types.items() if dtype == torch.bfloat16} == {True}
     assert {name.startswith("backbone") for name, dtype in types.items() if dtype == torch.float32} == {False}
@@ -211,7 +211,7 @@ def test_a_gpus_time_is_that_until_its_work_is_done(counting, pretended, monkeyp
 
 
 @pytest.mark.parametrize("folded", [False, True])
-@pytest.mark.parametrize("precision", cost.PRECISIONS)
+@pytest.mark.parametrize("precision", embedders.PRECISIONS)
 def test_what_is_timed_is_the_network_as_it_was_asked_for(counting, monkeypatch, folded, precision):
     """Its convolutions' type and its batch norms tell."""
     seen = []
@@ -299,7 +299,7 @@ def test_a_table_of_nothing_or_of_an_unknown_way_is_refused():
 
 
 @on_cuda
-@pytest.mark.parametrize("precision", cost.PRECISIONS)
+@pytest.mark.parametrize("precision", embedders.PRECISIONS)
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("build", [residual, multitask])
 def test_a_replayed_graph_describes_each_image_as_eager_does(build, folded, precision):

@@ -1,5 +1,4 @@
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -145,9 +144,11 @@ class SeesRed(models.Network):
     def features(self, images):
         return self.backbone(images)[1].mean(dim=(2, 3))[:, :1]
 
-    def forward(self, images):
+    def identity_logits(self, images):
         red = self.features(images)
-        return SimpleNamespace(logits=[torch.cat([red, -red], dim=1)])
+        return torch.cat([red, -red], dim=1)
+
+    forward = features
 
     def loss(self, outputs, pids, gather=None):
         raise NotImplementedError
@@ -282,7 +283,7 @@ def test_wrong_requests_are_sentences_without_the_library(images):
 
 
 def test_references_of_another_network_are_refused(images):
-    with pytest.raises(FeatureError, match="8 dimensions, the network's descriptors 48"):
+    with pytest.raises(FeatureError, match="8 dimensions, .* 48"):
         gradcam.grad_cam(network("residual"), images, target="similarity", references=torch.randn(5, 8))
 
 

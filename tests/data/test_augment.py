@@ -119,7 +119,7 @@ def test_normalize_is_torchvisions():
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int16, torch.bool])
 def test_images_of_another_type_are_refused(dtype):
-    with pytest.raises(DataError, match=f"are {dtype}: convert them to uint8"):
+    with pytest.raises(DataError, match=str(dtype)):
         normalize(noise().to(dtype))
 
 
@@ -170,7 +170,7 @@ def test_the_images_given_are_left_alone():
 
 
 def test_a_crop_larger_than_the_image_and_impossible_values_are_refused():
-    with pytest.raises(RecipeError, match="100 x 50 with padding 2 are smaller than the crop 128 x 64"):
+    with pytest.raises(RecipeError, match=r"100 x 50 .*\b2\b.*128 x 64"):
         Augment(SIZE, pad=2)(noise(2, (100, 50)), seed=0)
     for wrong in ({"pad": -1}, {"pad": 1.5}, {"flip": 2}, {"size": (0, 0)}, {"size": (64.0, 32)}, {"size": 64}):
         with pytest.raises(RecipeError):

@@ -70,7 +70,7 @@ def test_the_summary_counts_people_and_nobody_apart(sound):
 def test_no_query_or_gallery_is_an_error(sound, split):
     bench = changed(sound, **{split: []})
     assert bench.findings()[0].level == "error"
-    with pytest.raises(DataError, match=f"no {split} images"):
+    with pytest.raises(DataError, match=split):
         bench.check()
 
 
@@ -90,7 +90,7 @@ def test_queries_without_a_match_are_counted_named_and_explained(sound):
 
 def test_only_same_camera_matches_is_a_no_match_error_that_names_the_cause(sound):
     bench = changed(sound, gallery=relabeled(sound.gallery, camid=1), query=relabeled(sound.query, camid=1))
-    with pytest.raises(NoMatchError, match="2 of 2 queries .* only images from the query's own camera"):
+    with pytest.raises(NoMatchError, match="camera"):
         bench.check()
 
 
@@ -102,7 +102,7 @@ def test_unknown_cameras_match_but_are_reported(sound):
 def test_identities_in_train_and_test_are_an_error(sound):
     bench = changed(sound, train=sound.train + relabeled(sound.train[:1], pid=3))
     assert any("1 identity is in both train and test (pids 3)" in f.sentence for f in bench.findings())
-    with pytest.raises(DataError, match="both train and test"):
+    with pytest.raises(DataError, match=r"pids 3\b"):
         bench.check()
 
 
@@ -110,23 +110,23 @@ def test_junk_and_distractors_belong_in_the_gallery(sound):
     for split in ("train", "query"):
         nobody = relabeled(getattr(sound, split)[:1], pid=0)
         bench = changed(sound, **{split: nobody + list(getattr(sound, split)[1:])})
-        with pytest.raises(DataError, match=f"1 {split} images have pid -1 or 0"):
+        with pytest.raises(DataError, match=rf"\b1 {split}\b"):
             bench.check()
 
 
 def test_numbers_below_junk_are_an_error_and_nobody_is_no_identity_of_two_sides(sound):
-    with pytest.raises(DataError, match="1 images have a pid below -1"):
+    with pytest.raises(DataError, match=r"pid\b.*-1"):
         changed(sound, gallery=[*sound.gallery, *relabeled(sound.gallery[:1], pid=-2)]).check()
     both = {
         split: [*getattr(sound, split), *relabeled(getattr(sound, split)[:1], pid=0)] for split in ("train", "gallery")
     }
-    with pytest.raises(DataError, match="pid -1 or 0") as caught:
+    with pytest.raises(DataError, match="pid") as caught:
         changed(sound, **both).check()
     assert "both train and test (pids" not in str(caught.value)
 
 
 def test_one_identity_is_an_error_and_one_image_of_an_identity_a_warning(sound):
-    with pytest.raises(DataError, match="show one identity"):
+    with pytest.raises(DataError, match=r"pid 1\b"):
         changed(sound, train=sound.train[:2]).check()
     finding = only_finding(changed(sound, train=sound.train[:3]))
     assert finding.level == "warning" and "1 of 2 train identities have only one image (pids 2)" in finding.sentence
@@ -137,11 +137,11 @@ def test_duplicate_paths_are_told_by_what_they_do(sound):
     assert twice.level == "warning" and "more than once" in twice.sentence
     two_people = changed(sound, train=sound.train + relabeled(sound.train[:1], pid=2))
     assert "two identities" in only_finding(two_people).sentence
-    with pytest.raises(DataError, match="1 images are in both train and test"):
+    with pytest.raises(DataError, match="train and test"):
         changed(sound, gallery=[*sound.gallery, sound.train[0]]).check()
     assert changed(sound, gallery=[*sound.gallery, sound.query[0]]).findings() == []  # junk to itself
     unknown = relabeled(sound.query[:1], camid=-1)
-    with pytest.raises(DataError, match="would find itself"):
+    with pytest.raises(DataError, match="query and gallery"):
         changed(sound, query=unknown, gallery=[*sound.gallery, *unknown]).check()
 
 
@@ -157,7 +157,7 @@ def test_damaged_images_are_found_when_images_are_read(sound):
     path.write_bytes(path.read_bytes()[:50])
     assert sound.findings(read_images=False) == []
     assert str(path) in only_finding(sound).sentence
-    with pytest.raises(DataError, match="damaged"):
+    with pytest.raises(DataError, match=path.name):
         sound.check(read_images=True)
 
 
@@ -165,7 +165,7 @@ def test_all_errors_come_in_one_message_and_errors_come_first(sound):
     lonely = relabeled(sound.train[:1], pid=1)
     bench = changed(sound, train=lonely, query=relabeled(sound.query, pid=9))
     assert [finding.level for finding in bench.findings()] == ["error", "error", "warning"]
-    with pytest.raises(DataError, match=r"one identity.*2 of 2 queries") as caught:
+    with pytest.raises(DataError, match=r"pid 1\b.*2 of 2 queries") as caught:
         bench.check()
     assert not isinstance(caught.value, NoMatchError)
 
@@ -188,7 +188,7 @@ def test_the_digest_follows_names_labels_and_sizes_but_not_the_place(sound, tmp_
 
 def test_a_digest_of_missing_files_is_refused(sound):
     sound.query[0].path.unlink()
-    with pytest.raises(DataError, match=r"query image .* cannot be found"):
+    with pytest.raises(DataError, match=r"query.*3_c1_0\.png"):
         _ = sound.digest
 
 
@@ -262,9 +262,7 @@ def test_the_same_pixels_in_another_file_are_a_copy_when_images_are_read(sound):
         again = query.with_name(f"again.{end}")
         Image.open(query).save(again)
         bench = changed(sound, gallery=[*sound.gallery, Record(again, sound.query[0].pid, 9)])
-        with pytest.raises(
-            DataError, match="1 images are there as copies, pixel for pixel, and both query and gallery"
-        ):
+        with pytest.raises(DataError, match=again.name):
             bench.check(read_images=True)
         bench.check(read_images=False)
 
@@ -298,11 +296,11 @@ def test_what_a_published_set_holds_twice_is_a_warning(sound):
 
 @pytest.mark.parametrize(("pid", "camid"), [(2**63, 1), (-(2**63) - 1, 1), (1, 10**19), (1, -(10**19))])
 def test_a_label_that_does_not_fit_64_bits_is_refused_with_its_image(pid, camid):
-    with pytest.raises(DataError, match=r"The image a\.jpg has .* which do not fit 64 bits"):
+    with pytest.raises(DataError, match=r"a\.jpg"):
         Record(Path("a.jpg"), pid, camid)
 
 
 @pytest.mark.parametrize(("pid", "camid"), [("7", 1), (1.0, 1), (None, 1), (1, "c1")])
 def test_a_label_that_is_no_whole_number_is_refused_with_its_image(pid, camid):
-    with pytest.raises(DataError, match=r"The image a\.jpg has .* which are no whole numbers"):
+    with pytest.raises(DataError, match=r"a\.jpg"):
         Record(Path("a.jpg"), pid, camid)

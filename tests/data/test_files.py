@@ -57,5 +57,5 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(folder))
 
     monkeypatch.setattr(os, "scandir", refuse)
-    with pytest.raises(DataError, match="cannot be read .Permission denied.: allow"):
+    with pytest.raises(DataError, match=tmp_path.name):
         look(tmp_path)

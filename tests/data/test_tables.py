@@ -72,35 +72,32 @@ def test_accents_put_together_or_apart_are_the_same_name(tmp_path, image, form):
 def test_blank_lines_are_passed_over_but_counted(tmp_path):
     text = "\n\npath,pid,split\n\n \na,1,train\n\n"
     assert [r.pid for r in data.csv(write(tmp_path, text)).train] == [1]
-    with pytest.raises(DataError, match="first: line 8, 'test'"):
+    with pytest.raises(DataError, match="line 8, 'test'"):
         data.csv(write(tmp_path, text + "b,1,test\n"))
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("path,pid,PID,split\na,1,1,train\n", "has the column pid more than once: keep one"),
-        ("path,pid,split\na,1,train\nb,-2,train\n", r"bad pid \(first: line 3, '-2'\): write -1 for junk"),
-        ("file,pid,split\na,1,train\n", "has no column path but file, pid, split"),
-        ("path,pid,split\na,1,train\nb,1,test\n", r"bad split \(first: line 3, 'test'\)"),
-        ("path,pid,split\na,,train\n", r"bad pid \(first: line 2, ''\)"),
-        ("path,pid,camid,split\na,1,left,train\n", r"bad camid \(first: line 2, 'left'\)"),
-        ("", "cannot be read"),
-        ("path,pid,split\na,1,train\nb,9223372036854775808,train\n", r"bad pid \(first: line 3.*64 bits"),
-        ("path,pid,split\na,-10000000000000000000,train\n", r"bad pid .*64 bits"),
-        (f"path,pid,split\na,{'9' * 5000},train\n", r"bad pid .*64 bits"),
-        ("path,pid,camid,split\na,1,10000000000000000000,train\n", r"bad camid .*64 bits"),
-        ("path,pid,camid,split\na,1,-5,train\n", "bad camid"),
-        ("path,pid,split\na,1,train\nb,nan,train\n", r"bad pid \(first: line 3.*fill in"),
-        ("path,pid,split\na,#N/A,train\n", "bad pid"),
-        (
-            "path,pid,split\nx, y.jpg,1,train\n",
-            r"more cells than the 3 .* \(first: line 2\): put a cell that holds ','",
-        ),
-        ("path,pid,pid,split\na,1,2,train\n", "has the column pid more than once"),
-        ('path,pid,split\n"a,1,train\nb,2,train\n', "cannot be read .*EOF inside string"),
-        pytest.param("path,pid,split\nC:\\a\\b.jpg,1,train\n", r"bad path \(first: line 2, 'C:", marks=NOT_WINDOWS),
-        pytest.param("path,pid,split\nhttps://x/b.jpg,1,train\n", "bad path .*none of this machine", marks=NOT_WINDOWS),
+        ("path,pid,PID,split\na,1,1,train\n", "column pid"),
+        ("path,pid,split\na,1,train\nb,-2,train\n", "pid .*line 3, '-2'"),
+        ("file,pid,split\na,1,train\n", "column path .*file, pid, split"),
+        ("path,pid,split\na,1,train\nb,1,test\n", "split .*line 3, 'test'"),
+        ("path,pid,split\na,,train\n", "pid .*line 2, ''"),
+        ("path,pid,camid,split\na,1,left,train\n", "camid .*line 2, 'left'"),
+        ("", r"table\.csv"),
+        ("path,pid,split\na,1,train\nb,9223372036854775808,train\n", "pid .*line 3"),
+        ("path,pid,split\na,-10000000000000000000,train\n", "pid .*line 2"),
+        (f"path,pid,split\na,{'9' * 5000},train\n", "pid .*line 2"),
+        ("path,pid,camid,split\na,1,10000000000000000000,train\n", "camid .*line 2"),
+        ("path,pid,camid,split\na,1,-5,train\n", "camid .*'-5'"),
+        ("path,pid,split\na,1,train\nb,nan,train\n", "pid .*line 3"),
+        ("path,pid,split\na,#N/A,train\n", "pid .*line 2"),
+        ("path,pid,split\nx, y.jpg,1,train\n", "line 2.*','"),
+        ("path,pid,pid,split\na,1,2,train\n", "column pid"),
+        ('path,pid,split\n"a,1,train\nb,2,train\n', r"table\.csv"),
+        pytest.param("path,pid,split\nC:\\a\\b.jpg,1,train\n", "path .*line 2, 'C:", marks=NOT_WINDOWS),
+        pytest.param("path,pid,split\nhttps://x/b.jpg,1,train\n", "path .*line 2, 'https", marks=NOT_WINDOWS),
     ],
 )
 def test_a_bad_csv_is_refused_with_column_and_line(tmp_path, text, says):
@@ -113,7 +110,7 @@ def test_a_cell_may_be_long(tmp_path):
 
 
 def test_a_byte_of_nothing_in_a_table_is_no_other_encoding(tmp_path):
-    with pytest.raises(DataError, match="cannot be read as text"):
+    with pytest.raises(DataError, match=r"\.csv"):
         data.csv(write(tmp_path, "path,pid,split\na\0.jpg,1,train\n"))
 
 
@@ -124,7 +121,7 @@ def test_a_name_that_is_too_long_is_a_file_that_is_not_there(tmp_path):
 
 
 def test_a_missing_csv_is_refused(tmp_path):
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"nowhere\.csv"):
         data.csv(tmp_path / "nowhere.csv")
 
 
@@ -148,7 +145,7 @@ def test_other_separators_may_stand_in_names_and_numbers(tmp_path):
 @pytest.mark.parametrize("content", [b"PK\x03\x04\0\0\0\0", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"])
 def test_what_is_no_text_is_told_so(tmp_path, content):
     (tmp_path / "table.csv").write_bytes(content)
-    with pytest.raises(DataError, match="cannot be read as text: save it as CSV in UTF-8"):
+    with pytest.raises(DataError, match=r"table\.csv"):
         data.csv(tmp_path / "table.csv")
 
 

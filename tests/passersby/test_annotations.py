@@ -175,13 +175,13 @@ def test_a_record_serves_as_well_as_its_path(folder, table):
 
 
 def test_an_image_of_another_data_set_has_no_truth(tmp_path):
-    with pytest.raises(DataError, match="not in a Passersby folder"):
+    with pytest.raises(DataError, match=passersby.MARKER):
         passersby.mask(tmp_path / "query" / "0001_c1s1_000351_00.png")
 
 
 def test_a_damaged_marker_is_a_sentence(tmp_path):
     (tmp_path / passersby.MARKER).write_text("[]")
-    with pytest.raises(DataError, match="not in a Passersby folder .* is missing or damaged"):
+    with pytest.raises(DataError, match=passersby.MARKER):
         passersby.mask(tmp_path / "query" / "0001_c1s1_000351_00.png")
 
 
@@ -189,12 +189,12 @@ def test_a_damaged_marker_is_a_sentence(tmp_path):
 def test_a_folder_without_a_table_of_truth_is_a_sentence(tmp_path, text):
     if text is not None:
         (tmp_path / passersby.TABLE).write_text(text)
-    with pytest.raises(DataError, match="truth.csv cannot be read .* give a folder that passersby.generate has made"):
+    with pytest.raises(DataError, match=passersby.TABLE):
         passersby.annotations(tmp_path)
 
 
 def test_an_image_of_another_generator_has_no_truth(tmp_path):
     (tmp_path / "query").mkdir()
     (tmp_path / passersby.MARKER).write_text('{"kind": "Passersby", "seed": 0, "generator": 0}')
-    with pytest.raises(DataError, match="version 0"):
+    with pytest.raises(DataError, match=r"\b0\b"):
         passersby.keypoints(tmp_path / "query" / "0001_c1s1_000351_00.png")

@@ -114,7 +114,7 @@ def test_a_data_set_that_lost_its_table_or_marker_is_made_again(tiny, tmp_path, 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"could not be written to .*\. Free space or set REID_LAB_HOME"):
+    with pytest.raises(DataError, match=r"file.*REID_LAB_HOME"):
         passersby.generate("smoke", home=tmp_path / "file")
 
 
@@ -153,16 +153,14 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, monkeypat
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(DataError, match="No space left on device. Free space or set REID_LAB_HOME"):
+    with pytest.raises(DataError, match="No space left.*REID_LAB_HOME"):
         passersby.generate("smoke", home=tmp_path)
     assert not [path for path in (tmp_path / "passersby").iterdir() if path.is_dir()]
 
 
-@pytest.mark.parametrize(
-    ("size", "seed", "sentence"), [("huge", 0, "no size 'huge'"), ("smoke", -1, "seed of 0 or more")]
-)
-def test_what_cannot_be_made_is_refused_with_a_sentence(size, seed, sentence, tmp_path):
-    with pytest.raises(DataError, match=sentence):
+@pytest.mark.parametrize(("size", "seed", "culprit"), [("huge", 0, "'huge'"), ("smoke", -1, "seed.*-1")])
+def test_what_cannot_be_made_is_refused_by_its_name(size, seed, culprit, tmp_path):
+    with pytest.raises(DataError, match=culprit):
         passersby.generate(size, seed=seed, home=tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -118,8 +118,8 @@ DEVICE_BUGS = (
     fault(
         "rankings are rounded to TF32",
         "retrieval/ranking.py",
-        "with full_precision(gallery), exact_float32():",
-        "with full_precision(gallery):",
+        "with full_precision(features), exact_float32():",
+        "with full_precision(features):",
         DEVICE,
     ),
     fault(
@@ -131,8 +131,8 @@ DEVICE_BUGS = (
     fault(
         "references of a heat map stay where they are",
         EXPLAIN,
-        ".to(next(model.parameters()).device, torch.float32)",
-        ".to(torch.float32)",
+        "references.detach().to(device, torch.float32)",
+        "references.detach().to(torch.float32)",
     ),
     fault(
         "images of a heat map stay where they are",
@@ -149,7 +149,7 @@ DEVICE_BUGS = (
     ),
     fault(
         "a recorded graph describes the first image for ever",
-        "analysis/cost.py",
+        "analysis/embedders.py",
         "        fixed.copy_(image)\n",
         "",
         "analysis/test_cost.py",

@@ -11,7 +11,7 @@ PLAIN, STAGES, RECIPE = "training/step.py", "training/stages.py", "methods/recip
 VALUES, STEPS = "training/test_optimizer_values.py", "training/test_what_a_step_gets.py"
 B, A, SEEN = "methods/residual_pooling.py", "methods/multitask.py", "models/test_seen_data.py"
 FEATURES, FILES = "retrieval/features.py", "retrieval/test_descriptors_of_files.py"
-ROC, TEST_ROC = "retrieval/metrics.py", "retrieval/test_roc.py"
+ROC, TEST_ROC = "retrieval/roc.py", "retrieval/test_roc.py"
 SAMPLERS, FOLDERS = "data/samplers.py", "data/custom/folder.py"
 CLAIMS, TEST_CLAIMS = "ablations/claims.py", "ablations/test_claims.py"
 MEASURES, TEST_MEASURES = "ablations/measures.py", "ablations/test_measures.py"
@@ -24,13 +24,13 @@ FACTOR = '"factor": rates.get(name, 1.0)}'
 UNDECAYED = FACTOR + ' | ({"weight_decay": 0.0} if name == "backbone" else {})'
 NECKS = "        necks = self(images).necks\n"
 READ = "store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)"
-EDGES = "np.linspace(ends[0], ends[1], kernels.BINS + 1)"
+EDGES = "np.linspace(self.low, self.high, BINS + 1)"
 INITIALISED = "        _initialize(self)\n\n    def forward(self, images"
 DILATED = """        for module in self.layer4.modules() if last_stride == 1 else ():
             if getattr(module, "padding", 0) == (1, 1):
                 module.dilation = module.padding = (2, 2)
 """
-MIRRORED = "described = (described + model.embed(images.flip(3)).float()) / 2"
+MIRRORED = "found = (found + model.embed(images.flip(3)).float()) / 2"
 
 
 def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
@@ -144,9 +144,9 @@ SEEN_DATA = (
     ),
     quiet(
         "heat is of the features before the BNNeck",
-        "analysis/gradcam.py",
-        "        necks = model(images).necks\n",
-        "        necks = [*model(images).contrast.values()]\n",
+        B,
+        "self.fuse(self(images).necks)",
+        "self.fuse([*self(images).contrast.values()])",
         "analysis/test_gradcam.py",
     ),
     quiet(
@@ -177,7 +177,7 @@ SETTINGS = (
         "the flip test turns descriptors, not images",
         FEATURES,
         MIRRORED,
-        "described = (described + described.roll(described.shape[1] // 2, 1)) / 2",
+        "found = (found + found.roll(found.shape[1] // 2, 1)) / 2",
         FILES,
     ),
     quiet(
@@ -188,12 +188,12 @@ SETTINGS = (
         FILES,
     ),
     quiet("every evaluation is in bfloat16", FEATURES, 'if autocast else "float32"', 'if True else "float32"', FILES),
-    quiet("thresholds of a curve are one step too strict", ROC, EDGES, f"{EDGES}[[0, *range(kernels.BINS)]]", TEST_ROC),
+    quiet("thresholds of a curve are one step too strict", ROC, EDGES, f"{EDGES}[[0, *range(BINS)]]", TEST_ROC),
     quiet(
         "thresholds of a curve are one step too loose",
         ROC,
         EDGES,
-        f"{EDGES}[[*range(1, kernels.BINS + 1), kernels.BINS]]",
+        f"{EDGES}[[*range(1, BINS + 1), BINS]]",
         TEST_ROC,
     ),
     quiet(

@@ -81,7 +81,7 @@ def test_evaluate_takes_the_options_of_extraction_and_of_ranking(records, tmp_pa
 
 
 def test_an_empty_list_and_an_absent_device_are_refused_with_a_sentence(records):
-    with pytest.raises(DataError, match="no images to describe"):
+    with pytest.raises(DataError, match="query or gallery list is empty"):
         retrieval.extract(Colors(), [])
     with pytest.raises(DeviceError, match="was asked for"):
         retrieval.extract(Colors(), records, device="cuda:63")

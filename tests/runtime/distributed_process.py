@@ -1,4 +1,4 @@
-"""Processes that train together, for test_distributed.py: a step of each method, and a smoke run.
+"""Processes that train together, for test_distributed.py: a step of each method, a smoke run, a run of stages.
 
 Batch norms are frozen. Usage:
 
@@ -21,6 +21,7 @@ torch.set_num_threads(1)
 
 import accelerate  # noqa: E402, F401 (before the fork)
 from some import few_of  # noqa: E402
+from toy import ToyRecipe  # noqa: E402
 
 from reid_lab import data, methods, training  # noqa: E402
 from reid_lab.runtime.distributed import assemble  # noqa: E402
@@ -71,6 +72,9 @@ def process(folder):
     assert run.environment["processes"] == processes.size
     assert run.history["loss"].iloc[1] < run.history["loss"].iloc[0]
     save(run.model.state_dict(), folder / f"weights{processes.rank}.safetensors")
+    methods.METHODS["toy"] = ToyRecipe
+    run = training.fit(ToyRecipe.at("smoke", optimizer="sgd", lr=1e-3), bench, device="cpu", runs=folder / "staged")
+    save(run.model.state_dict(), folder / f"staged{processes.rank}.safetensors")
 
 
 def launch(processes, folder):

@@ -75,6 +75,14 @@ def test_all_processes_end_with_the_same_weights(processes):
     assert all(torch.equal(first[name], other[name]) for other in others for name in first)
 
 
+def test_stages_that_freeze_and_thaw_end_in_the_weights_of_one_process(alone, processes):
+    ours, others, theirs = (
+        load_file(file) for file in (*sorted(processes.glob("staged*.safetensors"))[:2], alone / "staged0.safetensors")
+    )
+    for name in theirs:
+        assert torch.equal(ours[name], others[name]) and torch.allclose(ours[name], theirs[name], atol=1e-5), name
+
+
 def test_a_process_on_its_own_takes_the_whole_batch():
     processes = assemble("cpu")
     assert (processes.size, processes.main) == (1, True)

@@ -106,9 +106,9 @@ def forbid(monkeypatch, path):
 def test_a_file_that_may_not_be_read_is_not_called_damaged_nor_to_be_deleted(runs, monkeypatch, name):
     forbid(monkeypatch, runs / NAMES[0] / name)
     assert shelf.table(runs).loc[NAMES[0], "state"] == f"unreadable: {name}"
-    with pytest.raises(CheckpointError, match=f"is unreadable: {name}. Ask its owner"):
+    with pytest.raises(CheckpointError, match=f"unreadable: {name}"):
         shelf.compare([runs / NAMES[0], runs / NAMES[1]])
-    with pytest.raises(CheckpointError, match=f"{name} cannot be read for want of permission: ask"):
+    with pytest.raises(CheckpointError, match=f"{name} .*owner"):
         load(runs / NAMES[0])
 
 
@@ -140,9 +140,7 @@ def test_a_run_is_found_by_the_beginning_of_its_name(runs):
     assert shelf.find(NAMES[2], runs) == runs / NAMES[2]  # a whole name is no abbreviation
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("residual", "3 runs in .*00000000aa.*more of the name"), ("multi", "no run"), ("", "no run")]
-)
+@pytest.mark.parametrize(("name", "said"), [("residual", "3 .*00000000aa"), ("multi", "multi"), ("", "''")])
 def test_a_name_of_no_run_or_of_several_is_refused(runs, name, said):
     with pytest.raises(CheckpointError, match=said):
         shelf.find(name, runs)
@@ -150,7 +148,7 @@ def test_a_name_of_no_run_or_of_several_is_refused(runs, name, said):
 
 def test_a_name_that_leads_out_of_the_folder_is_no_name(runs, tmp_path):
     (tmp_path / "recipe.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="no run"):
+    with pytest.raises(CheckpointError, match=r"'\.\.'"):
         shelf.find("..", runs)
     assert shelf.find(str(tmp_path / "elsewhere"), runs) == tmp_path / "elsewhere"  # given explicitly
 
@@ -197,15 +195,15 @@ def test_runs_of_one_name_in_two_folders_are_told_apart(runs, tmp_path):
 
 
 def test_one_run_or_a_damaged_one_is_not_compared(runs):
-    with pytest.raises(CheckpointError, match="two or more"):
+    with pytest.raises(CheckpointError, match="two"):
         shelf.compare([runs / NAMES[0], runs / NAMES[0]])
     cut(runs / NAMES[1] / "result.json")
-    with pytest.raises(CheckpointError, match=f"{NAMES[1]} is damaged: result.json"):
+    with pytest.raises(CheckpointError, match=f"{NAMES[1]} .*damaged: result.json"):
         shelf.compare([runs / NAMES[0], runs / NAMES[1]])
 
 
 def test_a_run_that_is_not_there_is_not_called_damaged(runs, tmp_path):
-    with pytest.raises(CheckpointError, match="There is no run in .*nowhere"):
+    with pytest.raises(CheckpointError, match="nowhere"):
         shelf.compare([runs / NAMES[0], tmp_path / "nowhere"])
 
 
@@ -217,7 +215,7 @@ def test_a_deleted_run_leaves_nothing_and_the_others_as_they_were(runs):
 
 
 def test_a_run_that_another_process_holds_is_not_deleted(runs):
-    with lock(runs / NAMES[0]), pytest.raises(CheckpointError, match="Another process is working on"):
+    with lock(runs / NAMES[0]), pytest.raises(CheckpointError, match=NAMES[0]):
         shelf.delete(runs / NAMES[0])
     assert (runs / NAMES[0] / "result.json").is_file()
 
@@ -225,7 +223,7 @@ def test_a_run_that_another_process_holds_is_not_deleted(runs):
 def test_a_folder_that_is_no_run_is_not_deleted(runs, tmp_path):
     (runs / NAMES[0] / "recipe.json").unlink()
     for folder in (runs / NAMES[0], runs, tmp_path / "none"):
-        with pytest.raises(CheckpointError, match="not a run's folder"):
+        with pytest.raises(CheckpointError, match=folder.name):
             shelf.delete(folder)
     assert (runs / NAMES[0] / "result.json").is_file() and (runs / NAMES[1] / "recipe.json").is_file()
 
@@ -233,7 +231,7 @@ def test_a_folder_that_is_no_run_is_not_deleted(runs, tmp_path):
 def test_what_a_link_leads_to_is_not_deleted(runs, tmp_path):
     outside = (runs / NAMES[0]).rename(tmp_path / "outside")
     (runs / NAMES[0]).symlink_to(outside)
-    with pytest.raises(CheckpointError, match="is a link to"):
+    with pytest.raises(CheckpointError, match=f"{NAMES[0]} is a link"):
         shelf.delete(runs / NAMES[0])
     assert (outside / "recipe.json").is_file()
 
@@ -243,6 +241,6 @@ def test_a_deletion_that_fails_says_what_is_left(runs, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(shelf.shutil, "rmtree", refused)
-    with pytest.raises(CheckpointError, match=r"Could not delete .*deleted: Permission denied"):
+    with pytest.raises(CheckpointError, match="deleted: Permission denied"):
         shelf.delete(runs / NAMES[0])
     assert list(shelf.table(runs).index) == NAMES[1:]

@@ -57,5 +57,5 @@ def test_every_field_of_the_schedule_has_its_say(fields, expected):
 
 @pytest.mark.parametrize("progress", [-5, float("nan")])
 def test_before_the_first_epoch_there_is_no_learning_rate(progress):
-    with pytest.raises(RecipeError, match=f"progress is {progress} epochs"):
+    with pytest.raises(RecipeError, match=f"progress is {progress}"):
         learning_rate(methods.residual_pooling("paper"), progress)

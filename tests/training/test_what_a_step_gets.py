@@ -204,6 +204,6 @@ def test_a_loss_that_is_lost_stops_a_run_at_once(bench, tmp_path, monkeypatch):
         return Losses(torch.tensor(float("nan")), {}, *torch.ones(3))
 
     monkeypatch.setattr(Engine, "step", step)
-    with pytest.raises(TrainingError, match="became nan in epoch 1"):
+    with pytest.raises(TrainingError, match="nan in epoch 1"):
         training.fit(RECIPES["residual_pooling"], bench, seed=3, device="cpu", runs=tmp_path)
     assert len(steps) == 1

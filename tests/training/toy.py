@@ -1,9 +1,9 @@
 """A method of three stages on a small network, for tests of the training alone."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from pydantic.dataclasses import dataclass
 from torch import nn
 from torch.nn import functional as F
 
@@ -55,12 +55,14 @@ class ToyRecipe(methods.Recipe):
     method: ClassVar[str] = "toy"
     batch: ClassVar[int] = 16
 
-    @classmethod
-    def sizes(cls):
-        shapes = dict(backbone="resnet_slim", weights=None, last_stride=2, resize=(40, 24), crop=(32, 16))
-        augmentation = dict(smoothing=0.0, pad=2, flip=0.5, erasing=0.0, precision="float32")
-        optimizer = dict(optimizer="adamw", lr=0.004, weight_decay=0.1, schedule="steps", milestones=(), epochs=5)
-        return {"smoke": shapes | augmentation | optimizer | dict(warmup="linear", warmup_epochs=1, warmup_factor=0.1)}
+    sizes: ClassVar = {
+        "smoke": dict(
+            **dict(backbone="resnet_slim", weights=None, last_stride=2, resize=(40, 24), crop=(32, 16)),
+            **dict(smoothing=0.0, pad=2, flip=0.5, erasing=0.0, precision="float32"),
+            **dict(optimizer="adamw", lr=0.004, weight_decay=0.1, schedule="steps", milestones=(), epochs=5),
+            **dict(warmup="linear", warmup_epochs=1, warmup_factor=0.1),
+        )
+    }
 
     @property
     def stages(self):

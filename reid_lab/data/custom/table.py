@@ -52,8 +52,8 @@ def csv(path: Path | str, cameras: Cameras = None) -> Benchmark:
     names = table["path"].str.replace("\\", "/")
     splits: dict[str, list[Record]] = {split: [] for split in SPLITS}
     for name, pid, camid, split in zip(names, pids, camids, table["split"].str.lower(), strict=True):
-        place = _as_written(path.parent / name)
-        splits[split].append(Record(place, pid, camera_of(place, (name,), cameras, camid)))
+        image = _as_written(path.parent / name)
+        splits[split].append(Record(image, pid, camera_of(image, (name,), cameras, camid)))
     notes += _beside(path, (record.path for records in splits.values() for record in records))
     return Benchmark(path.stem, **with_grey_range(splits), root=path.parent, notes=tuple(notes))
 

@@ -85,7 +85,7 @@ def _records(root: Path, list_name: str, folder: Path, first_pid: int, cameras: 
     ]
 
 
-def _record(line: str, folder: Path, first_pid: int, cameras: Cameras, place: str) -> Record:
+def _record(line: str, folder: Path, first_pid: int, cameras: Cameras, where: str) -> Record:
     try:
         name, pid = line.rsplit(maxsplit=1)
         camid = int(Path(name).name.split("_")[2])
@@ -93,6 +93,6 @@ def _record(line: str, folder: Path, first_pid: int, cameras: Cameras, place: st
         return Record(path, first_pid + int(pid), camera_of(path, (name,), cameras, camid))
     except (ValueError, IndexError) as error:
         raise DataError(
-            f"{place} is {line!r}, not an image and its identity as in "
+            f"{where} is {line!r}, not an image and its identity as in "
             "'0000/0000_000_01_0303morning_0008_0.jpg 0': restore the list from the archive."
         ) from error

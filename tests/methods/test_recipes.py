@@ -1,3 +1,7 @@
+import dataclasses
+import hashlib
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,15 +41,15 @@ def test_paper_b_recipe_holds_the_numbers_of_paper_b():
 
 
 def test_a_misspelt_field_is_refused_with_the_field_that_was_meant():
-    with pytest.raises(RecipeError, match="no field 'poolings'; did you mean 'pooling'"):
+    with pytest.raises(RecipeError, match="'poolings'.*'pooling'"):
         methods.residual_pooling("smoke", poolings="avg")
-    with pytest.raises(RecipeError, match="did you mean 'erasing'"):
+    with pytest.raises(RecipeError, match="'erasng'.*'erasing'"):
         methods.multitask("smoke").replace(erasng=0.5)
 
 
 def test_a_misspelt_field_in_a_file_is_refused():
     text = methods.multitask("smoke").to_json().replace('"epochs"', '"epoch"')
-    with pytest.raises(RecipeError, match="did you mean 'epochs'"):
+    with pytest.raises(RecipeError, match="'epoch'.*'epochs'"):
         methods.from_json(text)
 
 
@@ -85,12 +89,12 @@ IMPOSSIBLE = [
     ("method", "fields"), IMPOSSIBLE, ids=lambda value: str(value) if isinstance(value, dict) else ""
 )
 def test_an_impossible_value_is_refused_with_a_sentence_that_names_it(method, fields):
-    with pytest.raises(RecipeError, match=rf"field {next(iter(fields))} is .* must be"):
+    with pytest.raises(RecipeError, match=rf"\b{next(iter(fields))}\b"):
         method("smoke", **fields)
 
 
 def test_a_size_that_does_not_exist_is_refused():
-    with pytest.raises(RecipeError, match="no size 'huge'"):
+    with pytest.raises(RecipeError, match="'huge'"):
         methods.multitask("huge")
 
 
@@ -108,6 +112,13 @@ def test_a_size_that_does_not_exist_is_refused():
         {"resize": [64.5, 32]},
         {"crop": None},
         {"classifiers": True},
+        {"triplet_scales": False},
+        {"last_stride": 1.0},
+        {"epochs": True},
+        {"erasing": False},
+        {"momentum": 0, "optimizer": "nesterov"},
+        {"fusion": "sum", "pooling": "raw avg"},
+        {"backbone": ["resnet50"]},
         {"nonlinear": 2},
         {"shared_convolutions": "maybe"},
         {"identities": 1},
@@ -116,18 +127,18 @@ def test_a_size_that_does_not_exist_is_refused():
     ids=lambda wrong: str(wrong)[:40],
 )
 def test_a_value_of_the_wrong_kind_is_refused_by_the_name_of_its_field(wrong):
-    with pytest.raises(RecipeError, match=f"field {next(iter(wrong))} is"):
+    with pytest.raises(RecipeError, match=rf"\b{next(iter(wrong))}\b"):
         methods.residual_pooling("smoke", **wrong)
 
 
 def test_a_wrong_size_in_the_environment_is_traced_to_its_variable(monkeypatch):
     monkeypatch.setenv("REID_LAB_SIZE", "big")
-    with pytest.raises(RecipeError, match="REID_LAB_SIZE is 'big'"):
+    with pytest.raises(RecipeError, match="REID_LAB_SIZE.*'big'"):
         methods.multitask()
 
 
 def test_the_fields_that_a_recipe_lacks_are_named():
-    with pytest.raises(RecipeError, match="lacks .*lr"):
+    with pytest.raises(RecipeError, match=r"\blr\b"):
         methods.from_json('{"method": "multitask"}')
 
 
@@ -139,3 +150,45 @@ def test_a_sweep_over_numbers_of_numpy_gives_the_recipes_of_plain_ones():
     assert numpys == plain and numpys.to_json() == plain.to_json()
     assert {name: type(getattr(numpys, name)) for name in fields} == {name: type(fields[name]) for name in fields}
     assert isinstance(methods.multitask("smoke").replace(lr=np.float32(0.5)).lr, float)
+
+
+def test_a_number_stays_as_it_was_given_because_folders_are_named_by_the_json():
+    assert '"erasing": 1,' in methods.multitask("smoke", erasing=1).to_json()
+    assert '"erasing": 1.0,' in methods.multitask("smoke", erasing=1.0).to_json()
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "digest"),
+    [
+        (methods.multitask, "smoke", "6eafc4ca5c6a"),
+        (methods.multitask, "paper", "e04224ee18ee"),
+        (methods.residual_pooling, "smoke", "b4106f7ca7fe"),
+        (methods.residual_pooling, "paper", "836b4c235953"),
+    ],
+)
+def test_the_json_is_that_of_earlier_versions_byte_by_byte(method, size, digest):
+    assert hashlib.sha256(method(size).to_json().encode()).hexdigest()[:12] == digest
+
+
+def test_a_file_of_the_first_edition_is_read():
+    recipe = methods.residual_pooling("smoke")
+    assert methods.from_json(recipe.to_json().replace('"optimizer"', '"optimiser"')) == recipe
+
+
+def test_what_a_file_lacks_is_not_taken_from_the_paper_but_from_what_all_methods_share():
+    fields = json.loads(methods.residual_pooling("smoke").to_json())
+    del fields["erasing_fill"], fields["margin"]
+    read = methods.from_json(json.dumps(fields))
+    assert (read.erasing_fill, read.margin) == ("random", 0.3)
+    del fields["pad"]
+    with pytest.raises(RecipeError, match=r"\bpad\b"):
+        methods.from_json(json.dumps(fields))
+
+
+def test_a_recipe_never_changes():
+    recipe = methods.multitask("smoke")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe.lr = 1.0
+    assert dataclasses.replace(recipe, lr=1.0) == recipe.replace(lr=1.0) != recipe
+    with pytest.raises(RecipeError, match=r"\blr\b"):
+        dataclasses.replace(recipe, lr=-1.0)
