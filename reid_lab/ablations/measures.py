@@ -1,6 +1,7 @@
 """What is asked of a trained run: its scores, its curves, under which conditions it fails, where it looks.
 
-Each measure gives the rows that its grid's table gets for one run.
+Each measure takes a run, its benchmark, a device, and whether a re-ranked row is wanted, too. It gives the rows that
+the grid's table gets for the run.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Rows = list[dict[str, Any]]
 
 
 def scores(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
-    """CMC at several ranks, mAP, mINP, in percent, and what the network costs; with ``rerank`` a second row."""
+    """Measure CMC at several ranks, mAP and mINP, in percent, and what the network costs."""
     rows = []
     for reranked in (False, True) if rerank else (False,):
         result = retrieval.evaluate(run.model, bench, device=device, rerank=reranked)
@@ -37,7 +38,7 @@ def scores(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Ro
 
 
 def by_condition(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
-    """Accuracy by the hidden share of the query, the turn between query and match, the cameras that are left."""
+    """Measure accuracy by the hidden share of the query, by the turn between query and match, and by cameras."""
     result = retrieval.evaluate(run.model, bench, device=device, top=len(bench.gallery))
     tables = {
         HIDDEN: conditions.by_occlusion(result, bench),
@@ -48,7 +49,7 @@ def by_condition(run: Run, bench: Benchmark, device: torch.device, rerank: bool)
 
 
 def heat(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
-    """How much of Grad-CAM's heat lies on the person, of this network and of one with the same recipe, untrained.
+    """Measure how much of Grad-CAM's heat lies on the person, of the network and of an untrained one.
 
     Of n queries it looks at every (n // LOOKED_AT)-th from the first, LOOKED_AT at most: of 800 at 0, 6, ... 714.
     """
@@ -65,7 +66,7 @@ def heat(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows
 
 
 def curves(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
-    """Loss and training accuracy, epoch by epoch."""
+    """Give loss and training accuracy, epoch by epoch."""
     kept = run.history[["epoch", "loss", "accuracy"]].assign(accuracy=100 * run.history["accuracy"])
     return [{"epoch": int(row.pop("epoch"))} | row for row in kept.round(4).to_dict("records")]
 

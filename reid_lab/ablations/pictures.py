@@ -23,7 +23,7 @@ MEAN: dict[str, Any] = {"errorbar": "sd", "linestyle": "none", "err_kws": {"line
 
 
 def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
-    """The picture of the grid ``name`` at ``size``: a curve over the rates for erasing, else a dot for every run.
+    """Draw the picture of the grid ``name`` at ``size`` from its ``rows``.
 
     Raises:
         DataError: nothing is recorded at that size.

