@@ -73,7 +73,7 @@ def background_shortcut(
     rows["same camera"] = on(emptied[_draw(random, cameras[:, None] == places)])
     rows["other camera"] = on(emptied[_draw(random, cameras[:, None] != places)])
     rows["flat"] = on(images.mean((0, 1, 2)).astype(np.uint8))
-    rows["background no_gather"] = _embed(model, _without(images, masks))
+    rows["background alone"] = _embed(model, _without(images, masks))
     rows["chance"] = torch.from_numpy(random.standard_normal((len(records), 64)))
     return pd.concat([_scores(name, features, small) for name, features in rows.items()])
 

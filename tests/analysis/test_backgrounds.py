@@ -96,7 +96,7 @@ def drawn(smoke, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(backgrounds, "_masks", lambda records: np.stack([hole(record) for record in records]))
             patch.setattr(
-                backgrounds, "_describe", lambda model, images: seen.append(images) or torch.rand(len(images), 8)
+                backgrounds, "_embed", lambda model, images: seen.append(images) or torch.rand(len(images), 8)
             )
             table = backgrounds.background_shortcut(Corner(), smoke, **options)
         small = backgrounds._sample(smoke, options.get("identities"), options.get("seed", 0))
