@@ -84,7 +84,7 @@ def test_the_options_of_search(reached, smoke_run, smoke, monkeypatch):
     assert [images[place].path for place in named["leave_out"][0]] == [smoke.query[0].path]
 
 
-def test_the_options_of_export_and_describe(reached, smoke_run, tmp_path):
+def test_the_options_of_export_and_embed(reached, smoke_run, tmp_path):
     from reid_lab import export
 
     for force, opset in ((False, None), (True, 20)):

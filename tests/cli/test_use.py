@@ -52,10 +52,12 @@ def test_search_ranks_a_folder_shows_it_and_warns(smoke, run, tmp_path, capsys, 
     assert sum(line.split()[:1] == ["5"] for line in printed.splitlines()) == 2
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
-    described, from_network = [], features._describe
-    monkeypatch.setattr(features, "_describe", lambda *rest: described.append(len(rest[1])) or from_network(*rest))
+    read, image_store = [], features.image_store
+    monkeypatch.setattr(
+        features, "image_store", lambda images, *rest: read.append(len(images)) or image_store(images, *rest)
+    )
     assert search(run, [query, other], tmp_path / "crops", "--top", "5") == 0  # as a shell writes crops/*.png
-    assert described == [2]  # the queries; the gallery was kept
+    assert read == [2]  # the queries; the gallery was kept
     assert capsys.readouterr().out.strip() == printed.split("Written")[0].strip()
 
 
