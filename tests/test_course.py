@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -108,3 +109,16 @@ def test_an_unknown_exercise_or_notebook_is_named(tmp_path, monkeypatch):
 def _named(name, function):
     function.__name__ = name
     return function
+
+
+def test_what_a_check_found_before_an_answer_raised_is_kept(tmp_path, monkeypatch):
+    def check(answer):
+        yield "it must be even"
+        raise TypeError("no number")
+
+    monkeypatch.setattr(course, "solutions", lambda notebook: SimpleNamespace(check_double=check))
+    answer = SimpleNamespace(__name__="double")
+    assert course.verdict(answer, "01") == [
+        "double: not yet, it must be even",
+        "double: not yet, it raised TypeError: no number",
+    ]

@@ -13,7 +13,8 @@ from PIL import Image
 from reid_lab import data, export, methods, retrieval, training
 from reid_lab.cli import main
 from reid_lab.data.crops import crops
-from reid_lab.runtime.errors import CheckpointError, DataError, FeatureError, ReidLabError
+from reid_lab.runtime.errors import CheckpointError, DataError, DeviceError, FeatureError, ReidLabError
+from reid_lab.training import tensorboard
 
 
 @pytest.fixture(scope="module")
@@ -318,3 +319,30 @@ def test_descriptors_are_computed_where_they_are_asked_to_be(smoke_run, folder_o
         assert gpu.seen and next(run.model.parameters()).is_cuda
     here, there = (np.load(tmp_path / f"{name}.npz")["features"] for name in ("here", "there"))
     np.testing.assert_allclose(there, here, atol=1e-5)
+
+
+class Broken:
+    """A package that is there and does not load."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def find_spec(self, name, path=None, target=None):
+        if name in self.names:
+            raise RuntimeError("built for another machine")
+
+
+def test_a_package_that_does_not_load_is_not_called_missing(smoke_run, tmp_path, monkeypatch):
+    names = ["torch.utils.tensorboard", "faiss", "onnx"]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(*names), *sys.meta_path])
+    rows = np.eye(3)
+    for error, ask in (
+        (DeviceError, tensorboard.tensorboard_writer),
+        (ReidLabError, lambda: retrieval.search(rows, rows, 1, index="Flat")),
+        (ReidLabError, lambda: export.to_onnx(smoke_run, tmp_path / "x.onnx")),
+    ):
+        with pytest.raises(error, match=r"does not load \(built for another machine\)") as told:
+            ask()
+        assert "not installed" not in str(told.value)

@@ -1,3 +1,4 @@
+import importlib
 import re
 import subprocess
 import sys
@@ -12,6 +13,11 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DIRECT = PROJECT["dependencies"] + EXTRAS["course"] + EXTRAS["dev"]
+
+
+def test_the_command_is_that_of_the_module():
+    module, function = PROJECT["scripts"]["reid-lab"].split(":")
+    assert getattr(importlib.import_module(module), function) is importlib.import_module("reid_lab.__main__").main
 
 
 def name_of(requirement):

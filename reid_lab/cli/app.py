@@ -97,10 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return app(words or ["--help"], prog_name=PROGRAM, standalone_mode=False) or 0
     except typer.TyperException as error:  # an unknown option, a value of the wrong kind
-        context = getattr(error, "ctx", None)
+        context = getattr(error, "ctx", None)  # an option without its value has none
+        page = context.command_path if context else " ".join([PROGRAM, *words[:1]])
         sentence = " ".join(error.format_message().replace("Value error, ", "").split())
         stop = "" if sentence.endswith((".", "?")) else "."
-        return _say(f"{sentence}{stop} See {context.command_path if context else PROGRAM} --help.")
+        return _say(f"{sentence}{stop} See {page} --help.")
     except OSError as error:  # the help could not be printed
         return _say(_sentence_of(error))
 

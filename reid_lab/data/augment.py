@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from reid_lab.runtime.device import current, pins
 from reid_lab.runtime.errors import DataError, RecipeError
-from reid_lab.runtime.validation import is_size, is_whole
+from reid_lab.runtime.validation import size, whole
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -117,10 +117,7 @@ class RandomErasing:
         _within("smallest erased area", self.area[0], 0, min(self.area[1], 0.99))  # more is never strictly inside
         _within("largest erased aspect", self.aspect[1], 1e-6, 1e6)
         _within("smallest erased aspect", self.aspect[0], 1e-6, self.aspect[1])
-        if not is_whole(self.attempts, 1):
-            raise RecipeError(
-                f"Random erasing needs 1 attempt or more, a whole number, not {self.attempts}: the authors use 100."
-            )
+        whole("The attempts of random erasing", self.attempts, 1)
         if self.fill not in ("random", "mean"):
             raise RecipeError(f'Random erasing fills with "random" or "mean", not {self.fill!r}: choose one.')
 
@@ -211,12 +208,8 @@ class Augment:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if not is_size(self.size):
-            raise RecipeError(
-                f"The crop's size is {self.size}: give (height, width) in whole pixels, 1 or more of each."
-            )
-        if not is_whole(self.pad, 0):
-            raise RecipeError(f"The padding is {self.pad!r}: give a whole number of pixels, 0 or more.")
+        size("The crop's size", self.size)
+        whole("The padding", self.pad, 0)
         _within("padding", self.pad, 0, min(self.size))
         _within("flip probability", self.flip, 0, 1)
 

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from reid_lab.runtime.errors import DataError, RecipeError
-from reid_lab.runtime.validation import is_whole
+from reid_lab.runtime.validation import is_whole, whole
 
 
 class PairSampler:
@@ -206,12 +206,10 @@ def _known(pids: Sequence[int] | np.ndarray) -> np.ndarray:
 
 
 def _check_pairs(pairs: int, positive: float | Literal["annealed"]) -> None:
-    if not is_whole(pairs, 1):
-        raise RecipeError(f"A batch cannot hold {pairs} pairs: set pairs >= 1, a whole number.")
+    whole("pairs", pairs, 1)
     if positive != "annealed" and not (isinstance(positive, int | float) and 0 <= positive <= 1):
         raise RecipeError(f'The share of positive pairs is {positive!r}: give 0 to 1, or "annealed".')
 
 
 def _check_from_zero(name: str, value: int) -> None:
-    if not is_whole(value, 0):
-        raise RecipeError(f"The sampler's {name} is {value!r}: give a whole number from 0 up.")
+    whole(f"The sampler's {name}", value, 0)

@@ -173,9 +173,15 @@ def camera_scene(seed: int, camid: int) -> CameraScene:
 
 
 def tone(camera: Camera, exposure: float, warmth: float) -> np.ndarray:
-    """What the camera makes of brightness: (3, 1024) float32 tables from scene value x 4 to image value.
+    """Compute what the camera makes of brightness.
 
-    `exposure` and `warmth` (around 0) are the light of the hour.
+    Args:
+        camera: The camera.
+        exposure: The light of the hour, around 0.
+        warmth: Its tint, around 0.
+
+    Returns:
+        Float32 (3, 1024): tables from scene value x 4 to image value.
     """
     f32 = np.float32
     strength = f32(COLOR_STRENGTH)
@@ -193,5 +199,5 @@ def tone(camera: Camera, exposure: float, warmth: float) -> np.ndarray:
 
 @lru_cache(maxsize=2)
 def noises(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sensor noise (448, 448, 3) and folds of cloth (640, 640) of a seed: float32 around 0."""
+    """Draw sensor noise (448, 448, 3) and folds of cloth (640, 640) for a seed: float32 around 0."""
     return scenery.sensor_noise(seed, NOISE_STREAM), scenery.fold_noise(seed, NOISE_STREAM)

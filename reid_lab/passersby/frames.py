@@ -58,7 +58,7 @@ class Key:
         """Read a key from a file name.
 
         Raises:
-            DataError: the name is not one of Passersby's.
+            DataError: The name is not one of Passersby's.
         """
         found = _NAME.match(PurePath(path).stem)
         if not found or not 1 <= int(found[2]) <= cameras.CAMERAS:
@@ -112,7 +112,7 @@ class Walk:
 
 
 def walk(draw: Draw, camera: cameras.Camera) -> Walk:
-    """A walk past a camera."""
+    """Draw a walk past a camera."""
     far = draw.bernoulli(FAR_SHARE)
     heading = draw.choice(camera.headings) + draw.triangular(0.08)
     standing = draw.bernoulli(0.08)
@@ -132,7 +132,13 @@ def walk(draw: Draw, camera: cameras.Camera) -> Walk:
 
 
 def track(seed: int, pid: int, camid: int) -> Walk:
-    """The walk of an identity past a camera."""
+    """Find the walk of an identity past a camera.
+
+    Args:
+        seed: The seed of the data set.
+        pid: The identity, from 1.
+        camid: The camera, from 1.
+    """
     return walk(Draw(seed, TRACK_STREAM, pid, camid), cameras.SPECS[camid - 1])
 
 

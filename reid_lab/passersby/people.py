@@ -229,13 +229,18 @@ def look_alike(seed: int, pid: int) -> bool:
 
 
 def person(seed: int, pid: int) -> Person:
-    """The identity `pid` (1 and up) of a data set's seed."""
+    """Make an identity.
+
+    Args:
+        seed: The seed of the data set.
+        pid: The identity, from 1.
+    """
     owner = block_of(pid) if look_alike(seed, pid) else 1_000_000 + pid
     return _make(Draw(seed, PERSON_STREAM, pid), Draw(seed, WARDROBE_STREAM, owner, 1))
 
 
 def stranger(draw: Draw) -> Person:
-    """Somebody without an identity: a distractor, or another person in the box."""
+    """Make somebody without an identity: a distractor, or another person in the box."""
     return _make(draw, draw)
 
 

@@ -26,7 +26,7 @@ Texture = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def table(*points: tuple[float, float]) -> np.ndarray:
-    """A table of STEPS entries through the given (position in 0 .. 1, value) points, straight between them."""
+    """Make a table of STEPS entries through the given (position in 0 .. 1, value) points, straight between them."""
     values = np.empty(STEPS, np.float32)
     for entry, position in enumerate(_MIDDLES.tolist()):
         before, after = points[0], points[-1]
@@ -40,7 +40,7 @@ def table(*points: tuple[float, float]) -> np.ndarray:
 
 
 def rounded(power: int = 1) -> np.ndarray:
-    """Radius table of an ellipse (power 1) or a box with ever tighter corners (2, 3), 1 at its widest."""
+    """Make the radius table of an ellipse (power 1) or a box with ever tighter corners (2, 3), 1 at its widest."""
     centerd = _MIDDLES * f32(2.0) - f32(1.0)
     square = centerd * centerd
     for _ in range(power - 1):
@@ -80,7 +80,10 @@ def limb(
     flat: bool = False,
     **more: Any,
 ) -> Cylinder:
-    """A cylinder from joint to joint with round ends of radius r0 and r1 (`flat`: the second end is cut)."""
+    """Make a cylinder from joint (x0, y0) to joint (x1, y1), in samples, with round ends of radius r0 and r1.
+
+    ``shape`` (STEPS,) is multiplied with the radius; ``flat`` cuts the second end; all else are fields of `Cylinder`.
+    """
     dx, dy = x1 - x0, y1 - y0
     length = math.sqrt(dx * dx + dy * dy)
     if length < 0.5:

@@ -35,7 +35,7 @@ class Drawn:
 
 
 def draw_people(seed: int, frame: Frame) -> Drawn:
-    """Draw everybody, the farthest first."""
+    """Draw everybody in a frame, the farthest first."""
     camera = cameras.SPECS[frame.key.camid - 1]
     _, folds = cameras.noises(seed)
     canvas = Canvas(HEIGHT_PX * FINE, WIDTH_PX * FINE, folds)
@@ -174,7 +174,15 @@ def _develop(image: np.ndarray, frame: Frame, grain: np.ndarray) -> np.ndarray:
 
 
 def render(seed: int, key: Key) -> tuple[np.ndarray, Frame, float]:
-    """An image (128, 64, 3) uint8, its frame, and the share of the main figure that is hidden in the box."""
+    """Render one image.
+
+    Args:
+        seed: The seed of the data set.
+        key: The image's name.
+
+    Returns:
+        The image, uint8 (128, 64, 3); what it shows; and the share of the main figure that is hidden in the box.
+    """
     frame, drawn, veil = _people(seed, key)
     scene = cameras.camera_scene(seed, key.camid)
     rows, columns = _sample_positions(frame)
@@ -198,7 +206,7 @@ def _people(seed: int, key: Key) -> tuple[Frame, Drawn, np.ndarray | None]:
 
 
 def visible_main(drawn: Drawn, veil: np.ndarray | None) -> np.ndarray:
-    """Pixels (128, 64) bool that show the main figure: in half of their samples, before the front layer."""
+    """Find the pixels, bool (128, 64), with the main figure in half of their samples and before the front layer."""
     samples = _main(drawn.canvas).view(np.uint8)
     samples = samples[0::2] + samples[1::2]
     shown = (samples[:, 0::2] + samples[:, 1::2]) >= 2
@@ -206,7 +214,7 @@ def visible_main(drawn: Drawn, veil: np.ndarray | None) -> np.ndarray:
 
 
 def hidden_share(drawn: Drawn, veil: np.ndarray | None) -> float:
-    """1 - visible area / area inside the box, in samples; 0 without a figure."""
+    """Compute 1 - visible area / area inside the box, in samples; 0 without a figure."""
     if not drawn.area:
         return 0.0
     shown = _main(drawn.canvas)
@@ -216,16 +224,31 @@ def hidden_share(drawn: Drawn, veil: np.ndarray | None) -> float:
 
 
 def person_mask(seed: int, key: Key) -> np.ndarray:
-    """Where the image shows its main person: (128, 64) bool."""
+    """Draw where an image shows its main person.
+
+    Args:
+        seed: The seed of the data set.
+        key: The image's name.
+
+    Returns:
+        Bool (128, 64).
+    """
     _, drawn, veil = _people(seed, key)
     return visible_main(drawn, veil)
 
 
 def person_keypoints(seed: int, key: Key) -> list[tuple[str, float, float, int]]:
-    """Name, x, y (pixels) and visibility of the main person's keypoints.
+    """Find the keypoints of an image's main person.
 
-    Visibility: 2 seen (the person is drawn there), 1 hidden by a prop or somebody else, 0 outside the image
-    or no person. A joint behind the person's own body counts as seen: it is where the person is.
+    A joint behind the person's own body counts as seen: it is where the person is.
+
+    Args:
+        seed: The seed of the data set.
+        key: The image's name.
+
+    Returns:
+        Name, x, y (pixels) and visibility of each: 2 if the person is drawn there, 1 if a prop or somebody else hides
+        it, 0 if it is outside the image or there is no person.
     """
     _, drawn, veil = _people(seed, key)
     if drawn.body is None:

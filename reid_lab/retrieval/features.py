@@ -43,10 +43,8 @@ def extract(
         device: the model is moved there, and stays; None: where it is.
         batch_size: None: 256 on a GPU, 64 on a CPU, where more takes memory and gains nothing.
         flip: take the mean of the features of each image and of its mirror image.
-        autocast: bfloat16 (float16 on a GPU that is fast at that alone), unless it is found to be wrong here: then
-            float32, and a warning in the log.
-        cache: folder, say the run's, in which the features are kept for the next call with the same network, images
-            and options. Where it cannot be written, one line is logged, and that is all.
+        autocast: bfloat16 or float16, whichever is fast here; float32, and a warning, where that is found to be wrong.
+        cache: folder that keeps the features for the next call with the same network, images and options.
 
     Returns:
         The features (N, d), float32 on the CPU, in the order of the records.
@@ -65,10 +63,8 @@ def extract(
     if cache is None:
         return _extract(model, records, batch_size, flip, autocast)
     file = Path(cache) / f"features-{_digest(model, records, flip, autocast)}.safetensors"
-    if (kept := _kept(file, len(records))) is not None:
-        return kept
-    features = _extract(model, records, batch_size, flip, autocast)
-    _keep(file, features)
+    if (features := _kept(file, len(records))) is None:
+        _keep(file, features := _extract(model, records, batch_size, flip, autocast))
     return features
 
 

@@ -61,14 +61,7 @@ def use_torchs_threads() -> None:
 
 @compiled
 def _count(
-    distances: Any,
-    starts: Any,
-    positives: Any,
-    junk_starts: Any,
-    junk: Any,
-    counted: Any,
-    ranks: Any,
-    nearest: Any,
+    distances: Any, starts: Any, positives: Any, junk_starts: Any, junk: Any, counted: Any, ranks: Any, nearest: Any
 ) -> None:
     top = nearest.shape[1]
     for i in numba.prange(len(distances)):

@@ -32,6 +32,7 @@ class Plan:
         return self.features + self.blocks + self.neighbors
 
     def __str__(self) -> str:
+        """Say it in a sentence."""
         return (
             f"about {self.total / GIB:.2f} GiB beside the features ({self.features / GIB:.2f} a comparable "
             f"copy, {self.blocks / GIB:.2f} blocks of distances, {self.neighbors / GIB:.2f} encodings) and "

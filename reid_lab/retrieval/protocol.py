@@ -33,6 +33,7 @@ class Pairs:
     gallery: np.ndarray
 
     def __getitem__(self, keep: np.ndarray) -> Pairs:
+        """Return some of the pairs, by index or by truth value."""
         return Pairs(self.queries[keep], self.gallery[keep])
 
     def on(self, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -66,6 +66,7 @@ class Ranking:
     memory: int = MEMORY
 
     def __post_init__(self) -> None:
+        """Refuse numbers that are none."""
         for name in ("expand", "top"):
             checks.whole_number(name, getattr(self, name), 0)
 
@@ -88,7 +89,7 @@ def evaluate(
         model: gives the features, by `model.embed`.
         benchmark: its query and gallery images are ranked.
         device: where the network and the ranking run; None: where the model is.
-        batch_size: as in `extract`, and so are flip, autocast and cache.
+        batch_size: as in `extract`; so are flip, autocast and cache.
         flip: as there.
         autocast: as there.
         cache: as there.
@@ -96,10 +97,8 @@ def evaluate(
         **ranking: the fields of :class:`Ranking`: `rerank`, `top`, ...; `metric` is the model's unless it is given.
 
     Raises:
-        DataError: the benchmark is faulty or an image cannot be read.
-        NoMatchError: no query has a match.
-        FeatureError: an argument or the network's features cannot be used.
-        DeviceError: the device is not there.
+        ReidLabError: DataError for a faulty benchmark or image, NoMatchError where no query has a match, FeatureError
+            for arguments or features that cannot be used, DeviceError.
     """
     how = Ranking(**{"metric": getattr(model, "metric", "cosine"), **ranking})
     if check:

@@ -1,9 +1,9 @@
-"""k-reciprocal re-ranking, exact, in blocks, without ever holding all distances: the numbers of ``reference.rerank``.
+"""k-reciprocal re-ranking, exact, in blocks, without ever holding all distances: the same as ``reference.rerank``.
 
 Source: Zhong, Zheng, Cao and Li, *Re-ranking person re-identification with k-reciprocal encoding*, CVPR 2017.
 
-The idea: if two images show one person, each is among the other's nearest neighbors. Every image of query
-and gallery is described anew by *who its mutual neighbors are*; two images are near if they share them.
+The idea: if two images show one person, each is among the other's nearest neighbors. Every image of query and gallery
+is encoded by *who its mutual neighbors are*; two images are near if they share them.
 
     1. neighbors       N(i, k): the k nearest of all images and i itself; d_ij: squared Euclidean distance
                         divided by the largest one of row i

@@ -101,15 +101,16 @@ class Roc:
 
 
 class PairHistograms:
-    """Genuine and impostor pairs counted by their distance, a block of queries at a time; then their curve.
-
-    Args:
-        measure: what the distances are.
-        bounds: between which two numbers all of them lie.
-        kernels: the inner loops.
-    """
+    """Genuine and impostor pairs counted by their distance, a block of queries at a time; then their curve."""
 
     def __init__(self, measure: Measure, bounds: tuple[float, float], kernels: Kernels) -> None:
+        """Begin with no pairs.
+
+        Args:
+            measure: what the distances are.
+            bounds: between which two numbers all of them lie.
+            kernels: the inner loops.
+        """
         self.measure, self.kernels = measure, kernels
         self.low, self.high = map(float, measure.scaled(torch.tensor(bounds, dtype=torch.float64)))
         self.genuine: list[Tensor] = []

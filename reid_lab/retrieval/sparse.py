@@ -31,9 +31,11 @@ class Sparse:
         return cls(torch.searchsorted(codes, edges), (codes % width).int(), values, width)
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.starts) - 1
 
     def __getitem__(self, part: slice) -> Sparse:
+        """Return some rows, one after another."""
         start, stop, _ = part.indices(len(self))
         entries = slice(int(self.starts[start]), int(self.starts[stop]))
         starts = self.starts[start : stop + 1] - self.starts[start]

@@ -40,13 +40,10 @@ def verification(
         seed: decides which.
         device: as in `extract`.
         check: refuse a benchmark in which `Benchmark.check` finds errors.
-        **extraction: `batch_size`, `flip`, `autocast`, `cache` of `extract`.
+        **extraction: the other arguments of `extract`.
 
     Raises:
-        FeatureError: the model has no such head.
-        NoMatchError: there are no genuine pairs.
-        DataError: the benchmark is faulty or an image cannot be read.
-        DeviceError: the device is not there.
+        ReidLabError: FeatureError for a model without such a head, DataError, NoMatchError, DeviceError.
     """
     pairs, seed = checks.whole_number("pairs", pairs, 1), checks.whole_number("seed", seed, 0)
     if not hasattr(model, "verify"):
@@ -58,13 +55,10 @@ def verification(
     split = benchmark.query, benchmark.gallery
     query, gallery = (extract(model, records, device, **extraction) for records in split)
     protocol = Protocol.of(*split)
-    genuine, impostor = genuine_pairs(protocol, pairs, seed), impostor_pairs(protocol, pairs, seed)
-    scores = {
-        kind: (_head(model, query, gallery, found), _cosine(query, gallery, found))
-        for kind, found in (("genuine", genuine), ("impostor", impostor))
-    }
-    both = zip((HEAD, COSINE), scores["genuine"], scores["impostor"], strict=True)
-    return {name: Roc.from_scores(same, other, name) for name, same, other in both}
+    kinds = genuine_pairs(protocol, pairs, seed), impostor_pairs(protocol, pairs, seed)
+    heads = [_head(model, query, gallery, found) for found in kinds]
+    cosines = [_cosine(query, gallery, found) for found in kinds]
+    return {name: Roc.from_scores(same, other, name) for name, (same, other) in ((HEAD, heads), (COSINE, cosines))}
 
 
 def genuine_pairs(protocol: Protocol, pairs: int, seed: int) -> Pairs:

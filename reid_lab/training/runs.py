@@ -26,8 +26,14 @@ from reid_lab.training.run import METRICS, finished, read_history, read_json, re
 from reid_lab.training.stages import total_epochs
 
 COLUMNS = ("method", "size", "data", "seed", "state", "rank-1", "mAP", "minutes", "device", "date")
-TENSORS = ("checkpoint.safetensors", "weights.safetensors")
-FILES = ("recipe.json", "environment.json", "history.csv", *TENSORS, "result.json")
+FILES = (
+    "recipe.json",
+    "environment.json",
+    "history.csv",
+    "checkpoint.safetensors",
+    "weights.safetensors",
+    "result.json",
+)
 NAME = re.compile(r"\w+-\w+-[0-9a-f]{10}")  # of a run that lost even its recipe
 
 
@@ -182,7 +188,8 @@ def _facts(folder: Path, name: str) -> dict[str, Any]:
         told = read_json(path)
         scores = {metric: 100 * float(told[metric]) for metric in METRICS if metric in told}
         return scores | {"minutes": float(told["minutes"])}
-    if name == TENSORS[done] and (done or path.is_file()):
+    needed = "weights.safetensors" if done else "checkpoint.safetensors"
+    if name == needed and (done or path.is_file()):
         with checkpoint.opened(path) as file:  # which also shows whether it was cut short
             about = json.loads(file.metadata()["about"])
         return {} if done else {"minutes": float(about["minutes"])}

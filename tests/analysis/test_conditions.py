@@ -1,4 +1,5 @@
 import io
+import math
 from dataclasses import replace
 from itertools import pairwise
 
@@ -395,3 +396,11 @@ def test_the_figure_draws_each_score_inside_its_interval(smoke, result):
     assert [tick.get_text() for tick in axes.get_xticklabels()] == [
         f"{name}\n({count})" for name, count in table["queries"].items()
     ]
+
+
+def test_sets_of_many_cameras_are_as_many_as_can_be_looked_at():
+    for cameras, k in ((range(6), 3), (range(60), 30), (range(60), 60), (range(101), 1)):
+        sets = conditions._sets(cameras, k)
+        assert len(sets) == min(math.comb(len(cameras), k), 100) == len(set(sets))
+        assert all(len(set(one)) == k and set(one) <= set(cameras) for one in sets)
+        assert sets == conditions._sets(cameras, k)

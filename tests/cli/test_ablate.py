@@ -1,5 +1,7 @@
 """`reid-lab ablate`: what it would run, what it draws, what it refuses."""
 
+import re
+
 import pandas as pd
 import pytest
 
@@ -96,7 +98,7 @@ def test_a_table_that_lost_a_column_is_named(tmp_path, capsys, column):
     record(folder)
     pd.read_csv(folder / "pooling.csv").drop(columns=column).to_csv(folder / "pooling.csv", index=False)
     assert ablate("pooling", "--draw", folder=folder) == 2
-    assert f"pooling.csv has no column {column!r}" in capsys.readouterr().err
+    assert re.search(f"pooling.csv .*{column!r}", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_a_layer_may_take_and_give_what_it_likes(smoke, monkeypatch):
 
     class Net(type(methods.multitask("smoke").network(8))):
         def __init__(self):
-            super().__init__(8, backbone="resnet_slim", embed_dim=0, input_size=(64, 48))
+            super().__init__(methods.multitask("smoke", backbone="resnet_slim", embed_dim=0), 8)
             self.two = Two()
             self.backbone.conv1.requires_grad_(False)
 

@@ -64,12 +64,12 @@ def test_a_loss_that_is_lost_never_reaches_the_checkpoint(few, tmp_path, monkeyp
 
 def test_an_embedding_that_has_collapsed_stops_the_run(few, tmp_path, monkeypatch):
     """All descriptors alike: the triplet loss stands at its margin, and would for ever."""
-    pool = methods.ResidualPooling._pool
+    pool = methods.ResidualPooling.pool
 
     def all_alike(self, layer3, layer4):
         return {name: 1 + 0 * value for name, value in pool(self, layer3, layer4).items()}
 
-    monkeypatch.setattr(methods.ResidualPooling, "_pool", all_alike)
+    monkeypatch.setattr(methods.ResidualPooling, "pool", all_alike)
     sentence = r"epoch 1 of .*0\.300.* 0\.3.*lr"  # the triplet loss, its margin, the cure
     with pytest.raises(TrainingError, match=sentence):
         training.fit(methods.residual_pooling("smoke", precision="float32"), few, device="cpu", runs=tmp_path)

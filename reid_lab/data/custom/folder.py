@@ -16,7 +16,7 @@ from reid_lab.data.files import Seen, existing_folder, look
 from reid_lab.data.finding import Finding, not_read, passed_over, some
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
 from reid_lab.runtime.errors import DataError
-from reid_lab.runtime.validation import is_number, is_whole
+from reid_lab.runtime.validation import is_number, whole
 
 SPLITS = ("train", "query", "gallery")
 
@@ -67,8 +67,7 @@ def _check(train_share: float, seed: int, cameras: Cameras) -> None:
     cameras_of.check(cameras)
     if not (is_number(train_share, 0) and train_share < 1):
         raise DataError(f"The share of identities for training is {train_share}: give 0 to less than 1.")
-    if not is_whole(seed, 0):
-        raise DataError(f"The seed of the division is {seed!r}: give a whole number from 0 up.")
+    whole("The seed of the division", seed, 0, DataError)
 
 
 def _divided(found: dict[str, list[Record]], train_share: float, seed: int) -> dict[str, list[Record]]:
