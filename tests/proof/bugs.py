@@ -149,7 +149,7 @@ BUGS = (
     ),
     Bug(
         *("paper A's sum leaves verification out", "methods/multitask.py"),
-        *(" + self.verification * verify\n", "\n"),
+        *(" + verification * verify\n", "\n"),
         *(("03",), "methods/test_multitask.py"),
         note=HIDDEN,
     ),
