@@ -233,15 +233,15 @@ STATISTICS = (
     quiet(
         "a difference counts the seeds that one variant lacks",
         TABLES,
-        "float(differences.mean())",
+        "float((shared[one] - shared[other]).mean())",
         "float(values[one].mean() - values[other].mean())",
         TEST_TABLES,
     ),
     quiet(
         "an interval of two divides by n, not n - 1",
         TABLES,
-        "float(differences.std(ddof=1))",
-        "float(differences.std(ddof=0))",
+        "return float(high - low) / 2",
+        "return float(high - low) / 2 * np.sqrt(1 - 1 / len(one))",
         TEST_TABLES,
     ),
     quiet(
