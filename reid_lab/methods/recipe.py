@@ -63,8 +63,8 @@ class Sampler(Protocol):
 class Recipe:
     """What all methods need: network, input, augmentation, optimizer, schedule, precision.
 
-    A subclass is a method. It gives ``method``, ``sizes`` (values at each of SIZES), ``batch``, ``network``, ``sampler``
-    and a value for every field without a default below. :func:`register` makes it known.
+    A subclass is a method. It gives ``method``, ``sizes`` (values at each of SIZES), ``batch``, ``network``,
+    ``sampler`` and a value for every field without a default below. :func:`register` makes it known.
 
     Raises:
         RecipeError: an unknown field, a missing one or an impossible value. It names the field and what is allowed.
