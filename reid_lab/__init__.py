@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # for editors, which then know what `reid_lab.data` is
         training,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "ablations",
     "analysis",

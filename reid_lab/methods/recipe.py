@@ -236,7 +236,7 @@ def from_json(text: str) -> Recipe:
     method = fields.pop("method", None)
     if method not in list(METHODS):  # of a list, say, there is no hash
         raise RecipeError(f"The recipe's method is {method!r}; it must be one of {', '.join(map(repr, METHODS))}.")
-    if "optimiser" in fields:  # the field's name in the first edition
+    if "optimiser" in fields and "optimizer" not in fields:  # the field's name in version 0.1.0
         fields["optimizer"] = fields.pop("optimiser")
     unknown = fields.keys() - {field.name for field in dataclasses.fields(METHODS[method])}
     if unknown:

@@ -10,8 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from reid_lab import models
+from reid_lab.methods import Recipe, from_json
 from reid_lab.runtime import checkpoint
-from reid_lab.runtime.errors import CheckpointError
+from reid_lab.runtime.errors import CheckpointError, RecipeError
 from reid_lab.training.engine import Engine
 
 FILE = "checkpoint.safetensors"
@@ -69,14 +70,21 @@ def restore(folder: Path, engine: Engine) -> Progress:
         WeightsError: its weights belong to another network.
     """
     tensors, about = checkpoint.read(folder / FILE)
-    if about.get("recipe") != json.loads(engine.recipe.to_json()):
+    if not _is(engine.recipe, about.get("recipe")):
         raise CheckpointError(f"{folder / FILE} belongs to another recipe. Move that folder away and start again.")
     models.load_weights(engine.model, _part(tensors, "model."))
-    checkpoint.restore_optimizer(engine.optimizer, _part(tensors, "optimizer."))
+    checkpoint.restore_optimizer(engine.optimizer, _part(tensors, "optimizer.") or _part(tensors, "optimiser."))  # of 0.1.0
     engine.resume_precision(about.get("precision", engine.precision), about.get("scaler", {}))
     sums = {name: value.to(engine.device) for name, value in _part(tensors, "sum.").items()}
     entered, minutes, threads = about.get("stages_entered", 1), about["minutes"], about["threads"]
     return Progress(about["history"], about["step"], sums, entered, minutes, threads)
+
+
+def _is(recipe: Recipe, told: Any) -> bool:
+    try:
+        return from_json(json.dumps(told)) == recipe  # both as read: a field's former name does not matter
+    except RecipeError:
+        return False
 
 
 def _part(tensors: checkpoint.State, prefix: str) -> checkpoint.State:

@@ -123,6 +123,12 @@ def test_weights_of_another_architecture_are_refused(smoke_run, tmp_path):
         training.load(folder)
 
 
+@pytest.mark.parametrize("name", ["multitask-smoke-acf887574d", "residual_pooling-smoke-645272fee2"])
+def test_runs_of_version_0_1_0_are_found_under_their_names(smoke, name):
+    method, size, _ = name.split("-")
+    assert run_folder(methods.METHODS[method].at(size), smoke, 0).name == name
+
+
 def test_a_tilde_is_the_home_folder(smoke, smoke_run, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))  # on Windows

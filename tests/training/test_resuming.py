@@ -244,6 +244,21 @@ def test_a_checkpoint_of_another_recipe_is_refused(smoke, tmp_path):
         training.fit(recipe, smoke, device="cpu", runs=tmp_path)
 
 
+def test_a_half_trained_run_of_version_0_1_0_goes_on_with_its_optimizers_memory(few, tmp_path, monkeypatch):
+    recipe = methods.residual_pooling("smoke", **QUICK)
+    training.fit(recipe, few, runs=tmp_path / "whole", deterministic=True, **ALWAYS)
+    folder = run_folder(recipe, few, 0, tmp_path / "old")
+    with monkeypatch.context() as patch, pytest.raises(StopError):
+        stop_after(patch, 2)
+        training.fit(recipe, few, runs=tmp_path / "old", deterministic=True, **ALWAYS)
+    path = folder / "checkpoint.safetensors"
+    tensors, about = checkpoint.read(path)
+    about["recipe"]["optimiser"] = about["recipe"].pop("optimizer")
+    checkpoint.write(path, {name.replace("optimizer.", "optimiser."): x for name, x in tensors.items()}, about)
+    run = training.fit(recipe, few, runs=tmp_path / "old", deterministic=True, **ALWAYS)
+    assert same_weights(run, training.load(run_folder(recipe, few, 0, tmp_path / "whole")))
+
+
 def test_a_second_process_waits_for_the_first_and_says_so(smoke, tmp_path, caplog, monkeypatch):
     monkeypatch.delenv("TQDM_DISABLE")  # which also silences this sentence, in notebooks under regression, say
     folder = run_folder(killable.RECIPE, smoke, 2, tmp_path / "runs")
