@@ -73,7 +73,8 @@ def restore(folder: Path, engine: Engine) -> Progress:
     if not _is(engine.recipe, about.get("recipe")):
         raise CheckpointError(f"{folder / FILE} belongs to another recipe. Move that folder away and start again.")
     models.load_weights(engine.model, _part(tensors, "model."))
-    checkpoint.restore_optimizer(engine.optimizer, _part(tensors, "optimizer.") or _part(tensors, "optimiser."))  # of 0.1.0
+    buffers = _part(tensors, "optimizer.") or _part(tensors, "optimiser.")  # so in version 0.1.0
+    checkpoint.restore_optimizer(engine.optimizer, buffers)
     engine.resume_precision(about.get("precision", engine.precision), about.get("scaler", {}))
     sums = {name: value.to(engine.device) for name, value in _part(tensors, "sum.").items()}
     entered, minutes, threads = about.get("stages_entered", 1), about["minutes"], about["threads"]
