@@ -129,5 +129,13 @@ def test_nothing_is_left_to_fill_in():
     assert not re.findall(r"@[A-Z_]+@", README + RESULTS + TRAINING)
 
 
+def test_the_ten_lines_of_use_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("REID_LAB_RUNS", str(tmp_path))
+    lines = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1].replace("classroom", "smoke")
+    used = {}
+    exec(lines, used)
+    assert 0 < used["result"].mAP <= 1 and used["run"].folder.parent == tmp_path
+
+
 def test_the_readme_fits_two_screens():
     assert len(README.splitlines()) <= 125

@@ -50,12 +50,13 @@ class PairSampler:
 
         Raises:
             RecipeError: ``pairs``, ``positive`` or ``seed`` has an impossible value.
-            DataError: All images show one identity, no identity has two images, or a pid is NaN.
+            DataError: All images show one identity, no identity has two images (unless ``positive`` is 0), or a pid is
+                NaN.
         """
         _check_pairs(pairs, positive)
         _check_from_zero("seed", seed)
         pids = _known(pids)
-        camids = np.asarray(camids) if cross_camera else np.zeros_like(pids)
+        camids = np.asarray(camids) if cross_camera else np.zeros_like(pids)  # one camera: nothing is elsewhere
         identities, counts = np.unique(pids, return_counts=True)
         if len(identities) < 2:
             raise DataError(f"The train images show {len(identities)} identity; a negative pair takes 2: add people.")

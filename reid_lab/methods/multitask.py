@@ -135,7 +135,7 @@ class MultiTaskRecipe(Recipe):
         return 2 * self.pairs
 
     def sampler(self, labels: np.ndarray, camids: np.ndarray, seed: int) -> data.PairSampler:
-        """Each image in turn is an anchor, whose partner shows the same person or another one (II.B)."""
+        """Images in random order are anchors; the partner shows the same person or another one (II.B)."""
         return data.PairSampler(labels, camids, self.pairs, self.positive, self.cross_camera, seed)
 
     def network(self, num_pids: int) -> "MultiTask":
@@ -203,7 +203,7 @@ class MultiTask(Network):
     def loss(self, outputs: MultiTaskOutputs, pids: Tensor, gather: Gather = no_gather) -> losses.Losses:
         """0.5 Identify(f1) + 0.5 Identify(f2) + 1 Verify(f1, f2): section III.B, with eqs. 2 and 5.
 
-        Every term is a mean over single pairs, so nothing needs to be gathered.
+        Every term is a mean over single images or pairs, so nothing needs to be gathered.
         """
         pids1, pids2 = pids.chunk(2)  # (B,) each
         logits1, logits2 = outputs.identity_logits.chunk(2)  # (B, identities) each

@@ -63,8 +63,8 @@ class Sampler(Protocol):
 class Recipe:
     """What all methods need: network, input, augmentation, optimizer, schedule, precision.
 
-    A subclass is a method: it gives ``method``, ``sizes``, ``batch``, ``network`` and ``sampler``, and is made known by
-    :func:`register`.
+    A subclass is a method. It gives ``method``, ``sizes`` (values at each of SIZES), ``batch``, ``network``,
+    ``sampler`` and a value for every field without a default below. :func:`register` makes it known.
 
     Raises:
         RecipeError: an unknown field, a missing one or an impossible value. It names the field and what is allowed.
@@ -110,7 +110,7 @@ class Recipe:
 
     @model_validator(mode="wrap")
     @classmethod
-    def _told_plainly(cls, given: ArgsKwargs, check: Callable[[ArgsKwargs], Self]) -> Self:
+    def _validate(cls, given: ArgsKwargs, check: Callable[[ArgsKwargs], Self]) -> Self:
         """Take NumPy's numbers as Python's and lists as tuples; turn pydantic's error into our sentence."""
         fields = {name: _plain(value) for name, value in (given.kwargs or {}).items()}
         try:
@@ -121,7 +121,7 @@ class Recipe:
         return recipe
 
     def _check(self) -> None:
-        """What no field can say alone; a subclass adds its own."""
+        """Check what several fields say together. A subclass extends this method."""
         room = min(r + 2 * self.pad - c for r, c in zip(self.resize, self.crop, strict=True))
         self._require("crop", room >= 0, f"at most resize + 2 x pad = {self.resize} + 2 x {self.pad}")
         self._require("momentum", self.momentum > 0 or self.optimizer != "nesterov", "above 0 for nesterov")
@@ -138,8 +138,8 @@ class Recipe:
             RecipeError: unknown size or field, or an impossible value.
         """
         size = size or default_size()
-        if size not in SIZES:
-            raise RecipeError(f"There is no size {size!r}; choose one of {', '.join(SIZES)}.")
+        if size not in cls.sizes:
+            raise RecipeError(f"{cls.method} has no size {size!r}; choose one of {', '.join(cls.sizes)}.")
         return cls(**({"size": size, **cls.sizes[size]} | fields))
 
     def replace(self, **changes: Any) -> Self:
@@ -155,15 +155,19 @@ class Recipe:
     @property
     def batch(self) -> int:
         """Images in a batch."""
-        raise RecipeError(_BARE)
+        raise self._lacks("batch")
 
     def network(self, num_pids: int) -> models.Network:
         """The network for ``num_pids`` training identities, its weights drawn from torch's generator."""
-        raise RecipeError(_BARE)
+        raise self._lacks("network")
 
     def sampler(self, labels: np.ndarray, camids: np.ndarray, seed: int) -> Sampler:
         """What draws the batches of training images with these identities and cameras, (N,) each."""
-        raise RecipeError(_BARE)
+        raise self._lacks("sampler")
+
+    def _lacks(self, name: str) -> RecipeError:
+        method = getattr(self, "method", "none: it is the base of all recipes")
+        return RecipeError(f"{type(self).__name__} (method {method}) does not define {name}, which every method must.")
 
     def augmentation(self) -> data.Augment:
         """Random crop, flip and erasing of a batch."""
@@ -181,11 +185,10 @@ class Recipe:
 
     @property
     def rates(self) -> dict[str, float]:
-        """The factor on the learning rate of each group of parameters that does not learn at the whole rate."""
+        """Factors on the learning rate by group of parameters (see ``Network.groups``); 1 for a group not named."""
         return {"backbone": self.backbone_lr}
 
 
-_BARE = "A bare Recipe is no method: use methods.multitask or methods.residual_pooling."
 METHODS: dict[str, type[Recipe]] = {}
 R = TypeVar("R", bound=Recipe)
 
@@ -238,7 +241,7 @@ def from_json(text: str) -> Recipe:
     unknown = fields.keys() - {field.name for field in dataclasses.fields(METHODS[method])}
     if unknown:
         raise RecipeError(_unknown(METHODS[method], min(unknown)))
-    # A file that lacks a number is not filled up with the paper's: only what the base class knows may be missing.
+    # Fields that have a default were added later than the first runs, or were never written down: they may be missing.
     known: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(Recipe)}
     missing = [name for name, value in known.items() if value is dataclasses.MISSING and name not in fields]
     if missing:

@@ -2,8 +2,8 @@ r"""Paper B: Z. He, X. Liu and H. Zhu, "Person re-identification method based on
 
 Proc. of SPIE vol. 12506, 125066I.
 
-Three places of the network are pooled twice, by average and by maximum. Residual pooling (eq. 1) makes one
-vector of each two, and these three are classified and, side by side, compared:
+Layer3, layer4, and layer4 in 2 x 2 cells are each pooled by average and by maximum. Residual pooling (eq. 1) makes
+one vector of each two. Each of these three vectors is classified; side by side they are the features of retrieval:
 
     layer3 -- Avg(1), Max(1) -- Pavg1, Pmax1 -- eq. 1 -- Pcont1 -- BNNeck --\
     layer4 -- Avg(1), Max(1) -- Pavg2, Pmax2 -- eq. 1 -- Pcont2 -- BNNeck -- classifier; features
@@ -185,7 +185,7 @@ class ResidualPooling(Network):
     """Multi-scale residual pooling (paper B, Fig. 1)."""
 
     used: tuple[str, ...] = ("Pavg1", "Pmax1", "Pavg2", "Pmax2", "Pavg3", "Pmax3")
-    compared = used  # by a triplet loss each
+    in_triplets = used  # each of them has a triplet loss
 
     def __init__(self, recipe: ResidualPoolingRecipe, num_pids: int) -> None:
         super().__init__(models.backbone(recipe.backbone, recipe.last_stride, recipe.weights), num_pids, recipe.crop)
@@ -243,11 +243,14 @@ class ResidualPooling(Network):
         return torch.stack(self(images).logits).mean(dim=0)
 
     def loss(self, outputs: ResidualPoolingOutputs, pids: Tensor, gather: Gather = no_gather) -> losses.Losses:
-        """Eq. 2: (1/6) sum of 6 triplet losses + (1/3) sum of 3 cross-entropies."""
+        """Eq. 2: (1/6) sum of 6 triplet losses + (1/3) sum of 3 cross-entropies.
+
+        The triplets see the pooled maps themselves: eq. 1's convolutions learn from the cross-entropies alone.
+        """
         triplet = self.triplet_loss(outputs.pooled, pids, gather)
         entropies = [losses.identification(logits, pids, self.recipe.smoothing) for logits in outputs.logits]
         identification = torch.stack(entropies).mean()  # eq. 2: 1/3 sum_j L_CE^j
-        spread, length = losses.spread(outputs.pooled[self.used[-1]])  # of layer4, where a collapse shows
+        spread, length = losses.spread(outputs.pooled[self.used[-1]])  # Pmax3 here: of layer4, where a collapse shows
         return losses.Losses(
             total=triplet + identification,
             terms={"triplet": triplet.detach(), "identification": identification.detach()},
@@ -259,7 +262,9 @@ class ResidualPooling(Network):
     def triplet_loss(self, pooled: dict[str, Tensor], pids: Tensor, gather: Gather) -> Tensor:
         """The first half of eq. 2. A triplet's hardest images are those of the whole batch, of all processes."""
         everyone = gather(pids)
-        triplets = [losses.batch_hard_triplet(gather(pooled[i]), everyone, self.recipe.margin) for i in self.compared]
+        triplets = [
+            losses.batch_hard_triplet(gather(pooled[i]), everyone, self.recipe.margin) for i in self.in_triplets
+        ]
         return torch.stack(triplets).mean()  # eq. 2: 1/6 sum_i L_Triplet^i
 
     def collapse_margin(self) -> float:

@@ -129,7 +129,7 @@ class Variant(ResidualPooling):
         self.third, self.fusion = recipe.third, recipe.fusion
         self.used = POOLINGS[recipe.pooling]
         scales = {3: "123", 1: "2", 0: ""}[recipe.triplet_scales]
-        self.compared = tuple(name for name in self.used if name[-1] in scales)
+        self.in_triplets = tuple(name for name in self.used if name[-1] in scales)
 
     def make_head(self, c3: int, c4: int, dim: int) -> None:
         """A pooling module and a BNNeck at each of the three places, and one classifier, or three."""
@@ -163,13 +163,13 @@ class Variant(ResidualPooling):
 
     def triplet_loss(self, pooled: dict[str, Tensor], pids: Tensor, gather: Gather) -> Tensor:
         """The mean triplet loss of the features in use at the chosen scales; 0 where there are none."""
-        if not self.compared:
+        if not self.in_triplets:
             return pids.new_zeros((), dtype=torch.float32)
         return super().triplet_loss(pooled, pids, gather)
 
     def collapse_margin(self) -> float:
         """The triplet losses' margin; 0 without triplet losses."""
-        return self.recipe.margin if self.compared else 0.0
+        return self.recipe.margin if self.in_triplets else 0.0
 
 
 class RawPooling(Variant):

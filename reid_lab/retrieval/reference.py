@@ -34,15 +34,16 @@ def evaluate(
     gallery_camids: np.ndarray,
     ranks: int = 50,
 ) -> Scores:
-    """CMC, both mAP and mINP of distances (q, g): sort the gallery, leave out junk, walk down the ranking.
+    """CMC, mAP by steps, mAP by trapezoids, and mINP: sort the gallery, leave out junk, walk down the ranking.
 
     Labels are whole numbers (q,) and (g,), with the conventions of :mod:`reid_lab.data.records`. Equal distances keep
-    the gallery's order. Equations 6 (mAP) and 7 (CMC) of paper A.
+    the gallery's order. Equations 6 (mAP) and 7 (CMC) of paper A, which does not say which AP it means; mINP is of
+    neither paper (Ye et al., 2021). ``ranks`` is the length of the CMC.
 
     Raises:
         NoMatchError: no query has a match.
     """
-    accuracies, aps, trapezoids, inps = [], [], [], []
+    hits, aps, trapezoids, inps = [], [], [], []
     for query in range(len(distances)):
         ranking = np.argsort(distances[query], kind="stable")
         same_pid = gallery_pids[ranking] == query_pids[query]
@@ -54,13 +55,13 @@ def evaluate(
         matches = 1 + np.flatnonzero(correct)  # the ranks of the matches, from 1
         if len(matches) == 0:
             continue  # a query without a match counts nowhere
-        accuracies.append([matches[0] <= rank for rank in range(1, ranks + 1)])
+        hits.append([matches[0] <= rank for rank in range(1, ranks + 1)])
         aps.append(average_precision(matches))
         trapezoids.append(trapezoid_average_precision(matches))
         inps.append(len(matches) / matches[-1])  # the inverse of the negative penalty
     if not aps:
         raise NoMatchError("No query has a gallery image of its person from another camera: check labels and cameras.")
-    cmc = np.mean(accuracies, axis=0)
+    cmc = np.mean(hits, axis=0)
     return Scores(cmc, float(np.mean(aps)), float(np.mean(trapezoids)), float(np.mean(inps)))
 
 
@@ -130,7 +131,7 @@ def rerank(
 
 
 def expanded_reciprocal_set(neighbors: np.ndarray, image: int, k1: int) -> np.ndarray:
-    """The k1-reciprocal neighbors of an image, and those of each of them that share more than 2/3 with it."""
+    """The k1-reciprocal set R of an image, and the k1/2-reciprocal set of each member if 2/3 of that set lies in R."""
     own = reciprocal_set(neighbors, image, k1)
     expanded = own
     for candidate in own:

@@ -31,7 +31,7 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0) -> models.Ne
     Returns:
         The trained network, in evaluation mode.
     """
-    torch.manual_seed(seed)  # of the weights
+    torch.manual_seed(seed)  # decides the initial weights
     pids, labels = np.unique([record.pid for record in benchmark.train], return_inverse=True)  # labels count from 0
     camids = np.array([record.camid for record in benchmark.train])
     sampler = recipe.sampler(labels, camids, seed)
@@ -78,8 +78,8 @@ def train_epoch(
     for step, indices in enumerate(map(torch.from_numpy, sampler.epoch(epoch))):  # (batch,)
         set_learning_rate(optimizer, learning_rate(recipe, epoch + step / len(sampler)))
         key = random_key(seed, epoch, step)
-        torch.manual_seed(key)  # of dropout
-        network.draw(torch.Generator().manual_seed(key))
+        torch.manual_seed(key)  # decides dropout
+        network.draw(torch.Generator().manual_seed(key))  # for a network that draws more; neither paper's does
         images = augment(store.batch(indices), key)  # float32 (batch, 3, H, W): crop, flip, erasing, normalization
         outputs = network(images.contiguous(memory_format=torch.channels_last))
         loss = network.loss(outputs, labels[indices]).total

@@ -52,7 +52,7 @@ OPTION_BUGS = (
     quiet(
         "a margin counts where there is no triplet",
         "methods/variants.py",
-        " if self.compared else 0.0",
+        " if self.in_triplets else 0.0",
         "",
         "training/test_guards.py",
     ),

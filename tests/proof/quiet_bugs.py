@@ -132,7 +132,7 @@ SEEN_DATA = (
         "triplets see the features after the BNNeck",
         B,
         "self.triplet_loss(outputs.pooled, pids, gather)",
-        "self.triplet_loss(dict(zip(self.compared, 2 * outputs.necks, strict=False)), pids, gather)",
+        "self.triplet_loss(dict(zip(self.in_triplets, 2 * outputs.necks, strict=False)), pids, gather)",
         SEEN,
     ),
     quiet(
