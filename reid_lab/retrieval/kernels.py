@@ -48,9 +48,10 @@ class Kernels:
             The ranks (b, M) int64, ascending from 1, filled up with 0 (M: the most matches of one query), and the
             gallery indices of the nearest (b, top) int64, filled up with -1.
         """
+        device = distances.device
         keys = ordered_keys(distances)  # (b, g)
-        keys[:, ~counted] = LAST
-        keys[junk.queries, junk.gallery] = LAST
+        keys[:, torch.from_numpy(~counted).to(device)] = LAST
+        keys[junk.on(device)] = LAST
         values, indices = keys.topk(min(top, keys.shape[1]), dim=1, largest=False)
         nearest = np.full((len(keys), top), -1, dtype=np.int64)
         nearest[:, : indices.shape[1]] = indices.masked_fill(values == LAST, -1).cpu().numpy()
@@ -59,7 +60,7 @@ class Kernels:
         most = int(per_query.max(initial=0))
         nth = np.arange(len(positives.queries)) - np.repeat(np.cumsum(per_query) - per_query, per_query)
         matches = keys.new_full((len(keys), most), LAST)
-        matches[positives.queries, nth] = keys[positives.queries, positives.gallery]
+        matches[Pairs(positives.queries, nth).on(device)] = keys[positives.on(device)]
         matches = matches.sort(dim=1).values  # (b, M): from the nearest to the farthest
 
         before = torch.searchsorted(matches, keys)  # (b, g): how many matches are nearer than this image
