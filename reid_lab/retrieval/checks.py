@@ -11,7 +11,6 @@ from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.retrieval.protocol import Protocol, no_match
-from reid_lab.runtime.device import find_device
 from reid_lab.runtime.errors import FeatureError, NoMatchError
 from reid_lab.runtime.validation import whole
 
@@ -68,23 +67,6 @@ def real_numbers(values: Any, name: str) -> Tensor:
     if values.is_complex():
         raise FeatureError(f"{name} are complex numbers: pass their real part or their absolute value.")
     return values.detach()
-
-
-def both_features(query: Any, gallery: Any, device: torch.device | str | None = None) -> tuple[Tensor, Tensor]:
-    """Return query (q, d) and gallery (g, d) features as float32 on one device (None: where the gallery is).
-
-    Raises:
-        FeatureError: as :func:`features`, or the two dimensions differ.
-        DeviceError: the device is not there.
-    """
-    gallery = features(gallery, "gallery", None if device is None else find_device(device))
-    query = features(query, "query", gallery.device)
-    if query.shape[1] != gallery.shape[1]:
-        raise FeatureError(
-            f"query features have {query.shape[1]} dimensions and gallery features {gallery.shape[1]}: "
-            f"extract both with the same network."
-        )
-    return query, gallery
 
 
 def whole_number(name: str, value: Any, low: int) -> int:

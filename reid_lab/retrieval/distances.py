@@ -13,7 +13,7 @@ from torch import Tensor
 from reid_lab.losses import full_precision
 from reid_lab.retrieval import checks
 from reid_lab.retrieval.kernels import Kernels
-from reid_lab.runtime.device import exact_float32
+from reid_lab.runtime.device import exact_float32, find_device
 from reid_lab.runtime.errors import FeatureError
 
 
@@ -57,17 +57,6 @@ SQUARABLE = 1e-15, 4e18  # between which the largest component has a square in f
 METRICS = {"cosine": COSINE, "euclidean": EUCLIDEAN}
 
 
-def measure(metric: str) -> Measure:
-    """Return the measure of that name.
-
-    Raises:
-        FeatureError: the name is neither "cosine" nor "euclidean".
-    """
-    if metric not in METRICS:
-        raise FeatureError(f"metric {metric!r} is unknown: choose one of {', '.join(METRICS)}.")
-    return METRICS[metric]
-
-
 def comparable(
     query_features: Any, gallery_features: Any, metric: str, device: torch.device | str | None = None
 ) -> Tensor:
@@ -86,21 +75,26 @@ def comparable(
         The features (q + g, d), float32, the queries first.
 
     Raises:
-        FeatureError: see :func:`reid_lab.retrieval.checks.both_features`; the metric is unknown; under cosine, a row is
-            all zero; under Euclidean, the squares of all features leave float32.
+        FeatureError: see :func:`reid_lab.retrieval.checks.features`; the dimensions differ; the metric is unknown; a
+            row is all zero (cosine); the squares of all features leave float32 (Euclidean).
         DeviceError: the device is not there.
     """
-    euclidean = measure(metric) is EUCLIDEAN
-    query, gallery = checks.both_features(query_features, gallery_features, device)
+    if metric not in METRICS:
+        raise FeatureError(f"metric {metric!r} is unknown: choose one of {', '.join(METRICS)}.")
+    gallery = checks.features(gallery_features, "gallery", None if device is None else find_device(device))
+    query = checks.features(query_features, "query", gallery.device)
+    if query.shape[1] != gallery.shape[1]:
+        dimensions = f"query features have {query.shape[1]} dimensions and gallery features {gallery.shape[1]}"
+        raise FeatureError(f"{dimensions}: extract both with the same network.")
     features = query.new_empty(len(query) + len(gallery), query.shape[1])
     with full_precision(gallery), exact_float32():  # whatever the caller trains in
-        parts = (query, features[: len(query)], "query"), (gallery, features[len(query) :], "gallery")
-        for rows, out, name in parts:
-            if euclidean:
+        parts = ("query", query, features[: len(query)]), ("gallery", gallery, features[len(query) :])
+        for name, rows, out in parts:
+            if metric == "euclidean":
                 torch.sub(rows, gallery.mean(0), out=out)
             else:
                 torch.div(rows, _lengths(rows, name), out=out)
-    if euclidean:
+    if metric == "euclidean":
         _must_have_squares(features)
     return features
 
@@ -136,22 +130,16 @@ def distance_blocks(
     Yields:
         The slice and its distances (b, g), as inside (see :class:`Measure`).
     """
-    euclidean = measure(metric) is EUCLIDEAN
-    for part, block in product_blocks(query, gallery, squared=euclidean, kernels=kernels, memory=memory):
+    size = min(len(query), max(1, memory // (len(gallery) * kernels.bytes_per_distance)))
+    buffer = query.new_empty(size, len(gallery))  # a new one each time would cost a tenth of the product
+    euclidean = metric == "euclidean"
+    alpha, beta = (-2, 1) if euclidean else (-1, 0)
+    plus = squares(gallery) if euclidean else gallery.new_zeros(len(gallery))
+    for start in range(0, len(query), size):
+        part = slice(start, min(start + size, len(query)))
+        block = buffer[: part.stop - start]
+        torch.addmm(plus, query[part], gallery.T, alpha=alpha, beta=beta, out=block)  # -ab, or |b|^2 - 2ab
         yield part, block.add_(squares(query[part])[:, None]).clamp_(min=0) if euclidean else block
-
-
-def product_blocks(
-    rows: Tensor, features: Tensor, *, squared: bool, kernels: Kernels, memory: int
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield -ab, or |b|^2 - 2ab if ``squared``, of a block of rows a and all features b, (b, N); in one place, too."""
-    parts = list(blocks(len(rows), len(features) * kernels.bytes_per_distance, memory))
-    buffer = rows.new_empty(parts[0].stop, len(features))  # a new one each time would cost a tenth of the product
-    alpha, beta = (-2, 1) if squared else (-1, 0)
-    plus = squares(features) if squared else features.new_zeros(len(features))
-    for part in parts:
-        block = buffer[: part.stop - part.start]
-        yield part, torch.addmm(plus, rows[part], features.T, alpha=alpha, beta=beta, out=block)
 
 
 def blocks(count: int, row_bytes: int, budget: int) -> Iterator[slice]:

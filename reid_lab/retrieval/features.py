@@ -54,18 +54,18 @@ def extract(
         DeviceError: the device is not there.
         FeatureError: `batch_size` is no number of images.
     """
-    if batch_size is not None:
-        batch_size = checks.whole_number("batch_size", batch_size, 1)
+    batch_size = None if batch_size is None else checks.whole_number("batch_size", batch_size, 1)
     if len(records) == 0:
         raise DataError("There are no images to embed: the query or gallery list is empty, so check the data.")
     if device is not None:
         model.to(find_device(device))
-    if cache is None:
-        return _extract(model, records, batch_size, flip, autocast)
-    file = Path(cache) / f"features-{_digest(model, records, flip, autocast)}.safetensors"
-    if (features := _kept(file, len(records))) is None:
-        _keep(file, features := _extract(model, records, batch_size, flip, autocast))
-    return features
+    if cache is not None:
+        return _cached(Path(cache), model, records, batch_size, flip, autocast)
+    where = next(model.parameters()).device
+    batch_size = batch_size or (64 if where.type == "cpu" else 256)
+    store = image_store(records, model.input_size, where)
+    used = _precision(model, next(_batches(store, batch_size))) if autocast else "float32"
+    return embed(model, _batches(store, batch_size), flip, used)
 
 
 def embed(model: Network, batches: Iterable[Tensor], flip: bool = False, used: str = "float32") -> Tensor:
@@ -97,19 +97,21 @@ def embed(model: Network, batches: Iterable[Tensor], flip: bool = False, used: s
     return torch.cat(features).cpu()
 
 
-def _extract(model: Network, records: Sequence[Record], batch_size: int | None, flip: bool, autocast: bool) -> Tensor:
-    device = next(model.parameters()).device
-    batch_size = batch_size or (64 if device.type == "cpu" else 256)
-    store = image_store(records, model.input_size, device)
-    used = _precision(model, _images(store, torch.arange(min(batch_size, len(store))))) if autocast else "float32"
-    return embed(model, _batches(store, batch_size), flip, used)
-
-
 def _batches(store: ImageStore, batch_size: int) -> Iterator[Tensor]:
     with bar(total=len(store), description="features", unit="image") as shown:
         for indices in torch.arange(len(store)).split(batch_size):
-            yield _images(store, indices)
+            yield normalize(store.batch(indices)).contiguous(memory_format=torch.channels_last)
             shown.update(len(indices))
+
+
+def _cached(
+    folder: Path, model: Network, records: Sequence[Record], batch_size: int | None, flip: bool, autocast: bool
+) -> Tensor:
+    """The features that the folder keeps of this network, these images and options; else new ones, which it keeps."""
+    file = folder / f"features-{_digest(model, records, flip, autocast)}.safetensors"
+    if (features := _kept(file, len(records))) is None:
+        _keep(file, features := extract(model, records, None, batch_size, flip, autocast))
+    return features
 
 
 def _kept(file: Path, count: int) -> Tensor | None:
@@ -133,10 +135,6 @@ def _keep(file: Path, features: Tensor) -> None:
             file.parent,
             reason,
         )
-
-
-def _images(store: ImageStore, indices: Tensor) -> Tensor:
-    return normalize(store.batch(indices)).contiguous(memory_format=torch.channels_last)
 
 
 def _precision(model: Network, images: Tensor) -> str:

@@ -52,6 +52,9 @@ class Kernels:
         keys = ordered_keys(distances)  # (b, g)
         keys[:, torch.from_numpy(~counted).to(device)] = LAST
         keys[junk.on(device)] = LAST
+        values, indices = keys.topk(min(top, keys.shape[1]), dim=1, largest=False)
+        nearest = np.full((len(keys), top), -1, dtype=np.int64)
+        nearest[:, : indices.shape[1]] = indices.masked_fill(values == LAST, -1).cpu().numpy()
 
         per_query = np.bincount(positives.queries, minlength=len(distances))
         most = int(per_query.max(initial=0))
@@ -64,7 +67,7 @@ class Kernels:
         counts = keys.new_zeros(len(keys), most + 1).scatter_add_(1, before, torch.ones_like(before))
         ranks = counts.cumsum(1)[:, :most].cpu().numpy()  # images up to and with the k-th match
         ranks[np.arange(most) >= per_query[:, None]] = 0
-        return ranks, _nearest_counted(keys, top)
+        return ranks, nearest
 
     def nearest(self, distances: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Find each row's nearest images: the first of a stable sort.
@@ -98,17 +101,12 @@ class Kernels:
 
 def choose(device: torch.device, distances: int) -> Kernels:
     """Return the kernels for so many distances on a device."""
-    if worth_compiling(device, distances):
+    if device.type == "cpu" and distances >= LARGE:
         with suppress(ImportError, RuntimeError):  # the latter where numba may not write what it compiled
             from reid_lab.retrieval.kernels_numba import CompiledKernels
 
             return CompiledKernels()
     return Kernels()
-
-
-def worth_compiling(device: torch.device, distances: int) -> bool:
-    """Whether compiled loops are faster for so many distances, where numba is there."""
-    return device.type == "cpu" and distances >= LARGE
 
 
 def steps_per_unit(low: float, high: float) -> float:
@@ -133,10 +131,3 @@ def ordered_keys(distances: Tensor) -> Tensor:
     bits = (distances.float() + 0.0).view(torch.int32)  # + 0.0 makes -0.0 equal to 0.0
     bits = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
     return bits.bitwise_left_shift_(32).bitwise_or_(torch.arange(distances.shape[1], device=distances.device))
-
-
-def _nearest_counted(keys: Tensor, top: int) -> np.ndarray:
-    """The indices (b, top) of the smallest keys, less those that do not count; filled up with -1."""
-    values, indices = keys.topk(min(top, keys.shape[1]), dim=1, largest=False)
-    found = indices.masked_fill(values == LAST, -1).cpu().numpy()
-    return np.pad(found, ((0, 0), (0, top - found.shape[1])), constant_values=-1)

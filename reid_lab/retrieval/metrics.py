@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reid_lab.data.records import JUNK
 from reid_lab.retrieval.distances import Measure
 from reid_lab.retrieval.kernels import Kernels
 from reid_lab.retrieval.protocol import Protocol, no_match
@@ -37,22 +38,21 @@ def score(
     Raises:
         NoMatchError: no query has a match.
     """
-    ranks, nearest, scores = [], [], []
+    counted = protocol.gallery_pids != JUNK  # (g,): the others are junk for every query
+    ranks, nearest, distances = [], [], []
     for part, block in blocks:
         positives, junk = protocol.positives_and_junk(part)
-        block_ranks, block_nearest = kernels.count(block, positives, junk, protocol.counted, top)
+        block_ranks, block_nearest = kernels.count(block, positives, junk, counted, top)
         ranks.append(block_ranks)
         nearest.append(block_nearest)
-        scores.append(block.gather(1, torch.from_numpy(block_nearest.clip(0)).to(block.device)))
+        distances.append(block.gather(1, torch.from_numpy(block_nearest.clip(0)).to(block.device)))
         if pairs is not None:
-            pairs.add(block, positives, junk, protocol.counted)
+            pairs.add(block, positives, junk, counted)
     most = max(block.shape[1] for block in ranks)
     all_ranks = np.concatenate([np.pad(block, ((0, 0), (0, most - block.shape[1]))) for block in ranks])
     if not all_ranks.any():
         raise no_match(protocol)
-    found = measure.shown(torch.cat(scores).cpu().numpy())
-    matches = _matches(np.concatenate(nearest), found, protocol)
-    return _result(all_ranks, matches, protocol, measure, pairs)
+    return _result(all_ranks, np.concatenate(nearest), torch.cat(distances).cpu().numpy(), protocol, measure, pairs)
 
 
 def precisions(ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -76,35 +76,32 @@ def precisions(ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return at.sum(1) / matches, (before + at).sum(1) / (2 * matches), matches / ranks.max(1, initial=1)
 
 
-def cumulative_matches(first_ranks: np.ndarray, length: int) -> np.ndarray:
-    """CMC (length,): at k - 1, the share of queries whose first match has rank k or better."""
-    return np.bincount(first_ranks - 1, minlength=length).cumsum() / len(first_ranks)
-
-
-def _matches(nearest: np.ndarray, scores: np.ndarray, protocol: Protocol) -> Matches:
-    there = nearest >= 0
-    pids = np.where(there, protocol.gallery_pids[nearest], -1)
-    return Matches(
-        indices=nearest,
-        pids=pids,
-        camids=np.where(there, protocol.gallery_camids[nearest], -1),
-        correct=there & (pids == protocol.query_pids[:, None]),
-        scores=np.where(there, scores, np.nan),
-    )
-
-
 def _result(
-    ranks: np.ndarray, matches: Matches, protocol: Protocol, measure: Measure, pairs: PairHistograms | None
+    ranks: np.ndarray,
+    nearest: np.ndarray,
+    distances: np.ndarray,
+    protocol: Protocol,
+    measure: Measure,
+    pairs: PairHistograms | None,
 ) -> Result:
-    matched = (ranks > 0).any(1)
+    """What the ranks of the matches (q, M) and the nearest images (q, top), with their distances, come to."""
+    matched, there = (ranks > 0).any(1), nearest >= 0
+    first, length = ranks[matched, 0], len(protocol.gallery_pids)
     ap, ap_trapezoid, inp = precisions(ranks)
+    pids = np.where(there, protocol.gallery_pids[nearest], -1)
     return Result(
-        cmc=cumulative_matches(ranks[matched, 0], len(protocol.gallery_pids)),
+        cmc=np.bincount(first - 1, minlength=length).cumsum() / len(first),
         ap=ap,
         ap_trapezoid=ap_trapezoid,
         inp=inp,
         ranks=ranks,
-        matches=matches,
+        matches=Matches(
+            indices=nearest,
+            pids=pids,
+            camids=np.where(there, protocol.gallery_camids[nearest], -1),
+            correct=there & (pids == protocol.query_pids[:, None]),
+            scores=np.where(there, measure.shown(distances), np.nan),
+        ),
         unmatched=np.flatnonzero(~matched),
         query_pids=protocol.query_pids,
         query_camids=protocol.query_camids,

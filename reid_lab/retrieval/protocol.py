@@ -32,10 +32,6 @@ class Pairs:
     queries: np.ndarray
     gallery: np.ndarray
 
-    def __getitem__(self, keep: np.ndarray) -> Pairs:
-        """Return some of the pairs, by index or by truth value."""
-        return Pairs(self.queries[keep], self.gallery[keep])
-
     def on(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return the pairs as an index of a (b, g) tensor on ``device``."""
         return torch.from_numpy(self.queries).to(device), torch.from_numpy(self.gallery).to(device)
@@ -95,38 +91,29 @@ class Protocol:
         """The gallery indices (g,), ordered by identity."""
         return np.argsort(self.gallery_pids, kind="stable")
 
-    @cached_property
-    def counted(self) -> np.ndarray:
-        """(g,) bool: False for images that are junk for every query."""
-        return self.gallery_pids != JUNK
-
-    def same_identity(self, rows: slice) -> Pairs:
-        """Return all pairs of one identity between the queries ``rows`` and the gallery."""
-        pids = self.query_pids[rows]
-        ordered = self.gallery_pids[self.by_identity]
-        first = np.searchsorted(ordered, pids, side="left")
-        counts = np.searchsorted(ordered, pids, side="right") - first
-        queries = np.repeat(np.arange(len(pids)), counts)
-        # The indices of one identity count up from `first`: a count over all, less what was used before.
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return Pairs(queries, self.by_identity[np.repeat(first, counts) + within])
-
     def positives_and_junk(self, rows: slice) -> tuple[Pairs, Pairs]:
         """Return the matches of the queries ``rows``, and what the same-camera rule removes for them.
 
-        Images that are junk for everybody (``counted`` is False) are in neither.
+        Images that are junk for everybody (identity -1) are in neither.
         """
-        pairs = self.same_identity(rows)
-        pairs = pairs[self.counted[pairs.gallery]]
-        pids, camids = (labels[rows][pairs.queries] for labels in (self.query_pids, self.query_camids))
-        junk = is_junk(pids, camids, self.gallery_pids[pairs.gallery], self.gallery_camids[pairs.gallery])
-        return pairs[~junk], pairs[junk]
+        pids, camids, order = self.query_pids[rows], self.query_camids[rows], self.by_identity
+        ordered = self.gallery_pids[order]
+        first = np.searchsorted(ordered, pids, side="left")
+        counts = np.searchsorted(ordered, pids, side="right") - first
+        counts[pids == JUNK] = 0
+        queries = np.repeat(np.arange(len(pids)), counts)
+        # The indices of one identity count up from `first`: a count over all, less what was used before.
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        images = order[np.repeat(first, counts) + within]
+        junk = is_junk(pids[queries], camids[queries], self.gallery_pids[images], self.gallery_camids[images])
+        return Pairs(queries[~junk], images[~junk]), Pairs(queries[junk], images[junk])
 
 
 def no_match(protocol: Protocol) -> NoMatchError:
     """Return the error for a set in which no query has a match, with its likely cause."""
-    shared = np.intersect1d(protocol.query_pids, protocol.gallery_pids[protocol.counted])
-    if not protocol.counted.any():
+    counted = protocol.gallery_pids != JUNK
+    shared = np.intersect1d(protocol.query_pids, protocol.gallery_pids[counted])
+    if not counted.any():
         cause = "every gallery image is junk (identity -1): check how the gallery's names or labels were read"
     elif len(shared) == 0:
         cause = (

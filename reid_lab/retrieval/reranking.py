@@ -31,9 +31,9 @@ import torch
 from torch import Tensor
 
 from reid_lab.losses import full_precision
-from reid_lab.retrieval import checks
-from reid_lab.retrieval.distances import MEMORY, blocks, comparable, product_blocks, squared_distances, squares
-from reid_lab.retrieval.kernels import Kernels, worth_compiling
+from reid_lab.retrieval import checks, kernels
+from reid_lab.retrieval.distances import MEMORY, blocks, comparable, squared_distances, squares
+from reid_lab.retrieval.kernels import Kernels
 from reid_lab.retrieval.sparse import Sparse, ragged
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import FeatureError
@@ -123,7 +123,7 @@ def encode(features: Tensor, starts: Tensor, members: Tensor, furthest: Tensor, 
 
 def choose_steps(device: torch.device, distances: int) -> Steps:
     """Return the steps for so many distances on a device."""
-    if worth_compiling(device, distances):
+    if device.type == "cpu" and distances >= kernels.LARGE:
         with suppress(ImportError, RuntimeError):  # the latter where numba may not write what it compiled
             from reid_lab.retrieval.reranking_numba import CompiledSteps
 
@@ -146,11 +146,14 @@ class Steps:
             The neighbors (N, count), the image itself first, and the largest squared distances (N,).
         """
         own = squares(features)
-        kernels, neighbors, furthest = Kernels(), [], []
-        for part, distances in product_blocks(features, features, squared=True, kernels=kernels, memory=memory):
-            distances += own[part, None]
+        inner, neighbors, furthest = Kernels(), [], []
+        parts = list(blocks(len(features), len(features) * inner.bytes_per_distance, memory))
+        buffer = features.new_empty(parts[0].stop, len(features))  # for all blocks, one after another
+        for part in parts:
+            distances = buffer[: part.stop - part.start]
+            torch.addmm(own, features[part], features.T, alpha=-2, out=distances).add_(own[part, None])
             distances.diagonal(part.start).fill_(-torch.inf)  # itself comes first, whatever rounding says
-            indices, largest = kernels.nearest(distances, min(count, len(features)))
+            indices, largest = inner.nearest(distances, min(count, len(features)))
             neighbors.append(indices)
             furthest.append(largest)
         return torch.cat(neighbors), divisors(torch.cat(furthest), own)

@@ -123,7 +123,7 @@ def _without(found: Found, leave_out: Sequence[Collection[int]], k: int) -> Foun
 
 
 def _search(query: Tensor, gallery: Tensor, k: int, metric: str, index: str | None, memory: int) -> Found:
-    measure, kernels = distances.measure(metric), choose(query.device, len(query) * len(gallery))
+    measure, kernels = distances.METRICS[metric], choose(query.device, len(query) * len(gallery))
     if index is None:
         nearest, found = (
             part.cpu().numpy() for part in exact(query, gallery, k, metric, kernels=kernels, memory=memory)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.records import JUNK
 from reid_lab.methods.multitask import MultiTask
 from reid_lab.models.network import evaluating
 from reid_lab.retrieval import checks
@@ -70,16 +71,17 @@ def genuine_pairs(protocol: Protocol, pairs: int, seed: int) -> Pairs:
     positives, _ = protocol.positives_and_junk(slice(None))
     if len(positives.queries) == 0:
         raise no_match(protocol)
-    chosen = np.random.default_rng(seed).permutation(len(positives.queries))[:pairs]
-    return positives[np.sort(chosen)]
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(positives.queries))[:pairs])
+    return Pairs(positives.queries[chosen], positives.gallery[chosen])
 
 
 def impostor_pairs(protocol: Protocol, pairs: int, seed: int) -> Pairs:
     """Draw at most ``pairs`` pairs of a query and a gallery image of another person."""
     random = np.random.default_rng(seed)
     queries = random.integers(0, len(protocol.query_pids), pairs)
-    images = random.choice(np.flatnonzero(protocol.counted), pairs)
-    return Pairs(queries, images)[protocol.query_pids[queries] != protocol.gallery_pids[images]]
+    images = random.choice(np.flatnonzero(protocol.gallery_pids != JUNK), pairs)
+    other = protocol.query_pids[queries] != protocol.gallery_pids[images]
+    return Pairs(queries[other], images[other])
 
 
 def _head(model: MultiTask, query: Tensor, gallery: Tensor, pairs: Pairs, batch_size: int = 1024) -> Tensor:

@@ -23,7 +23,7 @@ class Bug:
 
 HIDDEN = "a trained run that is loaded was trained without the bug"
 
-METRICS, PROTOCOL = "retrieval/metrics.py", "retrieval/protocol.py"
+METRICS = "retrieval/metrics.py"
 LOSSES, HEADS, RERANKING = "losses.py", "models/heads.py", "retrieval/reranking.py"
 TEST_METRICS, TEST_LOSSES, TEST_HEADS = "retrieval/test_metrics.py", "test_losses.py", "models/test_heads.py"
 TABLES, TEST_TABLES = "ablations/statistics.py", "ablations/test_statistics.py"
@@ -36,8 +36,8 @@ BUGS = (
         *(("02",), TEST_METRICS),
     ),
     Bug(
-        *("bad boxes (identity -1) are not removed", PROTOCOL),
-        *("return self.gallery_pids != JUNK", "return self.gallery_pids != JUNK - 1"),
+        *("bad boxes (identity -1) are not removed", METRICS),
+        *("counted = protocol.gallery_pids != JUNK", "counted = protocol.gallery_pids != JUNK - 1"),
         *(("02", "01"), TEST_METRICS),
     ),
     Bug(
@@ -57,7 +57,7 @@ BUGS = (
     ),
     Bug(
         *("CMC is not cumulative", METRICS),
-        *("minlength=length).cumsum() / len(first_ranks)", "minlength=length) / len(first_ranks)"),
+        *("minlength=length).cumsum() / len(first)", "minlength=length) / len(first)"),
         *(("02",), TEST_METRICS),
     ),
     Bug(

@@ -183,8 +183,8 @@ SETTINGS = (
     quiet(
         "test images are not normalized",
         FEATURES,
-        "return normalize(store.batch(indices))",
-        "return (store.batch(indices) / 255)",
+        "yield normalize(store.batch(indices))",
+        "yield (store.batch(indices) / 255)",
         FILES,
     ),
     quiet("every evaluation is in bfloat16", FEATURES, 'if autocast else "float32"', 'if True else "float32"', FILES),
