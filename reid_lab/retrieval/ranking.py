@@ -50,7 +50,7 @@ class Ranking:
         expand: average query expansion with that many gallery images; 0: none.
         multi_query: each query becomes the mean with its junk, the gallery images of its identity and camera.
         top: how many of each query's nearest images the result keeps.
-        roc: also count all pairs by their distance, for `Result.roc`, which takes about as long again.
+        roc: also count all pairs by their distance, for `Result.roc`, which takes from a third as long again to twice as long.
         memory: bytes that one block of queries may take.
     """
 
