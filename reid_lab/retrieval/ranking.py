@@ -50,7 +50,7 @@ class Ranking:
         expand: average query expansion with that many gallery images; 0: none.
         multi_query: each query becomes the mean with its junk, the gallery images of its identity and camera.
         top: how many of each query's nearest images the result keeps.
-        roc: also count all pairs by their distance, for `Result.roc`, which takes from a third as long again to twice as long.
+        roc: also count all pairs by distance, for `Result.roc`; it takes a third as long again, or up to twice.
         memory: bytes that one block of queries may take.
     """
 
