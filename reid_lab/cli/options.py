@@ -117,6 +117,10 @@ Cameras = Annotated[
         "'cam([0-9]+)', one number for all images, or none where it is not known.",
     ),
 ]
+Picture = Annotated[
+    Path | None,
+    typer.Option(parser=picture_to_write, metavar="FILE", help="Also draw queries and finds to this .png file."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
 
 

@@ -13,7 +13,7 @@ import typer
 
 from reid_lab.cli.app import command
 from reid_lab.cli.data_of_run import data_at, data_of, remember_cameras
-from reid_lab.cli.options import Cameras, Device, RunName, Runs, Seed, SizeName, chosen_run, picture_to_write, read_data
+from reid_lab.cli.options import Cameras, Device, Picture, RunName, Runs, Seed, SizeName, chosen_run, read_data
 from reid_lab.runtime.errors import DataError, NoMatchError, RecipeError
 
 if TYPE_CHECKING:
@@ -111,10 +111,7 @@ def evaluate(
         bool, typer.Option("--anyway", help="Score also where the check of the data finds errors; they are shown.")
     ] = False,
     rerank: Annotated[bool, typer.Option("--rerank", help="Re-rank with k-reciprocal neighbors.")] = False,
-    gallery: Annotated[
-        Path | None,
-        typer.Option(parser=picture_to_write, metavar="FILE", help="Also draw queries and finds to this .png file."),
-    ] = None,
+    gallery: Picture = None,
     runs: Runs = None,
     device: Device = None,
 ) -> int:

@@ -13,12 +13,12 @@ from reid_lab.cli.app import app, command
 from reid_lab.cli.options import (
     Device,
     Force,
+    Picture,
     RunName,
     Runs,
     at_least_one,
     chosen_run,
     file_to_write,
-    picture_to_write,
 )
 
 if TYPE_CHECKING:
@@ -66,10 +66,7 @@ def search(
         list[Path] | None, typer.Argument(metavar="QUERY", help="More queries, so that --query anna*.jpg works.")
     ] = None,
     top: Annotated[int, typer.Option(parser=at_least_one, help="How many finds to show for each query.")] = 10,
-    picture: Annotated[
-        Path | None,
-        typer.Option(parser=picture_to_write, metavar="FILE", help="Also draw queries and finds to this .png file."),
-    ] = None,
+    picture: Picture = None,
     runs: Runs = None,
     device: Device = None,
 ) -> int:

@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -40,7 +40,8 @@ from reid_lab.methods.fields import (
 from reid_lab.methods.stage import Stage
 from reid_lab.runtime.errors import RecipeError
 
-SIZES = ("smoke", "classroom", "full", "paper")
+SizeName = Literal["smoke", "classroom", "full", "paper"]
+SIZES = get_args(SizeName)
 FULL_MEMORY = 10 * 2**30  # bytes of a GPU in which "full" is thought to fit; nobody has measured it
 
 # At the sizes "smoke" and "classroom": slim networks on a CPU, which openly leave the papers' lengths behind.
@@ -74,7 +75,7 @@ class Recipe:
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]]  # what differs from the paper's values at each of SIZES
     groups: ClassVar[int] = 1  # parts of equal size that a batch falls into: 2 for anchors and partners
 
-    size: Literal["smoke", "classroom", "full", "paper"]
+    size: SizeName
     # network
     backbone: Backbone
     weights: Literal[None, "imagenet"]  # None: start from random weights
