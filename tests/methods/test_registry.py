@@ -74,3 +74,17 @@ def test_a_class_that_pydantic_does_not_check_is_no_method():
     with pytest.raises(RecipeError, match="Unchecked"):
         methods.register(Unchecked)
     assert "unchecked" not in methods.METHODS
+
+
+def test_a_size_that_a_method_does_not_have_is_refused_by_its_name(toy):
+    with pytest.raises(RecipeError, match="toy has no size 'full'"):
+        methods.METHODS["toy"].at("full")
+
+
+@pytest.mark.parametrize("part", ["network", "sampler", "batch"])
+def test_a_method_that_lacks_a_part_is_told_which(toy, part, monkeypatch):
+    recipe = methods.METHODS["toy"].at("smoke")
+    monkeypatch.delattr(type(recipe), part)
+    with pytest.raises(RecipeError, match=f"does not define {part}"):
+        value = getattr(recipe, part)  # ``batch`` is a property
+        value(*([0] * (1 if part == "network" else 3)))
