@@ -59,6 +59,11 @@ def test_lets_the_regression_see_enough(path):
     assert sum(ignored(cell) and not asserts(cell) for cell in cells) <= MOST_IGNORED * len(cells)
 
 
+def test_shows_numbers_rather_than_whether_they_are_as_wished(path):
+    printed = ["".join(output.get("text", [])) for cell in code_cells(path) for output in cell["outputs"]]
+    assert not [line for text in printed for line in text.splitlines() if re.search(r": *(True|False)$", line)]
+
+
 def test_stays_quick_to_clone(path):
     assert path.stat().st_size <= LARGEST
 
