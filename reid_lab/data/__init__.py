@@ -15,7 +15,7 @@ from reid_lab.data.finding import Finding
 from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.recognition import recognize
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
-from reid_lab.data.samplers import PairSampler, PKSampler
+from reid_lab.data.samplers import PairSampler, PKSampler, ShuffleSampler
 
 __all__ = [
     "DISTRACTOR",
@@ -30,6 +30,7 @@ __all__ = [
     "PairSampler",
     "RandomErasing",
     "Record",
+    "ShuffleSampler",
     "csv",
     "dukemtmc_reid",
     "folder",

@@ -196,6 +196,7 @@ class Augment:
         pad: Pixels of zero padding on each side.
         flip: The probability that an image is mirrored.
         erasing: Random erasing, or None.
+        shrink: At the very end each square of so many pixels becomes one, their mean; 1: nothing changes.
 
     Raises:
         RecipeError: A value cannot work.
@@ -205,6 +206,7 @@ class Augment:
     pad: int = 0
     flip: float = 0.5
     erasing: RandomErasing | None = None
+    shrink: int = 1
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -212,6 +214,7 @@ class Augment:
         whole("The padding", self.pad, 0)
         _within("padding", self.pad, 0, min(self.size))
         _within("flip probability", self.flip, 0, 1)
+        whole("The factor to shrink by", self.shrink, 1)
 
     def __call__(self, images: Tensor, seed: int, part: Part | None = None) -> Tensor:
         """Augment a batch, decided by ``seed`` alone.
@@ -222,13 +225,14 @@ class Augment:
             part: Which images of a larger batch these are: they become what they would within the whole of it.
 
         Returns:
-            Normalized float32 images, (B, 3, *size).
+            Normalized float32 images, (B, 3, *size), both sides divided by ``shrink``.
         """
         random = generator(seed)
         unit = to_unit(self.crop_and_flip(images, random, part))
         if self.erasing is not None:
             unit = self.erasing(unit, random, part)
-        return _normalize_(unit)
+        images = _normalize_(unit)
+        return images if self.shrink == 1 else F.avg_pool2d(images, self.shrink)
 
     def crop_and_flip(self, images: Tensor, random: Generator, part: Part | None = None) -> Tensor:
         """Crop and flip: uint8 (B, 3, H, W) to uint8 (B, 3, *size), in one gather for the whole batch.

@@ -13,6 +13,44 @@ from reid_lab.runtime.errors import DataError, RecipeError
 from reid_lab.runtime.validation import is_whole, whole
 
 
+class ShuffleSampler:
+    """Batches of images in random order, each once an epoch; those that do not fill a last batch are left out."""
+
+    def __init__(self, pids: Sequence[int] | np.ndarray, images: int, seed: int) -> None:
+        """Prepare the sampler.
+
+        Args:
+            pids: The identity of each training image, (N,).
+            images: The number of images in a batch.
+            seed: The seed of all random draws.
+
+        Raises:
+            RecipeError: ``images`` or ``seed`` has an impossible value.
+            DataError: There are fewer images than a batch takes, or a pid is NaN.
+        """
+        _check_from_zero("seed", seed)
+        self.images, self.seed, self.count = whole("images", images, 1), seed, len(_known(pids))
+        if self.count < images:
+            raise DataError(f"A batch takes {images} images, and there are {self.count}: add images, or take fewer.")
+
+    def __len__(self) -> int:
+        """The number of batches in an epoch: N / images, rounded down."""
+        return self.count // self.images
+
+    def epoch(self, epoch: int) -> list[np.ndarray]:
+        """Draw the batches of one epoch.
+
+        Args:
+            epoch: The number of the epoch, from 0.
+
+        Returns:
+            One array of image indices per batch, (images,).
+        """
+        _check_from_zero("epoch", epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.count)
+        return list(order[: len(self) * self.images].reshape(len(self), self.images))
+
+
 class PairSampler:
     """Batches of image pairs, for identification and verification together (paper A).
 

@@ -51,7 +51,7 @@ class MultiTaskRecipe(Recipe):
     groups: ClassVar = 2  # anchors and partners
 
     backbone: Backbone = stated("res2net50", 'Res2Net-50 and a "Res2Net-121", which is 101 (II.A, Table 3)')
-    weights: Literal[None, "imagenet"] = contradictory(
+    weights: Literal[None, "imagenet", "passersby"] = contradictory(
         "imagenet", "ImageNet's (II.A); random at the start (III.C, warm-up)"
     )
     last_stride: Annotated[Literal[1, 2], EXACT] = silent(2, "nothing; 2 is the original network's")

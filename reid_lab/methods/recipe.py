@@ -78,7 +78,7 @@ class Recipe:
     size: SizeName
     # network
     backbone: Backbone
-    weights: Literal[None, "imagenet"]  # None: start from random weights
+    weights: Literal[None, "imagenet", "passersby"]  # where the backbone starts; None: from random weights
     last_stride: Annotated[Literal[1, 2], EXACT]  # of the backbone's last layer
     smoothing: Share  # label smoothing of the identification loss
     # input and augmentation
@@ -105,6 +105,7 @@ class Recipe:
     schedule: Literal["steps", "cosine"]  # "steps": x decay at each milestone; "cosine": half a cosine down to 0
     milestones: Milestones = ()
     decay: Positive = 0.1
+    half_size_epochs: Whole = 0  # the first epochs, whose images have half the height and width: a quarter of the work
     # engine
     precision: Literal["auto", "bf16", "float16", "float32"] = "auto"  # "auto": the fastest that is right here
     evaluate_every: Whole = 0  # epochs between evaluations in that precision; 0: only at the end, in float32
@@ -125,6 +126,7 @@ class Recipe:
         """Check what several fields say together. A subclass extends this method."""
         room = min(r + 2 * self.pad - c for r, c in zip(self.resize, self.crop, strict=True))
         self._require("crop", room >= 0, f"at most resize + 2 x pad = {self.resize} + 2 x {self.pad}")
+        self._require("half_size_epochs", self.half_size_epochs <= self.epochs, f"at most epochs = {self.epochs}")
         self._require("momentum", self.momentum > 0 or self.optimizer != "nesterov", "above 0 for nesterov")
 
     def _require(self, name: str, holds: bool, expected: str) -> None:
@@ -170,14 +172,15 @@ class Recipe:
         method = getattr(self, "method", "none: it is the base of all recipes")
         return RecipeError(f"{type(self).__name__} (method {method}) does not define {name}, which every method must.")
 
-    def augmentation(self) -> data.Augment:
-        """Random crop, flip and erasing of a batch."""
+    def augmentation(self, epoch: int = 0) -> data.Augment:
+        """Random crop, flip and erasing of a batch in that epoch, counted from 0."""
         erasing = None
         if self.erasing:
             erasing = data.RandomErasing(
                 self.erasing, self.erasing_area, self.erasing_aspect, self.erasing_attempts, self.erasing_fill
             )
-        return data.Augment(self.crop, self.pad, self.flip, erasing)
+        shrink = 2 if epoch < self.half_size_epochs else 1
+        return data.Augment(self.crop, self.pad, self.flip, erasing, shrink)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

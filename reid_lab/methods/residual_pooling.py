@@ -54,7 +54,7 @@ class ResidualPoolingRecipe(Recipe):
     method: ClassVar = "residual_pooling"
 
     backbone: Backbone = stated("resnet50", "ResNet-50 without its classifier (3.1)")
-    weights: Literal[None, "imagenet"] = silent("imagenet", "nothing; usual with ResNet-50")
+    weights: Literal[None, "imagenet", "passersby"] = silent("imagenet", "nothing; usual with ResNet-50")
     last_stride: Annotated[Literal[1, 2], EXACT] = silent(1, "nothing; Table 4's 10.82 GFLOPs fit no other")
     smoothing: Share = silent(0.1, "label smoothing is used (4), how much is open")
     resize: Pixels = stated((288, 144), "288 x 144 (4.2)")

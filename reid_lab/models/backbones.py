@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from reid_lab.models.res2net import Res2NetBlock
-from reid_lab.models.weights import imagenet, no_weights, timm_weights, torchvision_weights
+from reid_lab.models.weights import no_weights, start, timm_weights, torchvision_weights
 from reid_lab.runtime.validation import one_of, whole
 
 # A layer's first Res2Net block has no hierarchy, so a Res2Net of (1, 1, 1, 1) would have none at all. The
@@ -124,14 +124,14 @@ def _initialize(network: nn.Module) -> None:
 def resnet50(last_stride: int = 2, weights: str | None = None) -> Backbone:
     """ResNet-50: 23.51 M parameters without its classifier. Paper B's backbone, paper A's control."""
     network = Backbone(Bottleneck, (3, 4, 6, 3), last_stride)
-    imagenet(network, weights, lambda: torchvision_weights("resnet50"))
+    start(network, "resnet50", weights, torchvision_weights)
     return network
 
 
 def resnet101(last_stride: int = 2, weights: str | None = None) -> Backbone:
     """ResNet-101: 42.50 M parameters without its classifier. Paper A calls it "ResNet-121"."""
     network = Backbone(Bottleneck, (3, 4, 23, 3), last_stride)
-    imagenet(network, weights, lambda: torchvision_weights("resnet101"))
+    start(network, "resnet101", weights, torchvision_weights)
     return network
 
 
@@ -140,14 +140,14 @@ def resnet_slim(
 ) -> Backbone:
     """ResNet's blocks, fewer and narrower: for images of 128 x 64 on a CPU."""
     network = Backbone(Bottleneck, layers, last_stride, width)
-    imagenet(network, weights, lambda: no_weights("resnet_slim"))
+    start(network, "resnet_slim", weights, no_weights)
     return network
 
 
 def res2net50(last_stride: int = 2, weights: str | None = None) -> Backbone:
     """Res2Net-50, 26w x 4s: 23.65 M parameters, 25.70 M with ImageNet's classifier. Paper A's backbone."""
     network = Backbone(Res2NetBlock, (3, 4, 6, 3), last_stride)
-    imagenet(network, weights, lambda: timm_weights("res2net50_26w_4s"))
+    start(network, "res2net50_26w_4s", weights, timm_weights)
     return network
 
 
@@ -157,7 +157,7 @@ def res2net101(last_stride: int = 2, weights: str | None = None) -> Backbone:
     Paper A's "Res2Net-121": no Res2Net has 121 layers.
     """
     network = Backbone(Res2NetBlock, (3, 4, 23, 3), last_stride)
-    imagenet(network, weights, lambda: timm_weights("res2net101_26w_4s"))
+    start(network, "res2net101_26w_4s", weights, timm_weights)
     return network
 
 
@@ -166,7 +166,7 @@ def res2net_slim(
 ) -> Backbone:
     """Res2Net's blocks, fewer and narrower: for images of 128 x 64 on a CPU."""
     network = Backbone(Res2NetBlock, layers, last_stride, width)
-    imagenet(network, weights, lambda: no_weights("res2net_slim"))
+    start(network, "res2net_slim", weights, no_weights)
     return network
 
 
@@ -186,7 +186,7 @@ def backbone(name: str, last_stride: int = 2, weights: str | None = None) -> Bac
     Args:
         name: A key of :data:`BACKBONES`.
         last_stride: Stride of layer4, 1 or 2.
-        weights: "imagenet" for weights that were trained on ImageNet; None for random ones.
+        weights: "imagenet", "passersby" for those of another town of our synthetic data, or None for random ones.
 
     Raises:
         RecipeError: There is no backbone of that name, or an argument is out of its range.

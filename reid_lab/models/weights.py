@@ -1,5 +1,7 @@
 """Where ready-made weights come from, and how weights are loaded without surprises."""
 
+import hashlib
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -7,8 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from reid_lab.runtime.errors import WeightsError
+from reid_lab.runtime import checkpoint
+from reid_lab.runtime.errors import CheckpointError, WeightsError
 from reid_lab.runtime.validation import one_of
+
+SOURCES = ("imagenet", "passersby", None)
+STARTS = Path(__file__).with_name("starts")  # backbones that were trained on another town of Passersby
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
@@ -43,21 +49,53 @@ def _first_few(names: Iterable[str], few: int = 3) -> str:
     return ", ".join(names[:few]) + (", ..." if len(names) > few else "")
 
 
-def imagenet(network: nn.Module, weights: str | None, fetch: Callable[[], Mapping[str, Tensor]]) -> None:
-    """Load ImageNet weights into a backbone, without their classifier.
+def start(network: nn.Module, name: str, weights: str | None, imagenet: Callable[[str], Mapping[str, Tensor]]) -> None:
+    """Load ready-made weights into a backbone, without their classifier.
 
     Args:
         network: The backbone.
-        weights: "imagenet", or None for leaving the backbone as it is.
-        fetch: Brings the weights.
+        name: What the backbone is called where its weights come from.
+        weights: "imagenet", "passersby", or None for leaving the backbone as it is.
+        imagenet: Brings ImageNet's weights for ``name``.
 
     Raises:
         RecipeError: ``weights`` is something else.
         WeightsError: The weights could not be had, or do not fit.
     """
-    if one_of("The backbone's weights", weights, ("imagenet", None)) is None:
+    if one_of("The backbone's weights", weights, SOURCES) is None:
         return
-    load_weights(network, {name: value for name, value in fetch().items() if not name.startswith("fc.")})
+    found = passersby_weights(name) if weights == "passersby" else imagenet(name)
+    load_weights(network, {name: value for name, value in found.items() if not name.startswith("fc.")})
+
+
+def passersby_weights(name: str, folder: Path = STARTS) -> Mapping[str, Tensor]:
+    """Read a backbone that :mod:`reid_lab.pretraining` trained on another town, and check it.
+
+    Args:
+        name: The backbone, "resnet_slim" or "res2net_slim".
+        folder: Where the weights lie, in float16, each beside a JSON file that says where they come from.
+
+    Returns:
+        The weights in float32, by name.
+
+    Raises:
+        WeightsError: There are none of that name, or the file is damaged.
+    """
+    path, known = folder / f"{name}.safetensors", sorted(path.stem for path in folder.glob("*.safetensors"))
+    if name not in known:
+        raise WeightsError(
+            f"No {name} was trained on Passersby, only {', '.join(known) or 'nothing'}: use weights=None, or "
+            'weights="imagenet" for a network of 50 or 101 layers.'
+        )
+    try:
+        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        intact = hashlib.sha256(path.read_bytes()).hexdigest() == told["sha256"]
+        tensors, _ = checkpoint.read(path)
+    except (OSError, ValueError, KeyError, TypeError, CheckpointError) as error:
+        raise WeightsError(f"The weights {path} are damaged ({error}): install the package again.") from error
+    if not intact:
+        raise WeightsError(f"The weights {path} are not those that {name}.json speaks of: install the package again.")
+    return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
 
 
 def torchvision_weights(name: str) -> Mapping[str, Tensor]:

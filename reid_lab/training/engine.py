@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -19,6 +20,7 @@ from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DeviceError
 from reid_lab.training import stages
 from reid_lab.training.schedule import learning_rate
+from reid_lab.training.stages import total_epochs
 from reid_lab.training.step import make_optimizer, set_learning_rate
 
 
@@ -42,17 +44,21 @@ class Engine:
         self.precision = fastest if recipe.precision == "auto" else recipe.precision  # until it is checked
         self.places = processes.share(recipe.batch, recipe.groups)
         self.part = data.Part(self.places, recipe.batch) if processes.size > 1 else None
-        self.augment = recipe.augmentation()
+        self.augment = recipe.augmentation(epoch=0)
         self.model = recipe.network(identities).to(processes.device).to(memory_format=torch.channels_last)
         self.network, self.compiled = processes.wrap(self.model), False
         self.optimizer = make_optimizer(recipe, self.model)
         # Small gradients are zero in float16, so the loss is multiplied until they are too large for it, then by less.
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=self.precision == "float16")
 
-    def check_precision(self, images: Tensor, pids: Tensor) -> str:
-        """Compare a fast precision with float32 on prepared images.
+    def check_precision(self, pixels: Tensor, pids: Tensor) -> str:
+        """Compare a fast precision with float32, at each size that images have in training.
 
         Where it is wrong, training goes on in float32, and a warning is logged. All processes decide alike.
+
+        Args:
+            pixels: uint8 (batch, 3, H, W), at the recipe's ``resize``.
+            pids: whose they are: (batch,), counted from 0.
 
         Returns:
             What was found, as a sentence.
@@ -62,6 +68,15 @@ class Engine:
         """
         if self.precision == "float32":
             return "float32 needs none"
+        found, first = "", self.augment
+        for shrink in sorted({self.recipe.augmentation(epoch).shrink for epoch in range(total_epochs(self.recipe))}):
+            self.augment = replace(first, shrink=shrink)
+            if self.precision != "float32":
+                found = self._check_precision(self.prepare(pixels, 0), pids)
+        self.augment = first
+        return found
+
+    def _check_precision(self, images: Tensor, pids: Tensor) -> str:
         check = precision.check_training(
             self.model, images, lambda network, outputs: network.loss(outputs, pids).total, self.precision
         )
@@ -90,12 +105,13 @@ class Engine:
         """Tell the network that ``stage`` begins, and clear the optimizer (see :func:`.stages.begin`)."""
         stages.begin(stage, self.model, self.optimizer, key)
 
-    def begin_epoch(self, stage: Stage) -> None:
-        """Training mode, and gradients, for what ``stage`` trains.
+    def begin_epoch(self, stage: Stage, epoch: int) -> None:
+        """The epoch's augmentation; training mode, and gradients, for what ``stage`` trains.
 
         Where that changes, the wrapper of several processes is made anew, because it expects the gradients that there
         were when it was made.
         """
+        self.augment = self.recipe.augmentation(epoch)
         if stages.freeze(stage, self.optimizer):
             self.network = self.processes.wrap(self.model)
             if self.compiled:

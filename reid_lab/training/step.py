@@ -74,7 +74,7 @@ def train_epoch(
     Returns:
         The loss of each step.
     """
-    augment, losses = recipe.augmentation(), []
+    augment, losses = recipe.augmentation(epoch), []
     for step, indices in enumerate(map(torch.from_numpy, sampler.epoch(epoch))):  # (batch,)
         set_learning_rate(optimizer, learning_rate(recipe, epoch + step / len(sampler)))
         key = random_key(seed, epoch, step)

@@ -115,14 +115,15 @@ class Trainer:
             The seconds of compilation.
         """
         indices = torch.from_numpy(self.sampler.epoch(0)[0])[self.engine.places]
-        pids, images = self.labels[indices.to(self.device)], self.engine.prepare(store.batch(indices), 0)
+        pids, pixels = self.labels[indices.to(self.device)], store.batch(indices)
+        images = self.engine.prepare(pixels, 0)
         if self.device.type == "cpu":  # a resumed run keeps its own number, so that its bits stay the same
             threads = self.progress.threads
             if threads is None and self.processes.size == 1 and not torch.are_deterministic_algorithms_enabled():
                 threads = self.engine.fastest_threads(images, pids)
             self.progress.threads = threads or torch.get_num_threads()
             torch.set_num_threads(self.progress.threads)
-        self.precision_check = self.engine.check_precision(images, pids)
+        self.precision_check = self.engine.check_precision(pixels, pids)
         return round(self.engine.compile(images, pids), 1) if self.options.compile else 0.0
 
     def epoch(self, epoch: int, store: data.ImageStore, shown: Any) -> None:
@@ -166,7 +167,7 @@ class Trainer:
                 self.progress.entered = index + 1
             if index:
                 self.save()
-        self.engine.begin_epoch(stage)
+        self.engine.begin_epoch(stage, epoch)
 
     def _steps(self, epoch: int, store: data.ImageStore, shown: Any) -> None:
         """The steps of an epoch that are left, with a checkpoint where one is due."""

@@ -126,7 +126,7 @@ def engine_of(recipe, processes=None):
 def test_a_stage_forgets_the_momentum_of_the_one_before(recipe):
     engine = engine_of(recipe)
     images = torch.randint(0, 256, (16, 3, 40, 24), dtype=torch.uint8)
-    engine.begin_epoch(recipe.stages[0])
+    engine.begin_epoch(recipe.stages[0], 0)
     engine.step(images, torch.arange(16) % 6, 1)
     assert engine.optimizer.state
     engine.enter(recipe.stages[1], key=5)
@@ -145,7 +145,7 @@ def test_the_wrapper_of_several_processes_is_made_anew_only_where_something_free
     engine = engine_of(recipe, processes)
     seen = []
     for stage in (*recipe.stages[:2], recipe.stages[1], recipe.stages[2]):
-        engine.begin_epoch(stage)
+        engine.begin_epoch(stage, 0)
         seen.append(processes.wrapped)
     assert seen == [1, 2, 2, 3]
 
@@ -153,7 +153,7 @@ def test_the_wrapper_of_several_processes_is_made_anew_only_where_something_free
 def test_statistics_of_frozen_batch_norms_move_where_the_stage_says_so(recipe):
     engine = engine_of(recipe)
     for freeze in (True, False):
-        engine.begin_epoch(methods.Stage("head alone", 1, train=("head",), freeze_statistics=freeze))
+        engine.begin_epoch(methods.Stage("head alone", 1, train=("head",), freeze_statistics=freeze), 0)
         assert engine.model.backbone.layer4[0].bn1.training != freeze
         assert engine.model.norm.training and engine.model.classifier.training
 
@@ -172,7 +172,7 @@ def test_a_network_draws_the_same_for_a_whole_batch_in_all_processes(recipe):
 def test_a_group_that_the_network_does_not_have_is_named(recipe, monkeypatch):
     engine = engine_of(recipe)
     with pytest.raises(RecipeError, match="neck"):
-        engine.begin_epoch(methods.Stage("neck alone", 1, train=("neck",)))
+        engine.begin_epoch(methods.Stage("neck alone", 1, train=("neck",)), 0)
     monkeypatch.setattr(ToyRecipe, "rates", {"neck": 0.1})
     with pytest.raises(RecipeError, match="neck"):
         engine_of(recipe)
