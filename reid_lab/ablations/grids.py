@@ -6,40 +6,16 @@ of the papers' families, at `full` size the papers' own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
-from reid_lab.methods import Recipe, multitask, residual_pooling
+from reid_lab.ablations import tuning
+from reid_lab.ablations.grid import Grid, at, data_size
+from reid_lab.methods import MultiTaskRecipe, Recipe, multitask, residual_pooling
 from reid_lab.runtime.errors import RecipeError
 
 
-@dataclass(frozen=True)
-class Grid:
-    """One experiment.
-
-    ``variants(size)`` gives a recipe for each label, in the order of the table; ``reranked`` are the labels of which a
-    re-ranked result is wanted, too; ``reference`` is the label that the others are compared with, "" being the first;
-    ``equal`` says what the comparison holds equal, and what it does not. ``measure`` is asked of each run (see
-    :mod:`.measures`); where it gives several rows, the columns ``several`` tell them apart.
-    """
-
-    name: str
-    title: str
-    source: str
-    variants: Callable[[str], dict[str, Recipe]]
-    reference: str
-    equal: str
-    reranked: tuple[str, ...] = field(default=())
-    measure: str = "scores"
-    several: tuple[str, ...] = field(default=())
-
-    def compared_with(self, size: str) -> str:
-        """The label of the reference at ``size``."""
-        return self.reference or next(iter(self.variants(size)))
-
-
-def _pooling(size: str) -> dict[str, Recipe]:
-    base = residual_pooling(size)
+def _pooling(size: str) -> Mapping[str, Recipe]:
+    base = at(residual_pooling, size)
     names = {
         "baseline": "baseline",
         "average": "avg",
@@ -54,20 +30,20 @@ def _pooling(size: str) -> dict[str, Recipe]:
     return {label: base.replace(pooling=pooling) for label, pooling in names.items()}
 
 
-def _more_seeds(size: str) -> dict[str, Recipe]:
+def _more_seeds(size: str) -> Mapping[str, Recipe]:
     # within six points of mAP in the first three seeds of "pooling"
     names = ("average", "max", "residual", "max + max", "max + average")
     return {label: recipe for label, recipe in _pooling(size).items() if label in names}
 
 
-def _erasing(size: str) -> dict[str, Recipe]:
-    base = multitask(size, backbone=_plain_backbone(size))
+def _erasing(size: str) -> Mapping[str, Recipe]:
+    base = at(multitask, size, backbone=_plain_backbone(size))
     rates = [0.0, 0.5, 1.0, 0.2, 0.4, 0.7, 0.1, 0.3, 0.6, 0.8, 0.9]  # in order of worth
     return {f"{rate:.1f}": base.replace(erasing=rate) for rate in rates}
 
 
-def _longer(size: str) -> dict[str, Recipe]:
-    base = multitask(size, backbone=_plain_backbone(size))
+def _longer(size: str) -> Mapping[str, Recipe]:
+    base = at(multitask, size, backbone=_plain_backbone(size))
     longer = base.replace(epochs=3 * base.epochs, milestones=tuple(3 * epoch for epoch in base.milestones))
     return {
         "erasing 0.0": base.replace(erasing=0.0),
@@ -78,16 +54,16 @@ def _longer(size: str) -> dict[str, Recipe]:
     }
 
 
-def _backbone(size: str) -> dict[str, Recipe]:
-    base = multitask(size)
+def _backbone(size: str) -> Mapping[str, Recipe]:
+    base = at(multitask, size)
     names = {"ResNet-50": "resnet50", "Res2Net-50": "res2net50", "ResNet-101": "resnet101", "Res2Net-101": "res2net101"}
-    if size in ("smoke", "classroom"):
+    if data_size(size) in ("smoke", "classroom"):
         names = {"slim ResNet": "resnet_slim", "slim Res2Net": "res2net_slim"}
     return {label: base.replace(backbone=backbone) for label, backbone in names.items()}
 
 
-def _heads(size: str) -> dict[str, Recipe]:
-    base = multitask(size)
+def _heads(size: str) -> Mapping[str, Recipe]:
+    base = at(multitask, size)
     other = 0.2 if base.positive == 0.5 else 0.5
     return {
         "both": base,
@@ -97,8 +73,8 @@ def _heads(size: str) -> dict[str, Recipe]:
     }
 
 
-def _losses(size: str) -> dict[str, Recipe]:
-    base = residual_pooling(size)
+def _losses(size: str) -> Mapping[str, Recipe]:
+    base = at(residual_pooling, size)
     return {
         "cross-entropy and triplets at three scales": base,
         "cross-entropy and triplets at one scale": base.replace(triplet_scales=1),
@@ -107,8 +83,8 @@ def _losses(size: str) -> dict[str, Recipe]:
     }
 
 
-def _interpretations(size: str) -> dict[str, Recipe]:
-    base = residual_pooling(size)
+def _interpretations(size: str) -> Mapping[str, Recipe]:
+    base = at(residual_pooling, size)
     other_stride = 1 if base.last_stride == 2 else 2
     return {
         "our reading": base,
@@ -125,34 +101,34 @@ def _interpretations(size: str) -> dict[str, Recipe]:
     }
 
 
-def _projection(size: str) -> dict[str, Recipe]:
-    base = multitask(size)
+def _projection(size: str) -> Mapping[str, Recipe]:
+    base = at(multitask, size)
     names = {"projection": base, "no projection": base.replace(embed_dim=0)}
     names |= {f"projection to {base.embed_dim // 2}": base.replace(embed_dim=base.embed_dim // 2)}
     return names | {"projection without norm" if base.embed_norm else "projection with norm": _other_norm(base)}
 
 
-def _conditions(size: str) -> dict[str, Recipe]:
-    return {"A": multitask(size)} | {f"B, {label}": recipe for label, recipe in _three_poolings(size).items()}
+def _conditions(size: str) -> Mapping[str, Recipe]:
+    return {"A": at(multitask, size)} | {f"B, {label}": recipe for label, recipe in _three_poolings(size).items()}
 
 
-def _four_poolings(size: str) -> dict[str, Recipe]:
-    base = residual_pooling(size)
+def _four_poolings(size: str) -> Mapping[str, Recipe]:
+    base = at(residual_pooling, size)
     names = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
     return {label: base.replace(pooling=pooling) for label, pooling in names.items()}
 
 
-def _three_poolings(size: str) -> dict[str, Recipe]:
+def _three_poolings(size: str) -> Mapping[str, Recipe]:
     return {label: recipe for label, recipe in _four_poolings(size).items() if label != "baseline"}
 
 
-def _other_norm(base: Recipe) -> Recipe:
-    return base.replace(embed_norm=not getattr(base, "embed_norm", False))
+def _other_norm(base: MultiTaskRecipe) -> MultiTaskRecipe:
+    return base.replace(embed_norm=not base.embed_norm)
 
 
 def _plain_backbone(size: str) -> str:
     """Paper A's Table 2 equals the ResNet-50 row of its Table 3: that is what it was measured with."""
-    return "resnet_slim" if size in ("smoke", "classroom") else "resnet50"
+    return "resnet_slim" if data_size(size) in ("smoke", "classroom") else "resnet50"
 
 
 GRIDS = {
@@ -288,6 +264,7 @@ GRIDS = {
             measure="heat",
             several=("network", "layer", "target"),
         ),
+        *tuning.GRIDS,
     )
 }
 

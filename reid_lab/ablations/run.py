@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from reid_lab import data, training
-from reid_lab.ablations import tables
+from reid_lab.ablations import grids, tables
 from reid_lab.ablations.grids import GRIDS, Grid
 from reid_lab.ablations.measures import MEASURES
 from reid_lab.ablations.tables import KEYS, PROVENANCE, RERANKED
@@ -40,6 +40,7 @@ class Job:
     recipe: Recipe
     measure: str
     rerank: bool
+    split: str = "test"
 
     @property
     def name(self) -> str:
@@ -48,12 +49,12 @@ class Job:
 
     @property
     def data_size(self) -> str:
-        """The size of its data: Passersby has none for the recipes of the papers' real data sets."""
-        return "full" if self.size == "paper" else self.size
+        """The size of its data."""
+        return grids.data_size(self.size)
 
     def benchmark(self) -> data.Benchmark:
         """The data of the run; a seed has a data set of its own."""
-        return _benchmark(self.data_size, self.seed)
+        return _benchmark(self.data_size, self.seed, self.split)
 
     def folder(self, runs: Path | str | None = None) -> Path:
         """The folder that keeps the run."""
@@ -63,7 +64,7 @@ class Job:
 def jobs(grid: Grid, size: str, seeds: Sequence[int]) -> list[Job]:
     """All runs of a grid, seed by seed, so that a part of them is already a comparison."""
     return [
-        Job(grid.name, label, size, seed, recipe, grid.measure, label in grid.reranked)
+        Job(grid.name, label, size, seed, recipe, grid.measure, label in grid.reranked, grid.split)
         for seed in seeds
         for label, recipe in grid.variants(size).items()
     ]
@@ -221,7 +222,7 @@ def _take_from_other_grids(job: Job, folder: Path, runs: Path) -> bool:
     if job.measure != "scores":
         return False
     name = job.folder(runs).name  # data are made here, once, before several processes need them
-    for other in [grid.name for grid in GRIDS.values() if grid.measure == "scores"]:
+    for other in [grid.name for grid in GRIDS.values() if grid.measure == "scores" and grid.split == job.split]:
         recorded = tables.read(other, folder)
         same = recorded[recorded["run"] == name] if len(recorded) else recorded
         reranked = same["variant"].str.endswith(RERANKED)
@@ -233,5 +234,6 @@ def _take_from_other_grids(job: Job, folder: Path, runs: Path) -> bool:
 
 
 @lru_cache
-def _benchmark(size: str, seed: int) -> data.Benchmark:
-    return data.passersby(size, seed=seed)
+def _benchmark(size: str, seed: int, split: str) -> data.Benchmark:
+    test = data.passersby(size, seed=seed)
+    return test.validation() if split == "validation" else test

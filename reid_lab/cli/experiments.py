@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -28,6 +28,7 @@ NAMES = (
         "projection",
     ),
     *("conditions", "occlusion", "curves", "erasing_fit", "gradcam"),
+    *("tuning_residual_pooling", "tuning_multitask"),
 )
 
 
@@ -70,10 +71,21 @@ Out = Annotated[
 ]
 
 
+Start = Annotated[
+    Literal["passersby"] | None,
+    typer.Option(
+        metavar="passersby",
+        show_default="the recipe's",
+        help="Where backbones start: passersby, on another town, with the schedules that were tuned for it.",
+    ),
+]
+
+
 @command("Experiments", "ablate pooling --size classroom --seeds 3")
 def ablate(
     experiments: Experiments,
     size: Size = "classroom",
+    start: Start = None,
     seeds: Seeds = 3,
     dry_run: DryRun = False,
     draw: Draw = False,
@@ -90,11 +102,12 @@ def ablate(
 
     if dry_run and merge:
         raise RecipeError("--dry-run writes nothing, and --merge writes tables: leave out one of them.")
+    setting = f"{size}-{start}" if start else size
     names = list(grids.GRIDS) if "all" in experiments else list(dict.fromkeys(experiments))
     folder = out or tables.figures_folder()
     tables.check(folder)
     tables.add_from(merge or [], names, folder)
-    wanted = [job for name in names for job in run.jobs(grids.grid(name), size, range(seeds))]
+    wanted = [job for name in names for job in run.jobs(grids.grid(name), setting, range(seeds))]
     wanted = run.shard(wanted, shard)
     if dry_run:
         return _show_plan(wanted, folder, runs)
@@ -104,7 +117,7 @@ def ablate(
             left = run.run(wanted, device=device, runs=runs, folder=folder, minutes=minutes, workers=workers, say=_say)
         except (TrainingError, WorkerError) as error:  # the other runs are recorded, and are shown
             errors.append(error)
-    return _report(names, size, folder, left, errors)
+    return _report(names, setting, folder, left, errors)
 
 
 def _say(line: str) -> None:

@@ -129,6 +129,8 @@ class MultiTaskRecipe(Recipe):
         ),
     }
 
+    pretrained: ClassVar = dict(last_stride=1, lr=3e-3, epochs=6, half_size_epochs=4, warmup_epochs=1, evaluate_every=0)
+
     @property
     def batch(self) -> int:
         """Images in a batch: the anchors, then their partners."""

@@ -65,7 +65,8 @@ class Recipe:
     """What all methods need: network, input, augmentation, optimizer, schedule, precision.
 
     A subclass is a method. It gives ``method``, ``sizes`` (values at each of SIZES), ``batch``, ``network``,
-    ``sampler`` and a value for every field without a default below. :func:`register` makes it known.
+    ``sampler`` and a value for every field without a default below; it may give ``pretrained``. :func:`register` makes
+    it known.
 
     Raises:
         RecipeError: an unknown field, a missing one or an impossible value. It names the field and what is allowed.
@@ -73,6 +74,7 @@ class Recipe:
 
     method: ClassVar[str]  # its name on the command line and in files
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]]  # what differs from the paper's values at each of SIZES
+    pretrained: ClassVar[Mapping[str, Any]] = {}  # what a start on another town changes at "classroom"
     groups: ClassVar[int] = 1  # parts of equal size that a batch falls into: 2 for anchors and partners
 
     size: SizeName
@@ -137,13 +139,17 @@ class Recipe:
     def at(cls, size: str | None = None, **fields: Any) -> Self:
         """The recipe at one of SIZES (default: see :func:`default_size`), with some ``fields`` changed.
 
+        At "classroom", ``weights="passersby"`` brings the schedule that was tuned for that start; to change the start
+        and nothing else, use :meth:`replace`.
+
         Raises:
             RecipeError: unknown size or field, or an impossible value.
         """
         size = size or default_size()
         if size not in cls.sizes:
             raise RecipeError(f"{cls.method} has no size {size!r}; choose one of {', '.join(cls.sizes)}.")
-        return cls(**({"size": size, **cls.sizes[size]} | fields))
+        tuned = cls.pretrained if (size, fields.get("weights")) == ("classroom", "passersby") else {}
+        return cls(**({"size": size, **cls.sizes[size], **tuned} | fields))
 
     def replace(self, **changes: Any) -> Self:
         """This recipe with some fields changed. Raises RecipeError for an unknown field or impossible value."""

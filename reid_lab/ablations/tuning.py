@@ -1,0 +1,64 @@
+"""How recipes are chosen: on validation people, whom neither training nor test shows, with equal effort for all.
+
+These grids are no results. They record what was tried before the recipe of a start was fixed, so that nobody has to
+believe that it was not the test that chose it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reid_lab.ablations.grid import Grid, at
+from reid_lab.methods import Recipe, multitask, residual_pooling
+
+RATES = (1e-3, 3e-3, 1e-2)  # the same for every arm
+POOLINGS = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
+
+
+def _tuning_b(size: str) -> Mapping[str, Recipe]:
+    base = at(residual_pooling, size)
+    arms = {
+        f"{label}, rate {lr:g}": base.replace(pooling=pooling, lr=lr)
+        for lr in RATES
+        for label, pooling in POOLINGS.items()
+    }
+    return arms | {
+        "residual, last stride 2": base.replace(last_stride=2),
+        "residual, backbone at a third": base.replace(backbone_lr=0.3),
+        "residual, twice the epochs": base.replace(epochs=2 * base.epochs, half_size_epochs=2 * base.half_size_epochs),
+        "residual, all at the whole size": base.replace(half_size_epochs=0),
+        "residual, random start": base.replace(weights=None),
+    }
+
+
+def _tuning_a(size: str) -> Mapping[str, Recipe]:
+    base = at(multitask, size)
+    return {f"rate {lr:g}": base.replace(lr=lr) for lr in RATES} | {
+        "last stride 2": base.replace(last_stride=2),
+        "slim ResNet": base.replace(backbone="resnet_slim"),
+        "half of the pairs positive": base.replace(positive=0.5),
+        "twice the epochs": base.replace(epochs=2 * base.epochs, half_size_epochs=2 * base.half_size_epochs),
+        "random start": base.replace(weights=None),
+    }
+
+
+GRIDS = (
+    Grid(
+        "tuning_residual_pooling",
+        "Choosing paper B's recipe, on validation people",
+        "ours: every pooling gets the same rates to choose from",
+        _tuning_b,
+        "",
+        "Equal: data, batches, seeds, and all of the recipe but what the names say.",
+        split="validation",
+    ),
+    Grid(
+        "tuning_multitask",
+        "Choosing paper A's recipe, on validation people",
+        "ours",
+        _tuning_a,
+        "",
+        "Equal: data, batches, seeds, and all of the recipe but what the names say.",
+        split="validation",
+    ),
+)
