@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
 from reid_lab.cli.app import command
 from reid_lab.cli.options import Device, Runs, Seed, Size
 
 GROUP = "To begin with"
+Backbone = Annotated[Literal["resnet_slim", "res2net_slim"], typer.Argument(metavar="BACKBONE")]
+TownSize = Annotated[
+    Literal["full", "smoke"], typer.Option(metavar="SIZE", help="How large the town is: full, or smoke for a try.")
+]
+Out = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", show_default="the package's own", help="The folder to write to.")
+]
 
 
 @command(GROUP, "demo --device cpu")
@@ -14,6 +26,15 @@ def demo(size: Size = "classroom", seed: Seed = 0, runs: Runs = None, device: De
     from reid_lab import demo as demonstration
 
     demonstration.demo(size, seed, device, runs, say=lambda line: print(line, flush=True))
+    return 0
+
+
+@command(GROUP, "pretrain resnet_slim --size smoke --out starts")
+def pretrain(backbone: Backbone, size: TownSize = "full", out: Out = None, runs: Runs = None) -> int:
+    """Train the start of a slim backbone on another town, and write it: NAME.safetensors and NAME.json."""
+    from reid_lab import pretraining
+
+    print(pretraining.pretrain(backbone, size, folder=out, runs=runs))
     return 0
 
 

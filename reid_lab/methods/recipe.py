@@ -49,6 +49,8 @@ SLIM: dict[str, Any] = dict(
     weights=None, resize=(128, 64), crop=(128, 64), optimizer="adamw", schedule="cosine", milestones=()
 )
 
+LATER = {"half_size_epochs": 0}  # fields that version 0.1.0 did not have, and the value that means what it did
+
 
 class Sampler(Protocol):
     """What draws the batches of an epoch, always the same ones for the same epoch (see :mod:`reid_lab.data`)."""
@@ -65,8 +67,7 @@ class Recipe:
     """What all methods need: network, input, augmentation, optimizer, schedule, precision.
 
     A subclass is a method. It gives ``method``, ``sizes`` (values at each of SIZES), ``batch``, ``network``,
-    ``sampler`` and a value for every field without a default below; it may give ``pretrained``. :func:`register` makes
-    it known.
+    ``sampler`` and a value for every field without a default below. :func:`register` makes it known.
 
     Raises:
         RecipeError: an unknown field, a missing one or an impossible value. It names the field and what is allowed.
@@ -156,8 +157,12 @@ class Recipe:
         return dataclasses.replace(self, **changes)
 
     def to_json(self) -> str:
-        """The recipe as JSON text, which :func:`from_json` reads back to an equal recipe."""
-        return json.dumps({"method": self.method, **dataclasses.asdict(self)}, indent=1)
+        """The recipe as JSON text, which :func:`from_json` reads back to an equal recipe.
+
+        A field of LATER is written only where it changes something, so that earlier runs keep their names.
+        """
+        fields = {name: value for name, value in dataclasses.asdict(self).items() if (name, value) not in LATER.items()}
+        return json.dumps({"method": self.method, **fields}, indent=1)
 
     # What training asks a method for
 
@@ -219,8 +224,7 @@ def default_size(device: str | torch.device | None = None) -> str:
     """``REID_LAB_SIZE``, else "full" on a GPU with room for it, else "classroom".
 
     ``device`` is where the training will run; None: the default one. An Apple GPU takes its memory from the computer,
-    and gets "classroom". Raises RecipeError for an unknown size,
-    DeviceError for a device that is not there.
+    and gets "classroom". Raises RecipeError for an unknown size, DeviceError for a device that is not there.
     """
     from reid_lab.runtime.device import find_device, memory
 

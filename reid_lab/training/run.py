@@ -67,8 +67,8 @@ def run_folder(recipe: Recipe, benchmark: Benchmark, seed: int, runs: Path | str
         seed: with which seed.
         runs: the folder of all runs; default: :func:`reid_lab.runtime.files.runs_folder`.
     """
-    # As version 0.1.0 wrote it, so that runs keep their names: a field was spelled otherwise, one was not there.
-    told = recipe.to_json().replace('"optimizer": ', '"optimiser": ').replace(' "half_size_epochs": 0,\n', "")
+    # The field is spelled as in version 0.1.0, so that runs keep their names.
+    told = recipe.to_json().replace('"optimizer": ', '"optimiser": ')
     key = f"{FORMAT}\n{told}\n{benchmark.digest}\n{seed}"
     name = f"{recipe.method}-{recipe.size}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
     return runs_root(runs) / name

@@ -188,3 +188,14 @@ def test_a_gpu_crops_flips_and_erases_where_the_cpu_does():
     assert torch.allclose(augment(noise().cuda(), seed=1).cpu(), augment(noise(), seed=1), atol=1e-5)
     augment = Augment(SIZE, pad=10, erasing=RandomErasing())
     assert torch.equal(augment(noise().cuda(), seed=1), augment(noise().cuda(), seed=1))
+
+
+def test_shrinking_takes_the_mean_of_each_square_at_the_very_end():
+    images, erase = noise(8, (12, 8)), RandomErasing(1.0)
+    whole = Augment((12, 8), pad=1, erasing=erase)(images, seed=5)
+    half = Augment((12, 8), pad=1, erasing=erase, shrink=2)(images, seed=5)
+    assert half.shape == (8, 3, 6, 4)
+    assert torch.allclose(half[3, 1, 2, 3], whole[3, 1, 4:6, 6:8].mean())
+    assert torch.allclose(half, tv.resize(whole, [6, 4], antialias=True), atol=1.5)  # another filter, the same picture
+    with pytest.raises(RecipeError):
+        Augment((12, 8), shrink=0)

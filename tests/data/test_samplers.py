@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid_lab.data import PairSampler, PKSampler
+from reid_lab.data import PairSampler, PKSampler, ShuffleSampler
 from reid_lab.runtime.errors import DataError, RecipeError
 
 # P x K
@@ -188,3 +188,22 @@ def test_a_seed_and_an_epoch_are_two_numbers_not_their_sum():
     for make in (lambda seed: PKSampler(pids, 3, 4, seed), lambda seed: PairSampler(pids, pids * 0, 6, seed=seed)):
         assert not np.array_equal(make(1).epoch(2), make(2).epoch(1))
         assert not np.array_equal(make(0).epoch(3), make(3).epoch(0))
+
+
+def test_shuffled_batches_show_each_image_once_an_epoch_in_another_order():
+    sampler = ShuffleSampler([1, 1, 2, 2, 3, 3, 4], 3, seed=5)
+    first, second = (np.concatenate(sampler.epoch(epoch)) for epoch in (0, 1))
+    assert len(sampler) == len(sampler.epoch(0)) == 2
+    assert len(set(first)) == 6 and set(first) <= set(range(7))
+    assert first.tolist() != second.tolist() and first.tolist() == np.concatenate(sampler.epoch(0)).tolist()
+    assert first.tolist() != np.concatenate(ShuffleSampler([1] * 7, 3, seed=6).epoch(0)).tolist()
+    seen = {index for epoch in range(20) for index in np.concatenate(sampler.epoch(epoch)).tolist()}
+    assert seen == set(range(7))  # whoever is left out changes
+
+
+@pytest.mark.parametrize(
+    ("images", "seed", "error"), [(0, 0, RecipeError), (2.5, 0, RecipeError), (8, 0, DataError), (2, -1, RecipeError)]
+)
+def test_impossible_shuffles_are_refused(images, seed, error):
+    with pytest.raises(error):
+        ShuffleSampler([1, 1, 2, 2, 3, 3, 4], images, seed)

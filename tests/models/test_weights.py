@@ -1,12 +1,17 @@
 """Loading weights: what fits, what does not, and a machine without a network."""
 
+import json
+import shutil
+
 import pytest
 import torch
 import torchvision
+from safetensors.torch import load_file
 from torch import nn
 
 from reid_lab import methods, models
 from reid_lab.models import weights
+from reid_lab.models.weights import STARTS
 from reid_lab.runtime.errors import RecipeError, WeightsError
 
 DOWNLOAD = "torchvision.models._api.load_state_dict_from_url"
@@ -76,4 +81,42 @@ def test_slim_networks_have_no_imagenet_weights():
 
 def test_a_misspelt_source_of_weights_is_refused():
     with pytest.raises(RecipeError, match="imagnet"):
-        weights.imagenet(nn.Linear(1, 1), "imagnet", dict)
+        weights.start(nn.Linear(1, 1), "resnet_slim", "imagnet", dict)
+
+
+@pytest.mark.parametrize("name", ["resnet_slim", "res2net_slim"])
+def test_a_start_on_another_town_is_in_the_package_and_its_note_tells_of_it(name):
+    start = models.backbone(name, last_stride=1, weights="passersby").state_dict()
+    file, told = STARTS / f"{name}.safetensors", json.loads((STARTS / f"{name}.json").read_text())
+    kept = load_file(file)
+    assert kept.keys() == start.keys()
+    assert all(torch.equal(start[key], kept[key].to(start[key].dtype)) for key in start)
+    assert told["recipe"]["backbone"] == name and told["recipe"]["weights"] is None
+    assert told["parameters"] == sum(value.numel() for value in models.backbone(name).parameters())
+    assert file.stat().st_size < 6e6
+    assert torch.equal(models.backbone(name, 2, "passersby").conv1.weight, start["conv1.weight"])  # whatever the stride
+
+
+@pytest.mark.parametrize("name", ["resnet50", "res2net101"])
+def test_large_networks_have_no_start_on_another_town(name):
+    with pytest.raises(WeightsError, match="resnet_slim"):
+        models.backbone(name, weights="passersby")
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "no note", "another note"])
+def test_a_damaged_start_is_refused(damage, tmp_path):
+    for end in ("safetensors", "json"):
+        shutil.copy(STARTS / f"resnet_slim.{end}", tmp_path)
+    file, note = tmp_path / "resnet_slim.safetensors", tmp_path / "resnet_slim.json"
+    content = bytearray(file.read_bytes())
+    if damage == "cut":
+        file.write_bytes(content[:-1000])
+    if damage == "altered":
+        content[-1000] ^= 1
+        file.write_bytes(content)
+    if damage == "no note":
+        note.unlink()
+    if damage == "another note":
+        note.write_text(json.dumps({"sha256": "0" * 64}))
+    with pytest.raises(WeightsError, match="resnet_slim"):
+        weights.passersby_weights("resnet_slim", tmp_path)

@@ -382,3 +382,11 @@ def test_a_failing_last_evaluation_does_not_cost_the_training(smoke, tmp_path, m
     assert again.result["mAP"] == whole.result["mAP"] and list(again.history["epoch"]) == [1, 2]
     assert again.history["images_per_second"].notna().tolist() == [True, False]  # no step was timed
     assert json.loads((folder / "environment.json").read_text())["precision_check"]
+
+
+@pytest.mark.parametrize("rows", [8, 4])  # of layer4's input at the whole size, and at half of it
+def test_a_fault_at_either_size_of_the_images_is_found(rows, smoke, monkeypatch, tmp_path, claims_bf16, caplog):
+    wrong_convolution(monkeypatch, FAULTS["not a number"], lambda given, stride: given.shape[2] == rows)
+    recipe = methods.classification("smoke", resize=(128, 64), crop=(128, 64), half_size_epochs=1, epochs=2, images=8)
+    run = training.fit(recipe.replace(evaluate_every=0), smoke, device="cpu", runs=tmp_path)
+    assert run.environment["precision"] == "float32" and "layer4" in run.environment["precision_check"]

@@ -24,13 +24,29 @@ BASE = dict(
         erasing=1.0, erasing_area=(0.02, 0.4), erasing_aspect=(0.3, 3.33), erasing_attempts=9, erasing_fill="random"
     ),
     **dict(optimizer="sgd", lr=0.01, momentum=0.9, weight_decay=0.1, backbone_lr=0.5, precision="float32"),
-    **dict(warmup="linear", warmup_epochs=2, warmup_factor=0.1, schedule="steps", milestones=(3,), decay=0.5),
+    **dict(
+        warmup="linear",
+        warmup_epochs=2,
+        warmup_factor=0.1,
+        schedule="steps",
+        milestones=(3,),
+        decay=0.5,
+        half_size_epochs=1,
+    ),
 )
 OTHER = dict(
     **dict(last_stride=1, smoothing=0.2, resize=(40, 24), crop=(32, 20), pad=3, flip=0.0, erasing=0.0),
     **dict(erasing_area=(0.3, 0.4), erasing_aspect=(0.3, 0.4), erasing_attempts=1, erasing_fill="mean"),
     **dict(optimizer="adamw", lr=0.02, momentum=0.5, weight_decay=0.2, backbone_lr=1.0, precision="bf16"),
-    **dict(warmup="constant", warmup_epochs=3, warmup_factor=0.2, schedule="cosine", milestones=(4,), decay=0.1),
+    **dict(
+        warmup="constant",
+        warmup_epochs=3,
+        warmup_factor=0.2,
+        schedule="cosine",
+        milestones=(4,),
+        decay=0.1,
+        half_size_epochs=0,
+    ),
 )
 A = dict(backbone="res2net_slim", pairs=4, embed_dim=8, identification=0.5, verification=1.0)
 OTHER_A = dict(

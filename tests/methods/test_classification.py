@@ -1,0 +1,42 @@
+"""The plain baseline, against PyTorch's own modules."""
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from reid_lab import methods
+
+
+def network(**changes):
+    torch.manual_seed(0)
+    return methods.classification("smoke", **changes).network(7)
+
+
+def test_features_and_logits_are_those_of_the_parts_by_hand():
+    torch.manual_seed(1)
+    model, images = network(), torch.randn(6, 3, 64, 48)
+    model.train()
+    model(images)  # the norms have seen data
+    model.eval()
+    layer4 = model.backbone(images)[1]
+    pooled = F.adaptive_avg_pool2d(layer4, 1).flatten(1)
+    neck = F.batch_norm(pooled, model.neck.running_mean, model.neck.running_var, model.neck.weight, model.neck.bias)
+    outputs = model(images)
+    assert torch.allclose(outputs.pooled, pooled, atol=1e-5) and torch.allclose(outputs.neck, neck, atol=1e-5)
+    assert torch.allclose(outputs.logits, neck @ model.classifier.weight.T, atol=1e-5)
+    assert torch.equal(model.identity_logits(images), outputs.logits)
+    assert torch.allclose(model.embed(images), F.normalize(neck), atol=1e-5)
+
+
+def test_the_loss_is_pytorchs_cross_entropy_with_label_smoothing():
+    model, pids = network(smoothing=0.1), torch.tensor([0, 1, 6, 2, 2, 5])
+    outputs = model(torch.randn(6, 3, 64, 48))
+    losses = model.loss(outputs, pids)
+    expected = F.cross_entropy(outputs.logits, pids, label_smoothing=0.1)
+    assert torch.allclose(losses.total, expected) and losses.terms.keys() == {"identification"}
+
+
+def test_batches_are_the_whole_set_in_random_order():
+    recipe = methods.classification("smoke", images=4)
+    batches = recipe.sampler(np.arange(12) // 3, np.ones(12), 0).epoch(0)
+    assert recipe.batch == 4 and sorted(np.concatenate(batches)) == list(range(12))

@@ -1,0 +1,55 @@
+"""A start that was trained on another town: on nobody whom an experiment shows."""
+
+import json
+
+import torch
+from safetensors.torch import load_file
+
+from reid_lab import data, pretraining
+from reid_lab.models import weights
+from reid_lab.passersby.people import person
+from reid_lab.passersby.splits import SIZES, identities, list_images
+
+
+def people(size, seed):
+    return {person(seed, pid) for split in identities(SIZES[size]) for pid in split}
+
+
+def test_nobody_of_the_town_is_in_an_experiment():
+    town = people("full", pretraining.TOWN)
+    assert len(town) == SIZES["full"].train_ids + SIZES["full"].test_ids  # no two are alike
+    for seed in (*range(10), pretraining.OTHER_TOWN):
+        assert not town & people("classroom", seed)
+        assert seed != pretraining.TOWN
+
+
+def test_no_image_of_the_town_is_drawn_from_the_numbers_of_an_experiment():
+    """The same key gives another image in another town, whatever it shows."""
+    from reid_lab.passersby.render import render
+
+    for _, key in list_images(SIZES["smoke"], pretraining.TOWN)[::40]:
+        assert (render(pretraining.TOWN, key)[0] != render(0, key)[0]).mean() > 0.5
+
+
+def test_the_town_shows_all_its_people_in_training_and_those_of_a_second_town_in_the_test():
+    town = pretraining.town("smoke")
+    here, there = (data.passersby("smoke", seed=seed) for seed in (pretraining.TOWN, pretraining.OTHER_TOWN))
+    shown = {record.path for records in here.splits.values() for record in records if record.pid > 0}
+    assert {record.path for record in town.train} == shown
+    assert len({record.pid for record in town.train}) == SIZES["smoke"].train_ids + SIZES["smoke"].test_ids
+    assert town.query == there.query and town.gallery == there.gallery
+    town.check()
+
+
+def test_a_start_is_trained_written_and_loaded_and_a_second_call_trains_nothing(tmp_path):
+    file = pretraining.pretrain("resnet_slim", "smoke", folder=tmp_path / "starts", runs=tmp_path / "runs")
+    kept = weights.passersby_weights("resnet_slim", tmp_path / "starts")
+    (run,) = (tmp_path / "runs").glob("classification-*")
+    trained = load_file(run / "weights.safetensors")
+    told = json.loads(file.with_suffix(".json").read_text())
+    assert told["result"] == json.loads((run / "result.json").read_text()) and told["environment"]["seed"] == 0
+    before = file.read_bytes()
+    pretraining.pretrain("resnet_slim", "smoke", folder=tmp_path / "starts", runs=tmp_path / "runs")
+    assert file.read_bytes() == before
+    for name, value in kept.items():
+        assert torch.allclose(value.float(), trained[f"backbone.{name}"].float(), rtol=1e-3, atol=1e-6)  # of float16
