@@ -181,7 +181,7 @@ def test_how_many_of_four_points_on_a_line_pay_follows_from_the_margin():
 
 def test_anchors_without_a_positive_or_a_negative_neither_pay_nor_count():
     features = torch.tensor([[0.0], [1.0], [3.0], [3.5]])
-    # The last has no positive. The others, farthest positive - nearest negative: 3 - 3.5, 2 - 2.5 and 3 - 0.5, which pays.
+    # The last has no positive. Farthest positive - nearest negative of the others: 3 - 3.5, 2 - 2.5, 3 - 0.5: one pays.
     assert losses.paying_triplet(features, torch.tensor([0, 0, 0, 1]), 0.1)[1].item() == pytest.approx(1 / 3)
     assert losses.paying_triplet(features, torch.tensor([0, 1, 2, 3]), 0.1)[1].item() == 0
 
