@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reid_lab.runtime.distributed import Gather, no_gather
 from reid_lab.runtime.errors import TrainingError
 from reid_lab.runtime.validation import number
 
@@ -26,21 +27,21 @@ class Losses:
         total: What to minimize. It carries gradients.
         terms: Its parts by name, unweighted and detached, for the history.
         accuracy: The share of images whose identity was classified rightly.
-        spread: How far apart features of the batch lie (see :func:`spread`). Each method says which features.
-        length: How long the same features are.
+        signs: What shows whether the training is alive, by name, without gradients. A method gives those that it has:
+            "spread", how far apart features of the batch lie, and "length", how long they are (see :func:`spread`; the
+            method says which features); "paying" (see :func:`paying_triplet`); "same_position". The training adds
+            "gradient_norm", the length of all gradients of the step.
     """
 
     total: Tensor
     terms: dict[str, Tensor]
     accuracy: Tensor
-    spread: Tensor
-    length: Tensor
+    signs: dict[str, Tensor]
 
     def report(self) -> dict[str, Tensor]:
-        """Collect what the history keeps, by name: scalars without gradient."""
-        told = {"loss": self.total, **self.terms, "accuracy": self.accuracy}
-        told |= {"spread": self.spread, "length": self.length}
-        return {name: value.detach() for name, value in told.items()}
+        """Collect what the history keeps, by name: float32 scalars without gradient."""
+        told = {"loss": self.total, **self.terms, "accuracy": self.accuracy, **self.signs}
+        return {name: value.detach().float() for name, value in told.items()}
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
@@ -116,13 +117,28 @@ def batch_hard_triplet(features: Tensor, pids: Tensor, margin: float) -> Tensor:
     Raises:
         TrainingError: Shapes or types do not fit.
     """
+    return paying_triplet(features, pids, margin)[0]
+
+
+def paying_triplet(features: Tensor, pids: Tensor, margin: float) -> tuple[Tensor, Tensor]:
+    """Compute :func:`batch_hard_triplet`, and how many of its anchors still pay.
+
+    An anchor pays where its hinge is above 0: its nearest negative is not yet farther than its farthest positive by the
+    margin. The others teach the network nothing.
+
+    Returns:
+        Two scalars: the loss; and the share of anchors that pay among those that have a positive and a negative,
+        without gradient, 0 where there are none.
+    """
     _check("features", features, pids, features.ndim > 1, "(batch, d)")
     features = features.flatten(1).float()  # (batch, d)
     hardest_positive, hardest_negative, usable = _hardest(features.detach(), pids)
     d_positive = _distance(features, features[hardest_positive])  # (batch,)
     d_negative = _distance(features, features[hardest_negative])  # (batch,)
     hinge = F.relu(d_positive - d_negative + margin)
-    return (hinge * usable).sum() / usable.sum().clamp(min=1)
+    anchors = usable.sum().clamp(min=1)
+    paying = (hinge.detach() > 0) & usable  # (batch,)
+    return (hinge * usable).sum() / anchors, paying.sum() / anchors
 
 
 def _hardest(features: Tensor, pids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -183,3 +199,25 @@ def spread(features: Tensor) -> tuple[Tensor, Tensor]:
     x = features.flatten(1).float()  # (batch, d)
     centered = x - x.mean(dim=0)
     return (2 * centered.square().sum(dim=1).mean()).sqrt(), x.square().sum(dim=1).mean().sqrt()
+
+
+@torch.no_grad()
+def same_position(maps: Tensor, gather: Gather = no_gather) -> Tensor:
+    """Find the position of the map at which most maxima lie, and take its share of all of them.
+
+    Each channel of each image has one maximum. Equal ones share it, and a channel that is the same everywhere has none.
+    Where the largest share is near 1, max pooling looks at one place, such as a corner at the padding, whatever the
+    image shows.
+
+    Args:
+        maps: What is pooled over the whole of it: (batch, c, h, w).
+        gather: Puts the rows of all processes together, where several share the batch.
+
+    Returns:
+        A scalar from 1 / (h w) to 1. It is 0 where no channel has a maximum.
+    """
+    at = maps == maps.amax(dim=(2, 3), keepdim=True)  # (batch, c, h, w)
+    equal = at.sum(dim=(2, 3), keepdim=True)  # (batch, c, 1, 1)
+    vote = (equal < maps[0, 0].numel()) / equal  # 0 where the channel is the same everywhere
+    votes = gather((at * vote).sum(dim=(0, 1))[None]).sum(dim=0)  # (h, w)
+    return votes.max() / votes.sum().clamp(min=1)

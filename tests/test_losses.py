@@ -167,3 +167,55 @@ def test_an_empty_batch_and_an_impossible_smoothing_are_refused():
         losses.identification(torch.randn(0, 5), PIDS[:0])
     with pytest.raises(TrainingError, match="smoothing is 2"):
         losses.identification(torch.randn(4, 5), PIDS, smoothing=2)
+
+
+def test_how_many_of_four_points_on_a_line_pay_follows_from_the_margin():
+    features, pids = torch.tensor([[0.0], [1.0], [3.0], [9.0]], requires_grad=True), torch.tensor([0, 0, 1, 1])
+    # Farthest positive - nearest negative + 0.5: 1 - 3, 1 - 2, 6 - 2, 6 - 8, each + 0.5. Only the third is above 0.
+    loss, paying = losses.paying_triplet(features, pids, margin=0.5)
+    assert (loss.item(), paying.item()) == (pytest.approx(4.5 / 4), 0.25)
+    # + 1.5 and + 2.5: the second pays, too; then, all of them.
+    assert [losses.paying_triplet(features, pids, margin)[1].item() for margin in (1.5, 2.5)] == [0.5, 1.0]
+    assert loss.requires_grad and not paying.requires_grad and paying.dtype == torch.float32
+
+
+def test_anchors_without_a_positive_or_a_negative_neither_pay_nor_count():
+    features = torch.tensor([[0.0], [1.0], [3.0], [3.5]])
+    # The last has no positive. Farthest positive - nearest negative of the others: 3 - 3.5, 2 - 2.5, 3 - 0.5: one pays.
+    assert losses.paying_triplet(features, torch.tensor([0, 0, 0, 1]), 0.1)[1].item() == pytest.approx(1 / 3)
+    assert losses.paying_triplet(features, torch.tensor([0, 1, 2, 3]), 0.1)[1].item() == 0
+
+
+def planted(shape, *places):
+    """Noise below 1, and in each channel of the one image a 2 at its place."""
+    maps = torch.rand(1, len(places), *shape, generator=torch.Generator().manual_seed(0))
+    for channel, (row, column) in enumerate(places):
+        maps[0, channel, row, column] = 2.0
+    return maps
+
+
+def test_the_position_of_most_maxima_has_its_share_of_them():
+    maps = planted((4, 2), (0, 0), (3, 1), (3, 1), (2, 0), (3, 1))
+    assert losses.same_position(maps).item() == pytest.approx(3 / 5)
+    corner, spread = planted((4, 2), *[(3, 1)] * 8), planted((4, 2), *[(i // 2, i % 2) for i in range(8)])
+    assert losses.same_position(corner).item() == 1
+    assert losses.same_position(spread).item() == pytest.approx(1 / 8)
+    assert losses.same_position(torch.cat([corner, spread])).item() == pytest.approx(9 / 16)
+    assert losses.same_position(maps.to(torch.bfloat16, memory_format=torch.channels_last)).item() == pytest.approx(0.6)
+
+
+def test_equal_maxima_share_their_vote_and_a_channel_without_a_maximum_has_none():
+    """Behind a ReLU many channels are 0 everywhere: they do not look at the first corner."""
+    maps = torch.zeros(1, 4, 2, 2)
+    maps[0, 0, 0, 0] = maps[0, 0, 1, 1] = 1.0  # half a vote each
+    maps[0, 1, 1, 1] = 1.0
+    assert losses.same_position(maps).item() == pytest.approx(1.5 / 2)
+    assert losses.same_position(torch.ones(2, 3, 4, 2)).item() == 0
+
+
+def test_the_maxima_of_all_processes_are_counted_before_the_largest_share_is_taken():
+    """Each of two processes finds all of its own maxima at one position; together they are at two."""
+    one, other = planted((4, 2), (0, 0), (0, 0)), planted((4, 2), (3, 1), (3, 1))
+    votes = []
+    losses.same_position(other, lambda rows: votes.append(rows) or rows)
+    assert losses.same_position(one, lambda rows: torch.cat([rows, *votes])).item() == pytest.approx(0.5)

@@ -108,6 +108,27 @@ def test_curves_show_the_history_of_each_run(smoke_run):
     assert np.allclose(score.lines[0].get_ydata(), 100 * smoke_run.history["mAP"])
 
 
+def test_vital_signs_show_a_line_per_run_and_shade_what_is_unhealthy(smoke_run):
+    history = smoke_run.history
+    old = history[["epoch", "accuracy"]]
+    figure = plots.vital_signs({"one": history, "old": old})
+    drawn(figure)
+    spread, paying, place, gradients, accuracy = figure.axes
+    assert np.allclose(spread.lines[0].get_ydata(), history["spread"] / history["length"])
+    assert np.allclose(place.lines[0].get_ydata(), history["same_position"])
+    assert len(paying.lines[1].get_ydata()) == 0 and np.allclose(accuracy.lines[1].get_ydata(), history["accuracy"])
+    shaded = [axes.patches[0].get_bbox() for axes in figure.axes]
+    assert [box.y0 for box in shaded] == pytest.approx([0, 0.9, 0.5, 20, 0])
+    assert [box.y1 for box in shaded] == pytest.approx(
+        [0.05, *(a.get_ylim()[1] for a in (paying, place, gradients)), 0.2]
+    )
+    assert len({axes.get_title() for axes in figure.axes}) == 5
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "old"]
+    assert len(plots.vital_signs({"old": old}).axes) == 1
+    with pytest.raises(DataError, match="bare"):
+        plots.vital_signs({"bare": history[["epoch", "loss"]]})
+
+
 def test_a_contact_sheet_has_a_row_per_identity_and_a_column_per_camera(smoke):
     figure = plots.contact_sheet(smoke, identities=3, per_camera=2)
     drawn(figure)

@@ -1,4 +1,4 @@
-"""The commands about the runs folder: runs list, runs compare, runs delete."""
+"""The commands about the runs folder: runs list, runs compare, runs signs, runs delete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reid_lab.cli.app import Commands, app, command
-from reid_lab.cli.options import RunNames, Runs
+from reid_lab.cli.options import RunNames, Runs, chosen_run, picture_to_write
 from reid_lab.runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -24,10 +24,12 @@ app.add_typer(part, name="runs", rich_help_panel="Training", epilog="\b\nExample
 
 @part.callback(invoke_without_command=True)
 def runs(context: typer.Context, runs: Runs = None) -> int:
-    """List trained runs; with another command, compare or delete them."""
+    """List trained runs; with another command, compare them, judge their training, or delete them."""
     if context.invoked_subcommand is None:
         return show(runs)
-    context.default_map = dict.fromkeys(("list", "compare", "delete"), {"runs": runs})  # what stands before is kept
+    context.default_map = dict.fromkeys(
+        ("list", "compare", "signs", "delete"), {"runs": runs}
+    )  # what stands before is kept
     return 0
 
 
@@ -58,6 +60,35 @@ def compare(names: RunNames, runs: Runs = None) -> int:
     from reid_lab.training import runs as kept
 
     _print(kept.compare([kept.find(name, runs) for name in names]), digits=4)
+    return 0
+
+
+@command(GROUP, "runs signs residual_pooling-classroom-01 --picture signs.png", to=part)
+def signs(
+    names: RunNames,
+    picture: Annotated[
+        Path | None,
+        typer.Option(parser=picture_to_write, metavar="FILE", help="Also draw all their epochs to this .png file."),
+    ] = None,
+    runs: Runs = None,
+) -> int:
+    """Show the vital signs of some runs' training, finished or not: whether it learned, or only ran."""
+    from reid_lab import training
+    from reid_lab.training.run import read_history
+
+    histories = {folder.name: read_history(folder) for folder in (chosen_run(name, runs) for name in names)}
+    for name, history in histories.items():
+        table = training.vital_signs(history)
+        print(name if len(table) else f"{name} has no vital signs yet: they come with its first epoch.")
+        if len(table):
+            _print(table.drop(columns="unhealthy means").set_index("sign").rename_axis(None), digits=3)
+        for sentence in training.unhealthy(history):
+            print(f"[warning] {sentence}")
+    if picture is not None:
+        from reid_lab import plots
+
+        plots.save(plots.vital_signs(histories), picture)
+        print(f"Written to {picture}")
     return 0
 
 

@@ -95,6 +95,8 @@ def train(
     if speaks:
         remember_cameras(run, cameras)
         print(run.history.to_string(index=False, float_format="%.4g"))
+        for sentence in training.unhealthy(run.history):
+            print(f"[warning] {sentence}")
         print(f"{run}\n{run.folder}")
     return 0
 

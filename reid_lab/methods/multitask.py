@@ -223,8 +223,7 @@ class MultiTask(Network):
                 "verification": verify.detach(),
             },
             accuracy=losses.accuracy(outputs.identity_logits, pids),
-            spread=spread,
-            length=length,
+            signs={"spread": spread, "length": length},
         )
 
     def identity_logits(self, images: Tensor) -> Tensor:

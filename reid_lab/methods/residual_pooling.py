@@ -161,6 +161,7 @@ class ResidualPoolingOutputs:
     contrast: dict[str, Tensor]  # Pcont1 .. Pcont3: (batch, dim)
     necks: list[Tensor]  # after each BNNeck: (batch, dim)
     logits: list[Tensor]  # of each: (batch, identities)
+    layer4: Tensor  # what Pmax2 is the maximum of: (batch, 2048, h, w)
 
 
 class ResidualPool(nn.Module):
@@ -208,7 +209,7 @@ class ResidualPooling(Network):
             contrast = self.contrast(pooled)  # 3 x (batch, 640)
             necks = [neck(vector) for neck, vector in zip(self.necks, contrast.values(), strict=True)]
             logits = [self.classifiers[j % len(self.classifiers)](neck) for j, neck in enumerate(necks)]
-        return ResidualPoolingOutputs(pooled, contrast, necks, logits)
+        return ResidualPoolingOutputs(pooled, contrast, necks, logits, layer4)
 
     def pool(self, layer3: Tensor, layer4: Tensor) -> dict[str, Tensor]:
         """The six basic features of section 3.1."""
@@ -249,25 +250,31 @@ class ResidualPooling(Network):
 
         The triplets see the pooled maps themselves: eq. 1's convolutions learn from the cross-entropies alone.
         """
-        triplet = self.triplet_loss(outputs.pooled, pids, gather)
+        triplet, paying = self.triplet_loss(outputs.pooled, pids, gather)
         entropies = [losses.identification(logits, pids, self.recipe.smoothing) for logits in outputs.logits]
         identification = torch.stack(entropies).mean()  # eq. 2: 1/3 sum_j L_CE^j
         spread, length = losses.spread(outputs.pooled[self.used[-1]])  # Pmax3 here: of layer4, where a collapse shows
+        pools_maxima = "Pmax2" in self.used
+        places = {"same_position": losses.same_position(outputs.layer4, gather)} if pools_maxima else {}
         return losses.Losses(
             total=triplet + identification,
             terms={"triplet": triplet.detach(), "identification": identification.detach()},
             accuracy=losses.accuracy(torch.stack(outputs.logits).sum(dim=0), pids),
-            spread=spread,
-            length=length,
+            signs={"spread": spread, "length": length} | paying | places,
         )
 
-    def triplet_loss(self, pooled: dict[str, Tensor], pids: Tensor, gather: Gather) -> Tensor:
-        """The first half of eq. 2. A triplet's hardest images are those of the whole batch, of all processes."""
+    def triplet_loss(self, pooled: dict[str, Tensor], pids: Tensor, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
+        """The first half of eq. 2, and "paying" among its signs: the mean share of anchors that pay.
+
+        A triplet's hardest images are those of the whole batch, of all processes.
+        """
         everyone = gather(pids)
-        triplets = [
-            losses.batch_hard_triplet(gather(pooled[i]), everyone, self.recipe.margin) for i in self.in_triplets
-        ]
-        return torch.stack(triplets).mean()  # eq. 2: 1/6 sum_i L_Triplet^i
+        triplets, paying = zip(
+            *(losses.paying_triplet(gather(pooled[i]), everyone, self.recipe.margin) for i in self.in_triplets),
+            strict=True,
+        )
+        mean = torch.stack(triplets).mean()  # eq. 2: 1/6 sum_i L_Triplet^i
+        return mean, {"paying": torch.stack(paying).mean()}
 
     def collapse_margin(self) -> float:
         """The triplet losses' margin, at which they stand still when all features are alike."""

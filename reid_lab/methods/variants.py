@@ -161,10 +161,10 @@ class Variant(ResidualPooling):
         """Three BNNeck features side by side, or their sum (batch, dim)."""
         return torch.stack(necks).sum(dim=0) if self.fusion == "sum" else super().fuse(necks)
 
-    def triplet_loss(self, pooled: dict[str, Tensor], pids: Tensor, gather: Gather) -> Tensor:
-        """The mean triplet loss of the features in use at the chosen scales; 0 where there are none."""
+    def triplet_loss(self, pooled: dict[str, Tensor], pids: Tensor, gather: Gather) -> tuple[Tensor, dict[str, Tensor]]:
+        """The mean triplet loss of the features in use at the chosen scales; 0, without signs, where there are none."""
         if not self.in_triplets:
-            return pids.new_zeros((), dtype=torch.float32)
+            return pids.new_zeros((), dtype=torch.float32), {}
         return super().triplet_loss(pooled, pids, gather)
 
     def collapse_margin(self) -> float:

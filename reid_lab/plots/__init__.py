@@ -2,7 +2,7 @@
 
 galleries  images: what was found for a query, what a benchmark shows, what erasing does
 heat       heat maps on images
-lines      accuracy over ranks, thresholds, epochs and conditions
+lines      accuracy over ranks, thresholds, epochs and conditions; the vital signs of a training
 style      colors, lines, axes, and how a picture is saved; ``sheets`` places many images on one
 """
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from reid_lab.plots.galleries import contact_sheet, erasing_grid, found, gallery
 from reid_lab.plots.heat import heat_maps
-from reid_lab.plots.lines import cmc, conditions, curves, thresholds
+from reid_lab.plots.lines import cmc, conditions, curves, thresholds, vital_signs
 from reid_lab.plots.sheets import left_out
 from reid_lab.plots.style import COLORS, INK, LINES, MATCH, MISS, NEUTRAL, axes_of, dress, save
 
@@ -35,4 +35,5 @@ __all__ = [
     "left_out",
     "save",
     "thresholds",
+    "vital_signs",
 ]

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reid_lab.plots.style import COLORS, INK, LINES, axes_of, dress
+from reid_lab.plots.style import COLORS, INK, LINES, NEUTRAL, axes_of, dress
 from reid_lab.retrieval import Result, Roc
 from reid_lab.runtime.errors import DataError
 from reid_lab.training import Run
+from reid_lab.training.signs import SIGNS, Sign
 
 
 def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
@@ -89,6 +91,52 @@ def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend()
     return figure
+
+
+def vital_signs(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw what shows whether trainings are alive, sign by sign, where the unhealthy values are shaded and named.
+
+    Args:
+        histories: by name of the run, a row for each epoch (:attr:`reid_lab.training.Run.history`).
+
+    Returns:
+        A panel for each sign that one of them has (see :func:`reid_lab.training.vital_signs`).
+
+    Raises:
+        DataError: none of them has a sign.
+    """
+    measured = {sign: {name: sign.values(history) for name, history in histories.items()} for sign in SIGNS}
+    there = {sign: lines for sign, lines in measured.items() if any(map(len, lines.values()))}
+    if not there:
+        raise DataError(f"The histories of {', '.join(histories) or 'no run'} have no vital signs: train a run again.")
+    figure = Figure(figsize=(2.6 * len(there) + 0.4, 3.2), layout="constrained")
+    for axes, (sign, lines) in zip(figure.subplots(1, len(there), squeeze=False)[0], there.items(), strict=True):
+        dress(axes, "epoch", sign.name)
+        for i, (name, values) in enumerate(lines.items()):
+            axes.plot(
+                values.index,
+                values,
+                label=name,
+                color=COLORS[i % len(COLORS)],
+                linestyle=LINES[i % len(LINES)],
+                marker="o" if len(values) < 25 else None,
+                markersize=3,
+            )
+        _shade(axes, sign, pd.concat(list(lines.values())))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(*names, loc="outside upper center", ncols=4, frameon=False)
+    return figure
+
+
+def _shade(axes: Axes, sign: Sign, values: pd.Series) -> None:
+    """Shade what is unhealthy, from the limit to the end of the axis, and name it above, where no line hides it."""
+    below = sign.low > -np.inf
+    limit = sign.low if below else sign.high
+    top = 1.05 * max(1.0 if limit < 1 else 1.2 * limit, values[np.isfinite(values)].max())
+    axes.set_ylim(0, top)
+    axes.axhspan(0 if below else limit, limit if below else top, color=NEUTRAL, alpha=0.25, linewidth=0)
+    axes.set_title(f"shaded: {sign.ill}", fontsize=9)
 
 
 def conditions(

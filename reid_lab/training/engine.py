@@ -139,9 +139,18 @@ class Engine:
         losses = self.losses(images, pids)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(losses.total).backward()
+        signs = losses.signs | {"gradient_norm": self._gradient_norm()}
         self.scaler.step(self.optimizer)  # skipped where a gradient is not finite
         self.scaler.update()
-        return losses
+        return replace(losses, signs=signs)
+
+    def _gradient_norm(self) -> Tensor:
+        """The length of all gradients, of all processes; 0 where the scaler skips the step, as it does at first."""
+        parameters = (parameter for group in self.optimizer.param_groups for parameter in group["params"])
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if not self.scaler.is_enabled():
+            return norm
+        return torch.where(norm.isfinite(), norm / self.scaler.scale(torch.ones_like(norm)), 0.0)
 
     def losses(self, images: Tensor, pids: Tensor) -> Losses:
         """Compute the losses of prepared images. Distances and logits are float32, whatever the autocast."""

@@ -13,7 +13,12 @@ from reid_lab.runtime.errors import TrainingError
 
 ALIKE = 1e-3  # of the features' length: what is left of the distances after bfloat16 rounded them
 SMALL = 1e-2  # of the triplet's margin
-NO_TERMS = {"loss": "loss", "spread": "features' spread", "length": "features' length"}  # the others are its terms
+NO_TERMS = {  # the others are terms of the loss
+    "loss": "loss",
+    "spread": "features' spread",
+    "length": "features' length",
+    "gradient_norm": "gradients' length",
+}
 
 
 def check_finite(means: Mapping[str, float], epoch: int, where: object, precision: str = "float32") -> None:
@@ -45,7 +50,7 @@ def check_spread(means: Mapping[str, float], margin: float, epoch: int, where: o
 
     Args:
         means: of an epoch. "spread" and "length" are root mean squares, of the distance between two features of a
-            batch and of their length (see :class:`reid_lab.losses.Losses` for which features).
+            batch and of their length (see :class:`reid_lab.losses.Losses`). A method without them is not checked.
         margin: of the triplet loss; 0: there is none (see :meth:`reid_lab.models.Network.collapse_margin`).
         epoch: which one, counted from 1.
         where: the run's folder.
@@ -53,7 +58,7 @@ def check_spread(means: Mapping[str, float], margin: float, epoch: int, where: o
     Raises:
         TrainingError: the spread is below a thousandth of the length, or a hundredth of the margin.
     """
-    if means["spread"] >= max(ALIKE * means["length"], SMALL * margin):
+    if "spread" not in means or means["spread"] >= max(ALIKE * means["length"], SMALL * margin):
         return
     stuck = f"; the triplet loss stands at {means['triplet']:.3f}, its margin {margin}" if "triplet" in means else ""
     raise TrainingError(

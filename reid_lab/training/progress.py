@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class Progress:
     Attributes:
         history: a row for each finished epoch.
         step: the steps of the present epoch that are done.
-        sums: their losses, added up on the device, by name.
+        sums: their losses and signs, added up on the device, by name.
         entered: how many stages have begun.
         minutes: how long it has been trained.
         threads: of the CPU; None: not chosen yet.
@@ -37,6 +38,16 @@ class Progress:
     entered: int = 0
     minutes: float = 0.0
     threads: int | None = None
+
+    def add(self, told: Mapping[str, Tensor]) -> None:
+        """Add what a step told to the sums of its epoch.
+
+        An epoch that an older version began goes on without the signs that are newer, whose first steps are not known.
+        """
+        for name, value in told.items():
+            if self.step == 0 or name in self.sums:
+                self.sums[name] = self.sums[name] + value if name in self.sums else value.clone()  # no two share memory
+        self.step += 1
 
 
 def save(folder: Path, engine: Engine, progress: Progress) -> None:

@@ -194,12 +194,10 @@ class Trainer:
         Returns:
             The step's learning rate.
         """
-        step, sums = self.progress.step, self.progress.sums
+        step = self.progress.step
         lr = self.engine.set_lr(epoch + step / len(self.sampler))
         losses = self.engine.step(images, pids, random_key(self.seed, epoch, step))
-        for name, value in losses.report().items():
-            sums[name] = sums[name] + value if name in sums else value.clone()  # no two share memory
-        self.progress.step += 1
+        self.progress.add(losses.report())
         return lr
 
     def _look(self, epoch: int, lr: float, shown: Any) -> None:

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = ["demo", "doctor", "passersby", "check", "train", "evaluate", "runs", "ablate", "embed", "search", "export"]
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "runs list", "runs compare", "runs delete"])
+@pytest.mark.parametrize("command", [*COMMANDS, "runs list", "runs compare", "runs signs", "runs delete"])
 def test_every_command_and_option_is_explained_and_the_help_ends_with_an_example(command, capsys):
     assert main([*command.split(), "--help"]) == 0
     page = capsys.readouterr().out

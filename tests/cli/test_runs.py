@@ -4,6 +4,7 @@ import io
 import shutil
 import sys
 
+import pandas as pd
 import pytest
 
 from reid_lab import training
@@ -52,6 +53,24 @@ def test_runs_compare_takes_abbreviations_and_shows_what_differs(runs, smoke_run
     assert "weight_decay" not in printed
     assert main(["runs", "compare", A, "residual", "--runs", str(runs)]) == 2
     assert "residual" in capsys.readouterr().err
+
+
+def test_runs_signs_tells_which_sign_is_unhealthy_and_draws_them(runs, capsys):
+    path, picture = runs / "residual_pooling-smoke-aaaaaaaaaa" / "history.csv", runs.parent / "signs.png"
+    history = pd.read_csv(path)
+    history.assign(spread=0.04 * history["length"], paying=0.5, same_position=0.1, accuracy=0.9).to_csv(
+        path, index=False
+    )
+    assert main(["runs", "--runs", str(runs), "signs", A, "--picture", str(picture)]) == 0
+    printed = capsys.readouterr().out
+    told = [line for line in printed.splitlines() if line.startswith("[warning]")]
+    assert len(told) == 1 and "spread / length" in told[0] and "0.04" in told[0]
+    assert "same position" in printed and picture.stat().st_size > 1000
+    path.unlink()
+    assert main(["runs", "signs", A, "--runs", str(runs)]) == 0
+    assert "no vital signs yet" in capsys.readouterr().out
+    assert main(["runs", "signs", A, "--runs", str(runs), "--picture", str(picture)]) == 2
+    assert "aaaaaaaaaa" in capsys.readouterr().err
 
 
 class Terminal(io.StringIO):

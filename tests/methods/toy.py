@@ -52,8 +52,9 @@ class Toy(models.Network):
 
     def loss(self, outputs, pids, gather=None):
         features, logits = outputs
-        total, seen = losses.identification(logits, pids, self.recipe.smoothing), losses.spread(features)
-        return losses.Losses(total, {"identification": total.detach()}, losses.accuracy(logits, pids), *seen)
+        total = losses.identification(logits, pids, self.recipe.smoothing)
+        signs = dict(zip(("spread", "length"), losses.spread(features), strict=True))
+        return losses.Losses(total, {"identification": total.detach()}, losses.accuracy(logits, pids), signs)
 
     def identity_logits(self, images):
         return self.classifier(self.features(images))

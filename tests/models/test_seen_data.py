@@ -200,7 +200,9 @@ def test_paper_bs_report_is_of_all_branches_and_of_the_last_pooled_feature(image
     assert model.loss(outputs, guessed).accuracy == 1
     assert len(outputs.logits) == 1 or all((logits.argmax(1) != guessed).any() for logits in outputs.logits)
     expected = far_apart(outputs.pooled[methods.POOLINGS[model.recipe.pooling][-1]].detach())
-    assert (found.spread.item(), found.length.item()) == pytest.approx([value.item() for value in expected], rel=1e-3)
+    assert (found.signs["spread"].item(), found.signs["length"].item()) == pytest.approx(
+        [value.item() for value in expected], rel=1e-3
+    )
 
 
 def test_paper_as_report_is_of_both_images_of_a_pair(images):
@@ -215,4 +217,6 @@ def test_paper_as_report_is_of_both_images_of_a_pair(images):
         torch.testing.assert_close(found.terms[name], value.detach())
     assert found.accuracy.item() == pytest.approx((outputs.identity_logits.argmax(1) == pids).float().mean().item())
     spread, length = far_apart(outputs.features.detach())
-    assert (found.spread.item(), found.length.item()) == pytest.approx((spread.item(), length.item()), rel=1e-3)
+    assert (found.signs["spread"].item(), found.signs["length"].item()) == pytest.approx(
+        (spread.item(), length.item()), rel=1e-3
+    )

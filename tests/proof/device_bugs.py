@@ -56,9 +56,9 @@ DEVICE_BUGS = (
     ),
     fault(
         "the losses of an epoch are summed on the CPU",
-        "training/trainer.py",
-        "sums[name] + value if name in sums else value.clone()",
-        "sums[name] + value.cpu() if name in sums else value.cpu().clone()",
+        "training/progress.py",
+        "self.sums[name] + value if name in self.sums else value.clone()",
+        "self.sums[name] + value.cpu() if name in self.sums else value.cpu().clone()",
     ),
     fault(
         "the labels of a training stay on the CPU",

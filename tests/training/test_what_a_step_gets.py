@@ -50,7 +50,9 @@ def watched(recipe, bench, folder, monkeypatch, seed=3):
         training_mode = all(module.training for module in engine.model.modules())
         steps.append((images.clone(), pids.clone(), key, rates, training_mode))
         told = torch.tensor(float(len(steps)))
-        return Losses(told, {"verification": 2 * told}, told / 100, torch.ones(()), torch.ones(()))
+        return Losses(
+            told, {"verification": 2 * told}, told / 100, {"spread": torch.ones(()), "length": torch.ones(())}
+        )
 
     with monkeypatch.context() as patch:
         patch.setattr(Engine, "step", step)
@@ -178,7 +180,7 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint_with_its_minutes_an
         if len(steps) == 7:
             raise KeyError("killed")
         now[0] += 30
-        return Losses(torch.ones(()), {}, torch.ones(()), torch.ones(()), torch.ones(()))
+        return Losses(torch.ones(()), {}, torch.ones(()), {})
 
     clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0])
     monkeypatch.setattr(trainer, "time", clock)
@@ -201,7 +203,7 @@ def test_a_loss_that_is_lost_stops_a_run_at_once(bench, tmp_path, monkeypatch):
 
     def step(engine, images, pids, key):
         steps.append(key)
-        return Losses(torch.tensor(float("nan")), {}, *torch.ones(3))
+        return Losses(torch.tensor(float("nan")), {}, torch.ones(()), {})
 
     monkeypatch.setattr(Engine, "step", step)
     with pytest.raises(TrainingError, match="nan in epoch 1"):

@@ -34,9 +34,8 @@ class Toy(Network):
     def loss(self, outputs, pids, gather=None):
         features, logits = outputs
         total = F.cross_entropy(logits, pids)
-        return losses.Losses(
-            total, {"entropy": total.detach()}, losses.accuracy(logits, pids), *losses.spread(features)
-        )
+        signs = dict(zip(("spread", "length"), losses.spread(features), strict=True))
+        return losses.Losses(total, {"entropy": total.detach()}, losses.accuracy(logits, pids), signs)
 
     def enter(self, stage):
         """What is done here a second time would show in the weights."""
