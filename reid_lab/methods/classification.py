@@ -126,4 +126,5 @@ class Classification(Network):
         total = losses.identification(outputs.logits, pids, self.recipe.smoothing)
         spread, length = losses.spread(outputs.pooled)
         terms = {"identification": total.detach()}
-        return losses.Losses(total, terms, losses.accuracy(outputs.logits, pids), spread, length)
+        signs = {"spread": spread, "length": length}
+        return losses.Losses(total, terms, losses.accuracy(outputs.logits, pids), signs)
