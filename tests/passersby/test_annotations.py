@@ -208,11 +208,11 @@ def test_a_table_as_long_as_the_largest_is_read_in_one_piece_without_a_warning(s
         [line for line in lines if ("/0000_" in line or "/-1_" in line) == none] for none in (False, True)
     )
     long = shutil.copytree(smoke.root, tmp_path / "long")
-    (long / passersby.TABLE).write_text("\n".join([head, *30 * people, *400 * nobody, ""]))
+    (long / passersby.TABLE).write_text("\n".join([head, *150 * people, *100 * nobody, ""]))
     for table, short in (
         (passersby.annotations(long), passersby.annotations(smoke.root)),
         (data.market1501(long).annotations, smoke.annotations),
     ):
-        assert len(table) == 30 * len(people) + 400 * len(nobody)
+        assert len(table) == 150 * len(people) + 100 * len(nobody)
         assert table.dtypes.equals(short.dtypes)
     assert [str(warning.message) for warning in recwarn] == []
