@@ -45,18 +45,19 @@ def data_of(run: Run, cameras: str | None = None) -> Benchmark:
         cameras: The value of ``--cameras``. Default: that of the training.
 
     Returns:
-        The benchmark, the same as in the training.
+        The benchmark, the same as in the training: its validation split, if the run was trained on that.
 
     Raises:
         DataError: The data are gone, or have changed.
     """
     from reid_lab import data
+    from reid_lab.data.benchmark import VALIDATION
 
     told = run.environment
     name, root = str(told.get("data")), Path(str(told.get("data_root")))
-    made = re.fullmatch(r"Passersby (\w+), seed (\d+)", name)
+    made = re.fullmatch(rf"Passersby (\w+), seed (\d+)(?:{VALIDATION})?", name)
     if made and not root.exists():  # the cache was cleared
-        return data.passersby(made[1], int(made[2]))
+        return _split_of(run, data.passersby(made[1], int(made[2])))
     sources = _sources(name, root)
     if not sources:
         raise DataError(
@@ -65,16 +66,23 @@ def data_of(run: Run, cameras: str | None = None) -> Benchmark:
     errors: list[DataError] = []
     for source in sources:
         try:
-            benchmark = read_data(source, told.get(CAMERAS) if cameras is None else cameras)[1]
+            benchmark = _split_of(run, read_data(source, told.get(CAMERAS) if cameras is None else cameras)[1])
             if benchmark.digest == told.get("data_digest"):
                 return benchmark
         except DataError as error:
             errors.append(error)
     if len(errors) == len(sources):
         raise errors[0]
-    raise DataError(
-        f"{sources[0]} is not what this run was trained on, or its cameras were read in another way: restore it, give "
-        f"the --cameras of the training, or evaluate on it nevertheless with --data {sources[0]}."
+    raise _changed(name, sources[0])
+
+
+def _changed(name: str, source: Path) -> DataError:
+    from reid_lab.data.benchmark import VALIDATION
+
+    split = "validation split was drawn with another share or seed, or its " if name.endswith(VALIDATION) else ""
+    return DataError(
+        f"{source} is not what this run was trained on, or its {split}cameras were read in another way: restore it, "
+        f"give the --cameras of the training, or evaluate on it nevertheless with --data {source}."
     )
 
 
@@ -96,18 +104,30 @@ def data_at(run: Run, path: Path, cameras: str | None) -> Benchmark:
     if cameras is None and told is not None:
         with contextlib.suppress(DataError):  # other data, which those cameras need not fit
             benchmark = read_data(path, told)[1]
-            if benchmark.digest == run.environment.get("data_digest"):
+            if _split_of(run, benchmark).digest == run.environment.get("data_digest"):
                 return benchmark
     return read_data(path, cameras)[1]
 
 
+def _split_of(run: Run, benchmark: Benchmark) -> Benchmark:
+    """The benchmark, or its validation split if the name of the run's data says so."""
+    from reid_lab.data.benchmark import VALIDATION
+
+    name = str(run.environment.get("data"))
+    return benchmark.validation() if name.endswith(VALIDATION) and name != benchmark.name else benchmark
+
+
 def _sources(name: str, root: Path) -> list[Path]:
     """What data of that name may have been read from: a table in the folder, or the folder itself."""
+    from reid_lab.data.benchmark import VALIDATION
     from reid_lab.data.datasets.published import COUNTS
 
     if not root.is_dir():
         return []
-    tables = [path for path in sorted(root.iterdir()) if path.stem == name and path.suffix.lower() == ".csv"]
-    if not tables and name not in (root.name, *COUNTS) and not name.startswith("Passersby"):  # it was a table
-        raise DataError(f"The table {root / name}.csv is not there: put it back, or give its place with --data PATH.")
+    names = {name, name.removesuffix(VALIDATION)}
+    tables = [path for path in sorted(root.iterdir()) if path.stem in names and path.suffix.lower() == ".csv"]
+    if not tables and not names & {root.name, *COUNTS} and not name.startswith("Passersby"):  # it was a table
+        raise DataError(
+            f"The table {root / min(names, key=len)}.csv is not there: put it back, or give its place with --data PATH."
+        )
     return [*(path for path in tables if path.is_file()), root]

@@ -42,6 +42,12 @@ TrainingData = Annotated[
     Path | None,
     typer.Option(metavar="PATH", show_default="Passersby of that size", help="A real data set's folder or table."),
 ]
+Validation = Annotated[
+    bool,
+    typer.Option(
+        "--validation", help="Train and score on the validation split: make choices there, look at the test once."
+    ),
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the recipe; may be given several times."),
@@ -67,6 +73,7 @@ def train(
     size: RecipeSize = None,
     data: TrainingData = None,
     cameras: Cameras = None,
+    validation: Validation = False,
     changes: Changes = None,
     seed: Seed = 0,
     runs: Runs = None,
@@ -79,7 +86,7 @@ def train(
     from reid_lab import training
 
     recipe = _recipe(method, size, device, changes or [])
-    benchmark, speaks = _training_data(recipe, data, cameras), _speaks()
+    benchmark, speaks = _training_data(recipe, data, cameras, validation), _speaks()
     if speaks and data is not None:  # before the work, which may take days
         _print_findings(benchmark.findings(read_images=False), ("warning",), sys.stderr)
     run = training.fit(
@@ -117,7 +124,7 @@ def evaluate(
     runs: Runs = None,
     device: Device = None,
 ) -> int:
-    """Score a trained run on the data of its training, or on other data."""
+    """Score a trained run on the data of its training (the validation split of --validation), or on other data."""
     from reid_lab import retrieval, training
 
     where = training.find_device(device)
@@ -169,7 +176,12 @@ def _fields(changes: Sequence[str]) -> dict[str, Any]:
     return fields
 
 
-def _training_data(recipe: Recipe, path: Path | None, cameras: str | None) -> Benchmark:
+def _training_data(recipe: Recipe, path: Path | None, cameras: str | None, validation: bool) -> Benchmark:
+    benchmark = _whole_data(recipe, path, cameras)
+    return benchmark.validation() if validation else benchmark
+
+
+def _whole_data(recipe: Recipe, path: Path | None, cameras: str | None) -> Benchmark:
     from reid_lab import data
 
     if path is not None:

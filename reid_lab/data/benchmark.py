@@ -13,6 +13,8 @@ from reid_lab.data.finding import LEVELS, Finding
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record, Splits
 from reid_lab.runtime.errors import DataError, NoMatchError
 
+VALIDATION = ", validation"  # ends the name of a validation split
+
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
@@ -57,6 +59,28 @@ class Benchmark:
         if self.root is not None and record.path.is_relative_to(self.root):
             return record.path.relative_to(self.root).as_posix()
         return record.path.as_posix()
+
+    def validation(self, share: float = 0.2, seed: int = 0) -> "Benchmark":
+        """Give a benchmark for choosing: its queries and gallery show people who are in neither training nor test.
+
+        Make every choice of a recipe there, and look at the test once, at the end. Passersby draws people of its own
+        for it, on first use, and keeps all training images. Of any other set some training identities are held out:
+        one image of each camera becomes a query, as in :func:`reid_lab.data.folder`, and the rest is the gallery.
+
+        Args:
+            share: The share of the training identities to hold out, between 0 and 1; at least two are. Passersby's
+                validation people are always the same.
+            seed: The seed of the drawing, not for Passersby.
+
+        Returns:
+            A benchmark called "NAME, validation".
+
+        Raises:
+            DataError: This is a validation split already, there are too few people, or a value cannot work.
+        """
+        from reid_lab.data.held_out import validation_of  # which makes benchmarks
+
+        return validation_of(self, share, seed)
 
     def findings(self, read_images: bool = True) -> list[Finding]:
         """Find everything that is wrong or worth knowing.

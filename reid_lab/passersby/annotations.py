@@ -32,7 +32,7 @@ def annotations(folder: Path | str) -> pd.DataFrame:
     """
     table = Path(folder) / TABLE
     try:
-        return pd.read_csv(table, index_col="path", keep_default_na=False)
+        return pd.read_csv(table, index_col="path", keep_default_na=False, low_memory=False)
     except (OSError, ValueError) as error:  # pandas' errors are ValueErrors
         raise DataError(f"{table} cannot be read ({error}): give a folder that passersby.generate has made.") from error
 

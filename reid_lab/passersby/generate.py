@@ -3,6 +3,8 @@
 The folder has Market-1501's layout (bounding_box_train, query, bounding_box_test), PNG files, a table ``truth.csv``
 and a marker ``passersby.json``. It is written under another name and renamed at the end, under a lock: so it is there
 whole or not at all, even if two processes make it at the same time. What a killed process left is made again.
+
+The images of the validation split are another folder of this layout, without training images. It is made on first use.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from reid_lab.passersby import render
 from reid_lab.passersby.annotations import MARKER, TABLE, VERSION
 from reid_lab.passersby.frames import Frame, Key
 from reid_lab.passersby.people import ATTRIBUTES
-from reid_lab.passersby.splits import GALLERY, QUERY, SIZES, TRAIN, list_images
+from reid_lab.passersby.splits import GALLERY, QUERY, SIZES, TRAIN, list_images, list_validation_images
 from reid_lab.runtime import files
 from reid_lab.runtime.errors import CheckpointError, DataError
 from reid_lab.runtime.pool import available_processors, ordered_map
@@ -36,7 +38,9 @@ COLUMNS = (
 )
 
 
-def generate(size: str, seed: int = 0, home: Path | str | None = None, workers: int | None = None) -> Path:
+def generate(
+    size: str, seed: int = 0, home: Path | str | None = None, workers: int | None = None, validation: bool = False
+) -> Path:
     """Make a Passersby data set, unless it is there.
 
     Args:
@@ -45,9 +49,11 @@ def generate(size: str, seed: int = 0, home: Path | str | None = None, workers: 
         home: The folder to keep it in; by default the package's cache folder.
         workers: The number of processes; by default one per processor, and one for few images. The files are the
             same whatever the number.
+        validation: Make the query and gallery images of the validation split instead: other people, and no training
+            images.
 
     Returns:
-        The folder of the data set.
+        The folder of the data set, or of its validation split.
 
     Raises:
         DataError: The size is unknown, the seed is negative, or the folder cannot be written.
@@ -57,13 +63,13 @@ def generate(size: str, seed: int = 0, home: Path | str | None = None, workers: 
         raise DataError(f"Passersby has no size {size!r}; choose one of {', '.join(SIZES)}.")
     if seed < 0:
         raise DataError(f"Passersby needs a seed of 0 or more, not {seed}.")
-    final = _folder(size, seed, home)
+    final = _folder(size, seed, home, validation)
     if _complete(final):
         return final
     try:
         with files.lock(final):
             if not _complete(final):
-                _write(size, seed, final, workers)
+                _write(size, seed, final, workers, validation)
     except (OSError, CheckpointError) as error:  # the latter from the lock, which hides an OSError
         reason = error.__cause__ or error
         raise DataError(
@@ -78,8 +84,9 @@ def is_made(size: str, seed: int = 0, home: Path | str | None = None) -> bool:
     return _complete(_folder(size, seed, home))
 
 
-def _folder(size: str, seed: int, home: Path | str | None) -> Path:
-    return (Path(home) if home else files.cache_folder()) / "passersby" / f"{size}-seed{seed}-v{VERSION}"
+def _folder(size: str, seed: int, home: Path | str | None, validation: bool = False) -> Path:
+    part = "-validation" if validation else ""
+    return (Path(home) if home else files.cache_folder()) / "passersby" / f"{size}-seed{seed}{part}-v{VERSION}"
 
 
 def _complete(folder: Path) -> bool:
@@ -94,7 +101,7 @@ def _complete(folder: Path) -> bool:
         return False
 
 
-def _write(size: str, seed: int, final: Path, workers: int | None) -> None:
+def _write(size: str, seed: int, final: Path, workers: int | None, validation: bool) -> None:
     # A name of its own: the workers of a killed process may still be writing into theirs.
     partial = final.with_name(f".{final.name}.{uuid.uuid4().hex}.partial")
     for left_over in final.parent.glob(f".{final.name}.*partial"):
@@ -105,7 +112,8 @@ def _write(size: str, seed: int, final: Path, workers: int | None) -> None:
         (partial / split).mkdir(parents=True)
     try:
         marker = {"kind": "Passersby", "size": size, "seed": seed, "generator": VERSION}
-        marker |= _fill(partial, size, seed, workers)
+        marker |= {"part": "validation"} if validation else {}
+        marker |= _fill(partial, size, seed, workers, validation)
         (partial / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
         os.replace(partial, final)
     except BaseException:
@@ -113,9 +121,10 @@ def _write(size: str, seed: int, final: Path, workers: int | None) -> None:
         raise
 
 
-def _fill(folder: Path, size: str, seed: int, workers: int | None) -> dict[str, object]:
+def _fill(folder: Path, size: str, seed: int, workers: int | None, validation: bool) -> dict[str, object]:
     """Write all images and the table; returns the images of each split and a digest over all pixels."""
-    images, digest = list_images(SIZES[size], seed), hashlib.sha256()
+    listed = list_validation_images if validation else list_images
+    images, digest = listed(SIZES[size], seed), hashlib.sha256()
     chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
     workers = _workers(workers, len(images), len(chunks))
     work = functools.partial(_make, seed, folder)

@@ -3,7 +3,7 @@
 Identities come in blocks of four. In a share of the blocks the four look alike: they wear the same upper and lower
 garments in the same colors, so that clothing color alone cannot tell them apart. All else is each one's own: height,
 build, gait, skin, hair, hat, tights, shoes, bag and prints. Blocks are dealt to training and test in turn, at every
-size and every seed: nobody trained on at one size is tested at another.
+size and every seed: nobody trained on at one size is tested at another. Validation has blocks of its own.
 """
 
 from __future__ import annotations
@@ -219,7 +219,7 @@ def _make(body: Draw, wardrobe: Draw) -> Person:
 
 
 def block_of(pid: int) -> int:
-    """The block an identity (pid >= 1) belongs to; even blocks train, odd blocks test."""
+    """The block an identity (pid >= 1) belongs to; even blocks train, odd blocks test, late blocks validate."""
     return (pid - 1) // BLOCK
 
 

@@ -10,10 +10,12 @@ from reid_lab.passersby.people import BLOCK
 from reid_lab.passersby.rng import Draw
 
 TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
-SPLIT_STREAM = 51
+SPLIT_STREAM, VALIDATION_STREAM = 51, 52
 MOST = 9  # images of a tracklet, where identities differ in cameras
 FRAME_STEP = 12  # frames between images of a tracklet
 TRAIN_SEQUENCES, TEST_SEQUENCES = (1, 2, 3), (4, 5, 6)  # the hours of training are not those of the test
+VALIDATION_FROM = 5001  # the first identity of validation, which begins a block; training and test stay below
+VALIDATION_NOBODY = 100_000  # the number of validation's first distractor; the test's are fewer
 
 
 @dataclass(frozen=True)
@@ -29,20 +31,37 @@ class Size:
     distractors: int
     junk: int
     cameras: tuple[int, int]  # fewest and most cameras of an identity
+    validation_ids: int  # of validation, whose other counts are to these as the test's are to test_ids
 
 
 SIZES: dict[str, Size] = {
-    "smoke": Size(18, 54, 108, 20, 60, 60, 12, 8, (3, 3)),
-    "classroom": Size(256, 1024, 2048, 200, 800, 1600, 240, 160, (4, 4)),
-    "full": Size(751, 3400, 12936, 750, 3368, 13115, 2798, 3819, (2, 6)),
+    "smoke": Size(18, 54, 108, 20, 60, 60, 12, 8, (3, 3), 20),
+    "classroom": Size(256, 1024, 2048, 200, 800, 1600, 240, 160, (4, 4), 100),
+    "full": Size(751, 3400, 12936, 750, 3368, 13115, 2798, 3819, (2, 6), 200),
 }
 
 
 def identities(size: Size) -> tuple[list[int], list[int]]:
     """Training and test pids: blocks of look-alikes are dealt to the two in turn."""
-    train = [pid for pid in range(1, 10_000) if (pid - 1) // BLOCK % 2 == 0][: size.train_ids]
-    test = [pid for pid in range(1, 10_000) if (pid - 1) // BLOCK % 2 == 1][: size.test_ids]
+    train = [pid for pid in range(1, VALIDATION_FROM) if (pid - 1) // BLOCK % 2 == 0][: size.train_ids]
+    test = [pid for pid in range(1, VALIDATION_FROM) if (pid - 1) // BLOCK % 2 == 1][: size.test_ids]
     return train, test
+
+
+def validation_size(size: Size) -> Size:
+    """Counts of a validation split, in the fields of the test: the test's, in proportion to the identities."""
+
+    def part(count: int) -> int:
+        return round(count * size.validation_ids / size.test_ids)
+
+    return replace(
+        size,
+        test_ids=size.validation_ids,
+        queries=part(size.queries),
+        gallery=part(size.gallery),
+        distractors=part(size.distractors),
+        junk=part(size.junk),
+    )
 
 
 def _tracklets(draw: Draw, pids: list[int], total: int, fewest: int, most: int) -> list[tuple[int, int]]:
@@ -85,6 +104,23 @@ def list_images(size: Size, seed: int) -> list[tuple[str, Key]]:
     return _train(draw, size, seed, train) + _test(draw, size, seed, test) + _nobody(draw, size)
 
 
+def list_validation_images(size: Size, seed: int) -> list[tuple[str, Key]]:
+    """List every image of a data set's validation split: query and gallery of people from ``VALIDATION_FROM`` on.
+
+    The protocol, the cameras and the hours are those of the test.
+
+    Args:
+        size: The data set's size.
+        seed: The seed of the data set.
+
+    Returns:
+        (folder, key) of each image, in the order of the table of annotations.
+    """
+    draw, size = Draw(seed, VALIDATION_STREAM, size.train_ids), validation_size(size)
+    pids = list(range(VALIDATION_FROM, VALIDATION_FROM + size.test_ids))
+    return _test(draw, size, seed, pids) + _nobody(draw, size, VALIDATION_NOBODY)
+
+
 def _train(draw: Draw, size: Size, seed: int, pids: list[int]) -> list[tuple[str, Key]]:
     pairs = _tracklets(draw, pids, size.train_tracklets, *size.cameras)
     each = size.train_images // len(pairs) if size.cameras[0] == size.cameras[1] else 1
@@ -105,18 +141,19 @@ def _test(draw: Draw, size: Size, seed: int, pids: list[int]) -> list[tuple[str,
     return found
 
 
-def _nobody(draw: Draw, size: Size) -> list[tuple[str, Key]]:
-    """Distractors and junk, in the gallery."""
+def _nobody(draw: Draw, size: Size, first: int = 0) -> list[tuple[str, Key]]:
+    """Distractors and junk, in the gallery; another `first` number gives other images."""
     return [
         (GALLERY, Key(pid, 1 + draw.integer(CAMERAS), draw.choice(TEST_SEQUENCES), 100 + 3 * number, 1))
         for pid, count in ((DISTRACTOR, size.distractors), (JUNK, size.junk))
-        for number in range(count)
+        for number in range(first, first + count)
     ]
 
 
 def _frames(seed: int, pid: int, camid: int, count: int) -> list[Key]:
     """The keys of a tracklet's images: one sequence, frames half a second apart, a detector's boxes."""
     start = track(seed, pid, camid).start
-    sequences = TRAIN_SEQUENCES if (pid - 1) // BLOCK % 2 == 0 else TEST_SEQUENCES
+    trains = pid < VALIDATION_FROM and (pid - 1) // BLOCK % 2 == 0
+    sequences = TRAIN_SEQUENCES if trains else TEST_SEQUENCES
     sequence = sequences[start // 10 % len(sequences)]
     return [Key(pid, camid, sequence, start + FRAME_STEP * k, 1 + k % 5) for k in range(count)]

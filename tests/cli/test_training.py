@@ -9,7 +9,7 @@ import pytest
 from shots import shot, table
 
 from reid_lab import data, retrieval, training
-from reid_lab.cli import main
+from reid_lab.cli import data_of_run, main
 from reid_lab.runtime.errors import DataError, NoMatchError
 
 
@@ -199,3 +199,73 @@ def test_a_table_that_is_gone_is_missed_by_its_name(run, tmp_path, capsys):
     (run / "environment.json").write_text(json.dumps(about | {"data": "list", "data_root": str(tmp_path)}))
     assert main(["evaluate", str(run), "--device", "cpu"]) == 2
     assert f"{tmp_path / 'list'}.csv" in capsys.readouterr().err
+
+
+def test_a_run_of_the_validation_split_is_evaluated_on_it_and_on_the_test_when_that_is_told(
+    smoke, tmp_path, monkeypatch, capsys
+):
+    train = ["train", "multitask", "--size", "smoke", "--set", "epochs=1", "--runs", str(tmp_path), "--device", "cpu"]
+    assert main([*train, "--validation"]) == 0
+    printed = capsys.readouterr().out
+    folder = Path(printed.strip().splitlines()[-1])
+    run, scored, evaluate = training.load(folder), [], retrieval.evaluate
+    monkeypatch.setattr(
+        retrieval, "evaluate", lambda model, bench, **more: scored.append(bench) or evaluate(model, bench, **more)
+    )
+    assert run.environment["data"] == f"{smoke.name}, validation"
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 0
+    assert float(capsys.readouterr().out.splitlines()[1].split()[3]) == pytest.approx(100 * run.result["mAP"], abs=0.01)
+    monkeypatch.setenv("REID_LAB_HOME", str(tmp_path / "home"))  # where there is no validation split yet
+    assert main(["evaluate", str(folder), "--device", "cpu", "--data", str(smoke.root)]) == 0
+    about = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps(about | {"data_root": str(tmp_path / "cleared")}))
+    assert main(["evaluate", str(folder), "--device", "cpu"]) == 0
+    assert [bench.digest for bench in scored] == [smoke.validation().digest, smoke.digest, smoke.validation().digest]
+
+
+def people_of_ones_own(folder):
+    """Twenty people, half of them to train on, four images each; only a told pattern finds the cameras."""
+    for p in range(1, 21):
+        for k in range(4):
+            shot(folder / f"{p:03d}" / f"k{k % 2}_{k}.png", p, k)
+    return folder
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4])
+def test_a_run_knows_its_validation_split_of_a_set_of_ones_own(run, tmp_path, monkeypatch, capsys, share):
+    own = people_of_ones_own(tmp_path / "own")
+    bench = data.recognize(own, cameras=r"k([0-9]+)_")[1].validation(share)
+    about = json.loads((run / "environment.json").read_text())
+    about |= {
+        "data": bench.name,
+        "data_root": str(bench.root),
+        "data_digest": bench.digest,
+        "data_cameras": "k([0-9]+)_",
+    }
+    (run / "environment.json").write_text(json.dumps(about))
+    if share == 0.2:  # the command's
+        found = data_of_run.data_of(training.load(run))
+        assert (found.query, found.digest) == (bench.query, bench.digest)
+        moved = own.rename(tmp_path / "moved")
+        test = data_of_run.data_at(training.load(run), moved, None)
+        assert {r.camid for r in test.query} == {0, 1} and not {r.pid for r in test.query} & {
+            r.pid for r in bench.query
+        }
+    else:
+        assert main(["evaluate", str(run), "--device", "cpu"]) == 2
+        assert "another share or seed" in capsys.readouterr().err
+
+
+def test_train_hands_the_validation_split_of_ones_own_table_on(run, smoke, tmp_path, monkeypatch):
+    splits = {(p, c): "train" if p < 7 else ("query", "gallery")[c - 1] for p in range(1, 9) for c in (1, 2)}
+    rows = [f"{p}_{c}.png,{p},{c},{split}" for (p, c), split in splits.items()]
+    path, seen = table(tmp_path / "own", rows), []
+    monkeypatch.setattr(training, "fit", lambda _, bench, *__, **___: seen.append(bench) or training.load(run))
+    for more in ([], ["--validation"]):
+        assert main(["train", "multitask", "--size", "smoke", "--data", str(path), *more]) == 0
+    bench = data.csv(path)
+    assert [bench.digest for bench in seen] == [bench.digest, bench.validation().digest]
+    about = json.loads((run / "environment.json").read_text())
+    about |= {"data": seen[1].name, "data_root": str(seen[1].root), "data_digest": seen[1].digest}
+    (run / "environment.json").write_text(json.dumps(about))
+    assert data_of_run.data_of(training.load(run)).query == bench.validation().query

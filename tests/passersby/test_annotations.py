@@ -1,11 +1,12 @@
 import json
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from reid_lab import passersby
+from reid_lab import data, passersby
 from reid_lab.passersby import bodies, render
 from reid_lab.passersby.frames import Key, compose
 from reid_lab.runtime.errors import DataError
@@ -198,3 +199,20 @@ def test_an_image_of_another_generator_has_no_truth(tmp_path):
     (tmp_path / passersby.MARKER).write_text('{"kind": "Passersby", "seed": 0, "generator": 0}')
     with pytest.raises(DataError, match=r"\b0\b"):
         passersby.keypoints(tmp_path / "query" / "0001_c1s1_000351_00.png")
+
+
+def test_a_table_as_long_as_the_largest_is_read_in_one_piece_without_a_warning(smoke, tmp_path, recwarn):
+    """People come first and nobody last, so that pandas, which reads in pieces, would see columns of two types."""
+    head, *lines = (smoke.root / passersby.TABLE).read_text().splitlines()
+    people, nobody = (
+        [line for line in lines if ("/0000_" in line or "/-1_" in line) == none] for none in (False, True)
+    )
+    long = shutil.copytree(smoke.root, tmp_path / "long")
+    (long / passersby.TABLE).write_text("\n".join([head, *150 * people, *100 * nobody, ""]))
+    for table, short in (
+        (passersby.annotations(long), passersby.annotations(smoke.root)),
+        (data.market1501(long).annotations, smoke.annotations),
+    ):
+        assert len(table) == 150 * len(people) + 100 * len(nobody)
+        assert table.dtypes.equals(short.dtypes)
+    assert [str(warning.message) for warning in recwarn] == []

@@ -14,7 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from reid_lab.data import cameras as cameras_of
-from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.benchmark import VALIDATION, Benchmark
 from reid_lab.data.cameras import Cameras, camera_of
 from reid_lab.data.datasets.published import verdict
 from reid_lab.data.decoding import with_grey_range
@@ -156,7 +156,8 @@ def _dropped(splits: Splits) -> list[Finding]:
 def _passersby_name(root: Path) -> str:
     try:
         marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
-        return f"Passersby {marker['size']}, seed {marker['seed']}"
+        part = VALIDATION if marker.get("part") == "validation" else ""
+        return f"Passersby {marker['size']}, seed {marker['seed']}{part}"
     except (ValueError, KeyError, TypeError):
         return "Passersby"
 
@@ -168,7 +169,8 @@ def _annotations(root: Path, splits: Splits) -> tuple[pd.DataFrame | None, tuple
         cure = "delete the folder, and it is generated again when next asked for"
         return None, (Finding("warning", f"This Passersby folder has lost its {path.name}: {cure}.", "copy"),)
     try:
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""]).set_index("path")  # "none" is a word
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)  # "none" is a word
+        table = table.set_index("path")
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"The table {path} is damaged ({error}): delete the folder, and Passersby is generated again, or copy "
