@@ -78,7 +78,7 @@ def write(run: Run, backbone: str, folder: Path) -> Path:
         "parameters": sum(parameter.numel() for parameter in run.model.backbone.parameters()),
         "recipe": json.loads(run.recipe.to_json()),
         "result": run.result,
-        "environment": run.environment,
+        "environment": {name: value for name, value in run.environment.items() if name != "data_root"},
     }
     write_text(path.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
     return path
