@@ -197,7 +197,8 @@ def _options(function: Callable[..., Result], given: dict[str, Any]) -> Ranking:
         hint = f". Did you mean {near[0]!r}?" if near else f"; the options of a ranking are {', '.join(known)}."
         raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
     how = Ranking(**given)
-    return replace(how, **{name: whole(name, getattr(how, name), 0, FeatureError) for name in ("expand", "top")})
+    expand, top = whole("expand", how.expand, 0, FeatureError), whole("top", how.top, 0, FeatureError)
+    return replace(how, expand=expand, top=top)
 
 
 def _rank(features: Tensor, protocol: Protocol, how: Ranking) -> Result:
