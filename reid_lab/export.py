@@ -26,7 +26,7 @@ from reid_lab.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from reid_lab.data.crops import crops
 from reid_lab.data.files import existing_folder
 from reid_lab.models import Network
-from reid_lab.retrieval import checks
+from reid_lab.retrieval.distances import finite_features
 from reid_lab.runtime.errors import CheckpointError, ReidLabError
 from reid_lab.runtime.files import write_whole
 from reid_lab.training import Run
@@ -61,7 +61,7 @@ def to_npz(
     """
     _must_be_free(path, force)
     records, root = crops(folder), existing_folder(folder)
-    features = F.normalize(checks.features(retrieval.extract(run.model, records, device), "image"), dim=1)
+    features = F.normalize(finite_features(retrieval.extract(run.model, records, device), "image"), dim=1)
     paths = np.array([record.path.relative_to(root).as_posix() for record in records])
 
     def save(temporary: Path) -> None:

@@ -38,12 +38,11 @@ from reid_lab.analysis.shares import area_share, fit_masks, heat_share
 from reid_lab.data import Record, image_store, normalize
 from reid_lab.models import Network
 from reid_lab.models.network import evaluating
-from reid_lab.retrieval import checks
 from reid_lab.retrieval.features import embed
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import DataError, FeatureError, ReidLabError
 from reid_lab.runtime.progress import bar
-from reid_lab.runtime.validation import one_of
+from reid_lab.runtime.validation import one_of, whole
 
 LAYERS = ("layer4", "layer3", "layer2", "layer1")
 TARGETS = ("identity", "similarity")
@@ -82,7 +81,7 @@ def grad_cam(
     """
     one_of("layer", layer, LAYERS)
     one_of("target", target, TARGETS)
-    batch_size = checks.whole_number("batch_size", batch_size, 1)
+    batch_size = whole("batch_size", batch_size, 1, FeatureError)
     _check(model, images)
     with _as_it_was(model):
         scores = _scores(model, len(images), target, references, classes, batch_size)

@@ -16,8 +16,8 @@ from reid_lab.data.decoding import decode
 from reid_lab.plots import sheets
 from reid_lab.plots.style import INK, MATCH, MISS, NEUTRAL
 from reid_lab.retrieval import Found, Result
-from reid_lab.retrieval.checks import whole_number
-from reid_lab.runtime.errors import DataError
+from reid_lab.runtime.errors import DataError, FeatureError
+from reid_lab.runtime.validation import whole
 
 
 def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> Figure:
@@ -37,11 +37,11 @@ def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> 
     """
     if result.query is None or result.gallery is None:
         raise DataError("This result knows no images; a gallery needs one from retrieval.evaluate(model, benchmark).")
-    top = min(whole_number("top", top, 1), result.matches.indices.shape[1])
+    top = min(whole("top", top, 1, FeatureError), result.matches.indices.shape[1])
     if isinstance(queries, Iterable):
         chosen = list(queries)
     else:
-        chosen = _spread(result.ap, sheets.most(whole_number("queries", queries, 1), top)[0])
+        chosen = _spread(result.ap, sheets.most(whole("queries", queries, 1, FeatureError), top)[0])
     if not chosen or not set(chosen) <= set(range(len(result.query))):
         raise DataError(f"queries is {queries!r}, but the result's queries are numbered 0 to {len(result.query) - 1}.")
     rows, columns = sheets.most(len(chosen), top)
@@ -74,7 +74,7 @@ def found(found: Found, query: Sequence[Record], gallery: Sequence[Record], quer
         gallery: the images that were searched.
         queries: how many of them are drawn at most, the first ones.
     """
-    queries, top = whole_number("queries", queries, 1), found.indices.shape[1]
+    queries, top = whole("queries", queries, 1, FeatureError), found.indices.shape[1]
     count, columns = sheets.most(min(queries, len(found.indices)), top)
     note = sheets.left_out(len(found.indices), top, queries)
     cells = sheets.grid(count, columns + 1, note=f"rank and {found.measure}" + (f"; {note}" if note else ""))
@@ -97,7 +97,10 @@ def contact_sheet(benchmark: Benchmark, identities: int = 12, per_camera: int = 
 
     Raises DataError where there are none.
     """
-    identities, per_camera = whole_number("identities", identities, 1), whole_number("per_camera", per_camera, 1)
+    identities, per_camera = (
+        whole("identities", identities, 1, FeatureError),
+        whole("per_camera", per_camera, 1, FeatureError),
+    )
     records = [record for record in benchmark.train if record.pid > 0]
     if not records:
         raise DataError(f"{benchmark.name} has no training people to show: check its training folder.")
@@ -126,7 +129,7 @@ def contact_sheet(benchmark: Benchmark, identities: int = 12, per_camera: int = 
 
 def erasing_grid(benchmark: Benchmark, erasing: data.RandomErasing, count: int = 5, seed: int = 0) -> Figure:
     """Training images above, the same after random erasing below (paper A, Fig. 4), PLACES of them at most."""
-    count = min(whole_number("count", count, 1), sheets.PLACES, len(benchmark.train))
+    count = min(whole("count", count, 1, FeatureError), sheets.PLACES, len(benchmark.train))
     chosen = [benchmark.train[i] for i in np.linspace(0, len(benchmark.train) - 1, count).astype(int)]
     before = data.image_store(chosen, size=(256, 128)).batch(range(count))  # (count, 3, height, width), uint8
     after = erasing(to_unit(before), generator(seed))  # float in [0, 1]

@@ -4,14 +4,13 @@ reference     evaluation and re-ranking as plain loops, one query at a time: sta
 ranking       `evaluate` a network, `rank` features, `rank_distances`; `Ranking`, how
 features      `extract` the features of images
 protocol      who is a match, who is junk
-distances     cosine and Euclidean, a block of queries at a time
+distances     features that can be compared; cosine and Euclidean, a block of queries at a time
 metrics       CMC, mAP, mINP from blocks of distances; `result`, what comes out; `roc`, thresholds
 reranking     k-reciprocal re-ranking, step by step
 verification  the same question put to paper A's verification head
 search        the nearest images without labels, also through FAISS; query expansion
 planning      what it will take
 kernels       the inner loops, in torch; `kernels_numba` and `reranking_numba`: the same, compiled
-checks        what comes in from outside
 """
 
 from reid_lab.retrieval.features import extract

@@ -1,4 +1,4 @@
-"""How near two feature vectors are, for a block of queries and the whole gallery at a time."""
+"""Features that can be compared, and how near they are: a block of queries and the whole gallery at a time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.losses import full_precision
-from reid_lab.retrieval import checks
 from reid_lab.retrieval.kernels import Kernels
-from reid_lab.runtime.device import exact_float32, find_device
+from reid_lab.runtime.device import find_device
 from reid_lab.runtime.errors import FeatureError
 
 
@@ -40,12 +38,6 @@ class Measure:
         if self.higher_is_nearer:
             return -distances
         return np.sqrt(distances.clip(0)) if self is EUCLIDEAN else distances
-
-    def scaled(self, distances: Tensor) -> Tensor:
-        """Return distances as inside as a histogram of equal steps takes them; in place."""
-        for _ in range(self.roots):
-            distances.sqrt_()
-        return distances
 
 
 COSINE = Measure("cosine similarity", higher_is_nearer=True)
@@ -75,28 +67,88 @@ def comparable(
         The features (q + g, d), float32, the queries first.
 
     Raises:
-        FeatureError: see :func:`reid_lab.retrieval.checks.features`; the dimensions differ; the metric is unknown; a
+        FeatureError: see :func:`finite_features`; the dimensions differ; the metric is unknown; a
             row is all zero (cosine); the squares of all features leave float32 (Euclidean).
         DeviceError: the device is not there.
     """
     if metric not in METRICS:
         raise FeatureError(f"metric {metric!r} is unknown: choose one of {', '.join(METRICS)}.")
-    gallery = checks.features(gallery_features, "gallery", None if device is None else find_device(device))
-    query = checks.features(query_features, "query", gallery.device)
+    gallery = finite_features(gallery_features, "gallery", None if device is None else find_device(device))
+    query = finite_features(query_features, "query", gallery.device)
     if query.shape[1] != gallery.shape[1]:
         dimensions = f"query features have {query.shape[1]} dimensions and gallery features {gallery.shape[1]}"
         raise FeatureError(f"{dimensions}: extract both with the same network.")
     features = query.new_empty(len(query) + len(gallery), query.shape[1])
-    with full_precision(gallery), exact_float32():  # whatever the caller trains in
-        parts = ("query", query, features[: len(query)]), ("gallery", gallery, features[len(query) :])
-        for name, rows, out in parts:
-            if metric == "euclidean":
-                torch.sub(rows, gallery.mean(0), out=out)
-            else:
-                torch.div(rows, _lengths(rows, name), out=out)
+    parts = ("query", query, features[: len(query)]), ("gallery", gallery, features[len(query) :])
+    for name, rows, out in parts:
+        if metric == "euclidean":
+            torch.sub(rows, gallery.mean(0), out=out)
+        else:
+            torch.div(rows, _lengths(rows, name), out=out)
     if metric == "euclidean":
         _must_have_squares(features)
     return features
+
+
+def finite_features(values: Any, name: str, device: torch.device | None = None) -> Tensor:
+    """Return features as a float32 tensor.
+
+    Args:
+        values: (N, d), numpy or torch, of any real type.
+        name: whose they are, for the error: "query", "gallery".
+        device: where they are wanted; None: where they are.
+
+    Raises:
+        FeatureError: they are no real numbers, their shape is not (N, d), N or d is 0, or a row holds NaN, infinity or
+            what float32 cannot hold.
+    """
+    given = real_numbers(values, f"{name} features")
+    if given.ndim != 2 or 0 in given.shape:
+        raise FeatureError(
+            f"{name} features have shape {tuple(given.shape)}, but (images, dimension) is needed, at least "
+            f"one of each: check what was extracted."
+        )
+    tensor = given.to(device=device, dtype=torch.float32)
+    if not tensor.sum(1).isfinite().all():  # cheaper than looking at each value; large finite sums may overflow
+        bad = ~torch.cat([rows.isfinite().all(1) for rows in tensor.split(4096)])
+        if bad.any():
+            if given[bad.to(given.device)].isfinite().all():
+                raise FeatureError(
+                    f"{rows_named(bad, name)} of the features hold numbers beyond float32, in which they are compared: "
+                    f"divide query and gallery features by one number, say their largest."
+                )
+            raise FeatureError(
+                f"{rows_named(bad, name)} of the features hold NaN or infinity: the network has probably "
+                f"diverged, so look at its loss or load another checkpoint."
+            )
+    return tensor
+
+
+def real_numbers(values: Any, name: str) -> Tensor:
+    """Return numpy, torch or nested lists as a tensor of their type, or of float64 where torch lacks it.
+
+    Raises:
+        FeatureError: they are complex numbers, rows of different lengths, or no numbers.
+    """
+    try:
+        if not isinstance(values, Tensor):
+            array = np.asarray(values)
+            known = np.float64 if array.dtype.type is np.longdouble else array.dtype.newbyteorder("=")
+            values = torch.from_numpy(np.ascontiguousarray(array, known))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise FeatureError(
+            f"{name} are not rows of real numbers, all of one length: pass an array of floats."
+        ) from error
+    if values.is_complex():
+        raise FeatureError(f"{name} are complex numbers: pass their real part or their absolute value.")
+    return values.detach()
+
+
+def rows_named(bad: Tensor, name: str) -> str:
+    """Name the culprits in a sentence: "2 of 8 query rows (first: 2, 5)", from ``bad`` (N,) bool."""
+    found = bad.nonzero().flatten().tolist()
+    first = ", ".join(str(row) for row in found[:5]) + (", ..." if len(found) > 5 else "")
+    return f"{len(found)} of {len(bad)} {name} rows (first: {first})"
 
 
 def _must_have_squares(features: Tensor) -> None:
@@ -148,14 +200,6 @@ def blocks(count: int, row_bytes: int, budget: int) -> Iterator[slice]:
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def distance_bounds(query: Tensor, gallery: Tensor, measure: Measure) -> tuple[float, float]:
-    """Return between which two numbers all distances of ``comparable`` features lie."""
-    if measure is COSINE:
-        return -1.0, 1.0
-    far, farther = (torch.linalg.vector_norm(side, dim=1).amax() for side in (query, gallery))
-    return 0.0, float((far + farther).square())
-
-
 def squared_distances(rows: Tensor, features: Tensor, feature_squares: Tensor) -> Tensor:
     """Return |a|^2 + |b|^2 - 2ab, (b, N), of rows a and features b."""
     distances = torch.addmm(feature_squares, rows, features.T, alpha=-2)
@@ -176,7 +220,7 @@ def _lengths(rows: Tensor, name: str) -> Tensor:
     zero = (lengths == 0).flatten()
     if zero.any():
         raise FeatureError(
-            f"{checks.rows_named(zero, name)} of the features are all zero, so they have no direction for cosine "
+            f"{rows_named(zero, name)} of the features are all zero, so they have no direction for cosine "
             f'similarity: use metric="euclidean" or look for a dead layer in the network.'
         )
     return lengths

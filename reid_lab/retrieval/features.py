@@ -16,12 +16,12 @@ from reid_lab.data.augment import normalize
 from reid_lab.data.images import ImageStore, image_store
 from reid_lab.data.records import Record
 from reid_lab.models.network import Network, evaluating
-from reid_lab.retrieval import checks
 from reid_lab.runtime import precision
 from reid_lab.runtime.device import exact_float32, fast_precision, find_device, kind
-from reid_lab.runtime.errors import CheckpointError, DataError
+from reid_lab.runtime.errors import CheckpointError, DataError, FeatureError
 from reid_lab.runtime.files import write_whole
 from reid_lab.runtime.progress import bar
+from reid_lab.runtime.validation import whole
 
 EVERY_MODULES = frozenset(vars(torch.nn.Module()))  # `training` and what torch keeps for itself
 
@@ -54,7 +54,7 @@ def extract(
         DeviceError: the device is not there.
         FeatureError: `batch_size` is no number of images.
     """
-    batch_size = None if batch_size is None else checks.whole_number("batch_size", batch_size, 1)
+    batch_size = None if batch_size is None else whole("batch_size", batch_size, 1, FeatureError)
     if len(records) == 0:
         raise DataError("There are no images to embed: the query or gallery list is empty, so check the data.")
     if device is not None:
@@ -120,8 +120,8 @@ def _kept(file: Path, count: int) -> Tensor | None:
         features = load_file(file)["features"]
     except (OSError, SafetensorError, KeyError):
         return None
-    whole = features.ndim == 2 and len(features) == count and features.dtype == torch.float32
-    return features if whole else None
+    fits = features.ndim == 2 and len(features) == count and features.dtype == torch.float32
+    return features if fits else None
 
 
 def _keep(file: Path, features: Tensor) -> None:

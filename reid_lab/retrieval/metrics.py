@@ -13,7 +13,6 @@ from reid_lab.retrieval.distances import Measure
 from reid_lab.retrieval.kernels import Kernels
 from reid_lab.retrieval.protocol import Protocol, no_match
 from reid_lab.retrieval.result import Matches, Result
-from reid_lab.retrieval.roc import PairHistograms
 
 
 def score(
@@ -23,17 +22,15 @@ def score(
     *,
     kernels: Kernels,
     top: int,
-    pairs: PairHistograms | None = None,
 ) -> Result:
     """Score the rankings of all queries: the same as ``reference.evaluate``.
 
     Args:
-        blocks: slices of the queries, in order, and their distances (b, g) to the gallery, which may be overwritten.
+        blocks: slices of the queries, in order, and their distances (b, g) to the gallery.
         protocol: who is a match and who is junk.
         measure: what the distances are.
         kernels: the inner loops.
         top: how many of each query's nearest images are kept.
-        pairs: counts pairs for the ROC; None: no ROC is wanted.
 
     Raises:
         NoMatchError: no query has a match.
@@ -46,13 +43,11 @@ def score(
         ranks.append(block_ranks)
         nearest.append(block_nearest)
         distances.append(block.gather(1, torch.from_numpy(block_nearest.clip(0)).to(block.device)))
-        if pairs is not None:
-            pairs.add(block, positives, junk, counted)
     most = max(block.shape[1] for block in ranks)
     all_ranks = np.concatenate([np.pad(block, ((0, 0), (0, most - block.shape[1]))) for block in ranks])
     if not all_ranks.any():
         raise no_match(protocol)
-    return _result(all_ranks, np.concatenate(nearest), torch.cat(distances).cpu().numpy(), protocol, measure, pairs)
+    return _result(all_ranks, np.concatenate(nearest), torch.cat(distances).cpu().numpy(), protocol, measure)
 
 
 def precisions(ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -82,7 +77,6 @@ def _result(
     distances: np.ndarray,
     protocol: Protocol,
     measure: Measure,
-    pairs: PairHistograms | None,
 ) -> Result:
     """What the ranks of the matches (q, M) and the nearest images (q, top), with their distances, come to."""
     matched, there = (ranks > 0).any(1), nearest >= 0
@@ -106,5 +100,4 @@ def _result(
         query_pids=protocol.query_pids,
         query_camids=protocol.query_camids,
         measure=measure.name,
-        roc=None if pairs is None else pairs.roc(),
     )

@@ -7,6 +7,7 @@ them: no query has their identity.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import JUNK, UNKNOWN_CAMERA, Record, is_junk
 from reid_lab.runtime.errors import DataError, NoMatchError
 
@@ -107,6 +109,25 @@ class Protocol:
         images = order[np.repeat(first, counts) + within]
         junk = is_junk(pids[queries], camids[queries], self.gallery_pids[images], self.gallery_camids[images])
         return Pairs(queries[~junk], images[~junk]), Pairs(queries[junk], images[junk])
+
+
+_sound: weakref.WeakSet[Benchmark] = weakref.WeakSet()
+
+
+def check_once(benchmark: Benchmark) -> None:
+    """Ask the data's own check, once for each benchmark; no image is decoded for it.
+
+    Raises:
+        DataError: the check finds an error.
+        NoMatchError: no query has a match.
+    """
+    if benchmark in _sound:
+        return
+    try:
+        benchmark.check(read_images=False)
+    except NoMatchError as error:  # of which the protocol knows the likely cause
+        raise no_match(Protocol.of(benchmark.query, benchmark.gallery)) from error
+    _sound.add(benchmark)
 
 
 def no_match(protocol: Protocol) -> NoMatchError:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,6 @@ from torch import Tensor
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.losses import full_precision
 from reid_lab.models.network import Network
-from reid_lab.retrieval import checks
 from reid_lab.retrieval.distances import (
     GIVEN,
     MEMORY,
@@ -23,18 +25,20 @@ from reid_lab.retrieval.distances import (
     blocks,
     comparable,
     distance_blocks,
-    distance_bounds,
+    real_numbers,
+    rows_named,
 )
 from reid_lab.retrieval.features import extract
 from reid_lab.retrieval.kernels import Kernels, choose
 from reid_lab.retrieval.metrics import score
-from reid_lab.retrieval.protocol import Protocol
+from reid_lab.retrieval.protocol import Protocol, check_once
 from reid_lab.retrieval.reranking import reranked_blocks
 from reid_lab.retrieval.result import Result
-from reid_lab.retrieval.roc import PairHistograms
+from reid_lab.retrieval.roc import PairHistograms, distance_bounds
 from reid_lab.retrieval.search import average_query_expansion, multi_query
 from reid_lab.runtime.device import exact_float32, has_float64
 from reid_lab.runtime.errors import FeatureError
+from reid_lab.runtime.validation import whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,11 +68,6 @@ class Ranking:
     top: int = 10
     roc: bool = False
     memory: int = MEMORY
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that are none."""
-        for name in ("expand", "top"):
-            checks.whole_number(name, getattr(self, name), 0)
 
 
 def evaluate(
@@ -100,9 +99,9 @@ def evaluate(
         ReidLabError: DataError for a faulty benchmark or image, NoMatchError where no query has a match, FeatureError
             for arguments or features that cannot be used, DeviceError.
     """
-    how = Ranking(**{"metric": getattr(model, "metric", "cosine"), **ranking})
+    how = _options(evaluate, {"metric": getattr(model, "metric", "cosine"), **ranking})
     if check:
-        checks.benchmark(benchmark)
+        check_once(benchmark)
     query, gallery = (
         extract(model, records, device, batch_size, flip, autocast, cache)
         for records in (benchmark.query, benchmark.gallery)
@@ -144,7 +143,7 @@ def rank(
         DeviceError: the device is not there.
         NoMatchError: no query has a match.
     """
-    how = Ranking(**ranking)
+    how = _options(rank, ranking)
     features, queries = comparable(query_features, gallery_features, how.metric, device), len(query_features)
     labels = query_pids, gallery_pids, query_camids, gallery_camids
     return _rank(features, Protocol.of_labels(queries, len(features) - queries, labels), how)
@@ -178,15 +177,28 @@ def rank_distances(
         DataError: the labels are not one whole number for each image.
         NoMatchError: no query has a match.
     """
-    top = checks.whole_number("top", top, 0)
+    top = whole("top", top, 0, FeatureError)
     matrix, bounds = _matrix(given)
     labels = query_pids, gallery_pids, query_camids, gallery_camids
     protocol = Protocol.of_labels(len(matrix), matrix.shape[1], labels)
     kernels = choose(matrix.device, matrix.numel())
     parts = blocks(len(matrix), matrix.shape[1] * kernels.bytes_per_distance, memory)
     rows = ((part, matrix[part].contiguous()) for part in parts)
-    pairs = PairHistograms(GIVEN, bounds, kernels) if roc else None
-    return score(rows, protocol, GIVEN, kernels=kernels, top=top, pairs=pairs)
+    if roc:
+        return _with_roc(rows, protocol, GIVEN, bounds, kernels, top)
+    return score(rows, protocol, GIVEN, kernels=kernels, top=top)
+
+
+def _options(function: Callable[..., Result], given: dict[str, Any]) -> Ranking:
+    """The options of a call of ``function``; a TypeError for one that there is not, which names the nearest."""
+    known = [field.name for field in fields(Ranking)]
+    for name in given.keys() - known:
+        near = get_close_matches(name, {*known, *signature(function).parameters} - {"ranking"}, 1)
+        hint = f". Did you mean {near[0]!r}?" if near else f"; the options of a ranking are {', '.join(known)}."
+        raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
+    how = Ranking(**given)
+    expand, top = whole("expand", how.expand, 0, FeatureError), whole("top", how.top, 0, FeatureError)
+    return replace(how, expand=expand, top=top)
 
 
 def _rank(features: Tensor, protocol: Protocol, how: Ranking) -> Result:
@@ -199,25 +211,35 @@ def _rank(features: Tensor, protocol: Protocol, how: Ranking) -> Result:
             query[:] = multi_query(query, gallery, protocol, how.metric)
         if how.expand:
             query[:] = average_query_expansion(
-                query, gallery, int(how.expand), how.metric, kernels=kernels, memory=how.memory
+                query, gallery, how.expand, how.metric, kernels=kernels, memory=how.memory
             )
         if how.rerank:
             measure, rows = RERANKED, reranked_blocks(features, queries, how.k1, how.k2, how.lam, how.memory)
         else:
             measure = METRICS[how.metric]
             rows = distance_blocks(query, gallery, how.metric, kernels=kernels, memory=how.memory)
-        pairs = _histograms(query, gallery, measure, kernels) if how.roc else None
-        return score(rows, protocol, measure, kernels=kernels, top=int(how.top), pairs=pairs)
+        if how.roc:
+            return _with_roc(rows, protocol, measure, distance_bounds(query, gallery, measure), kernels, how.top)
+        return score(rows, protocol, measure, kernels=kernels, top=how.top)
 
 
-def _histograms(query: Tensor, gallery: Tensor, measure: Measure, kernels: Kernels) -> PairHistograms:
-    bounds = (0.0, 1.0) if measure is RERANKED else distance_bounds(query, gallery, measure)
-    return PairHistograms(measure, bounds, kernels)
+def _with_roc(
+    rows: Iterable[tuple[slice, Tensor]],
+    protocol: Protocol,
+    measure: Measure,
+    bounds: tuple[float, float],
+    kernels: Kernels,
+    top: int,
+) -> Result:
+    """The scores of blocks of distances between ``bounds``, and the ROC of the same blocks."""
+    pairs = PairHistograms(measure, bounds, kernels)
+    result = score(pairs.watch(rows, protocol), protocol, measure, kernels=kernels, top=top)
+    return replace(result, roc=pairs.roc())
 
 
 def _matrix(given: Any) -> tuple[Tensor, tuple[float, float]]:
     """Given distances (q, g) as float32 or float64, and between which two numbers they lie."""
-    given = checks.real_numbers(given, "distances")
+    given = real_numbers(given, "distances")
     if given.ndim != 2 or 0 in given.shape:
         raise FeatureError(f"distances have shape {tuple(given.shape)}, but (queries, gallery) is needed.")
     if given.dtype not in (torch.float32, torch.float64):
@@ -230,4 +252,4 @@ def _matrix(given: Any) -> tuple[Tensor, tuple[float, float]]:
     bad = torch.cat([~rows.isfinite().all(1) for rows in given.split(256)])
     if not bad.any():
         raise FeatureError(f"distances reach from {low:.1e} to {high:.1e}, too far apart: divide all by one number.")
-    raise FeatureError(f"{checks.rows_named(bad, 'query')} of the distances hold NaN or infinity: compute them anew.")
+    raise FeatureError(f"{rows_named(bad, 'query')} of the distances hold NaN or infinity: compute them anew.")

@@ -31,13 +31,13 @@ import torch
 from torch import Tensor
 
 from reid_lab.losses import full_precision
-from reid_lab.retrieval import checks, kernels
+from reid_lab.retrieval import kernels
 from reid_lab.retrieval.distances import MEMORY, blocks, comparable, squared_distances, squares
 from reid_lab.retrieval.kernels import Kernels
 from reid_lab.retrieval.sparse import Sparse, ragged
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import FeatureError
-from reid_lab.runtime.validation import is_number
+from reid_lab.runtime.validation import is_number, whole
 
 FINAL_BYTES = 16  # per final distance: the three float32 blocks that it is mixed from, and one more
 
@@ -253,7 +253,7 @@ def check_parameters(k1: int, k2: int, lam: float) -> None:
         FeatureError: k1 or k2 is no whole number from 1, or lam does not lie in 0..1.
     """
     for name, value in (("k1", k1), ("k2", k2)):
-        checks.whole_number(f"{name} of re-ranking", value, 1)
+        whole(f"{name} of re-ranking", value, 1, FeatureError)
     if not is_number(lam, 0, 1):
         raise FeatureError(f"lambda of re-ranking must lie in 0..1 (found {lam!r}).")
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from reid_lab.data.records import Record
-from reid_lab.retrieval.checks import whole_number
 from reid_lab.retrieval.roc import Roc
+from reid_lab.runtime.errors import FeatureError
+from reid_lab.runtime.validation import whole
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Result:
     query_pids: np.ndarray
     query_camids: np.ndarray
     measure: str
-    roc: Roc | None
+    roc: Roc | None = None
     query: Sequence[Record] | None = None
     gallery: Sequence[Record] | None = None
 
@@ -90,7 +91,7 @@ class Result:
         Raises:
             FeatureError: k is not a whole number from 1.
         """
-        k = whole_number("k", k, 1)
+        k = whole("k", k, 1, FeatureError)
         return float(self.cmc[min(k, len(self.cmc)) - 1])
 
     def table(self, name: str | None = None) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reid_lab.retrieval.distances import Measure
+from reid_lab.data.records import JUNK
+from reid_lab.retrieval.distances import COSINE, RERANKED, Measure
 from reid_lab.retrieval.kernels import BINS, Kernels
-from reid_lab.retrieval.protocol import Pairs
+from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.errors import FeatureError
 
 
@@ -112,17 +114,20 @@ class PairHistograms:
             kernels: the inner loops.
         """
         self.measure, self.kernels = measure, kernels
-        self.low, self.high = map(float, measure.scaled(torch.tensor(bounds, dtype=torch.float64)))
+        self.low, self.high = map(float, self._scaled(torch.tensor(bounds, dtype=torch.float64)))
         self.genuine: list[Tensor] = []
         self.impostor: list[Tensor] = []
 
-    def add(self, distances: Tensor, positives: Pairs, junk: Pairs, counted: np.ndarray) -> None:
-        """Count the pairs of a block of distances (b, g), which are overwritten; see :meth:`Kernels.count`."""
-        block, ends = self.measure.scaled(distances), (self.low, self.high)
+    def watch(self, blocks: Iterable[tuple[slice, Tensor]], protocol: Protocol) -> Iterator[tuple[slice, Tensor]]:
+        """Hand on blocks of distances (b, g), and count the pairs of each, which overwrites it, once it was used."""
+        counted, ends = protocol.gallery_pids != JUNK, (self.low, self.high)
         few = Kernels()  # in torch: compiling pays for whole blocks alone
-        same, left_out = (few.histogram(block[pairs.on(block.device)][None], *ends) for pairs in (positives, junk))
-        self.genuine.append(same)
-        self.impostor.append(self.kernels.histogram(block, *ends, counted) - same - left_out)
+        for part, distances in blocks:
+            yield part, distances
+            block, kinds = self._scaled(distances), protocol.positives_and_junk(part)
+            same, left_out = (few.histogram(block[pairs.on(block.device)][None], *ends) for pairs in kinds)
+            self.genuine.append(same)
+            self.impostor.append(self.kernels.histogram(block, *ends, counted) - same - left_out)
 
     def roc(self) -> Roc | None:
         """Return the curve of all pairs, with its thresholds on a grid; None without genuine or impostor pairs."""
@@ -133,3 +138,19 @@ class PairHistograms:
         rates = [np.concatenate([[0], counts.cpu().cumsum(0) / counts.sum().cpu()]) for counts in (impostor, genuine)]
         measure = self.measure
         return Roc(measure.shown(edges), rates[0], rates[1], measure.name, measure.higher_is_nearer)
+
+    def _scaled(self, distances: Tensor) -> Tensor:
+        """Distances as inside, as a histogram of equal steps takes them; in place."""
+        for _ in range(self.measure.roots):
+            distances.sqrt_()
+        return distances
+
+
+def distance_bounds(query: Tensor, gallery: Tensor, measure: Measure) -> tuple[float, float]:
+    """Return between which two numbers all distances of ``comparable`` features lie."""
+    if measure is COSINE:
+        return -1.0, 1.0
+    if measure is RERANKED:
+        return 0.0, 1.0
+    far, farther = (torch.linalg.vector_norm(side, dim=1).amax() for side in (query, gallery))
+    return 0.0, float((far + farther).square())

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from reid_lab.data.records import Record
 from reid_lab.losses import full_precision
-from reid_lab.retrieval import checks, distances
+from reid_lab.retrieval import distances
 from reid_lab.retrieval.distances import MEMORY
 from reid_lab.retrieval.kernels import Kernels, choose
 from reid_lab.retrieval.protocol import Protocol
 from reid_lab.runtime.device import exact_float32
 from reid_lab.runtime.errors import FeatureError
+from reid_lab.runtime.validation import whole
 
 SAMPLE = 1000  # queries on which an approximate index is compared with exact search
 
@@ -72,7 +73,7 @@ def search(
     """
     features, queries = distances.comparable(query_features, gallery_features, metric, device), len(query_features)
     query, gallery = features[:queries], features[queries:]
-    k = checks.whole_number("k", k, 1)
+    k = whole("k", k, 1, FeatureError)
     if k > len(gallery):
         raise FeatureError(f"k must lie between 1 and the gallery's {len(gallery)} images (found {k}).")
     if leave_out is not None and len(leave_out) != queries:

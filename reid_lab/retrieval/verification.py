@@ -12,11 +12,11 @@ from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import JUNK
 from reid_lab.methods.multitask import MultiTask
 from reid_lab.models.network import evaluating
-from reid_lab.retrieval import checks
 from reid_lab.retrieval.features import extract
-from reid_lab.retrieval.protocol import Pairs, Protocol, no_match
+from reid_lab.retrieval.protocol import Pairs, Protocol, check_once, no_match
 from reid_lab.retrieval.roc import Roc
 from reid_lab.runtime.errors import FeatureError
+from reid_lab.runtime.validation import whole
 
 HEAD = "verification head"
 COSINE = "cosine similarity"
@@ -46,13 +46,13 @@ def verification(
     Raises:
         ReidLabError: FeatureError for a model without such a head, DataError, NoMatchError, DeviceError.
     """
-    pairs, seed = checks.whole_number("pairs", pairs, 1), checks.whole_number("seed", seed, 0)
+    pairs, seed = whole("pairs", pairs, 1, FeatureError), whole("seed", seed, 0, FeatureError)
     if not hasattr(model, "verify"):
         raise FeatureError(
             f"{type(model).__name__} has no verification head: take paper A's, or evaluate's with roc=True."
         )
     if check:
-        checks.benchmark(benchmark)
+        check_once(benchmark)
     split = benchmark.query, benchmark.gallery
     query, gallery = (extract(model, records, device, **extraction) for records in split)
     protocol = Protocol.of(*split)

@@ -80,10 +80,23 @@ def test_evaluate_takes_the_options_of_extraction_and_of_ranking(records, tmp_pa
     assert len(list((tmp_path / "run").iterdir())) == 2
 
 
+@pytest.mark.parametrize(("option", "near"), [("reranc", "rerank"), ("tob", "top"), ("devise", "device")])
+def test_a_misspelt_option_is_refused_by_the_function_that_was_called_with_the_nearest_name(option, near):
+    called = {
+        "evaluate": lambda: retrieval.evaluate(Colors(), Benchmark("none", [], [], []), **{option: 1}),
+        "rank": lambda: retrieval.rank(np.eye(2), np.eye(2), query_pids=[1, 2], gallery_pids=[1, 2], **{option: 1}),
+    }
+    for name, call in called.items():
+        with pytest.raises(TypeError) as refused:
+            call()
+        assert all(repr(word) in str(refused.value) for word in (option, near))
+        assert str(refused.value).startswith(f"{name}()")
+
+
 def test_an_empty_list_and_an_absent_device_are_refused_with_a_sentence(records):
-    with pytest.raises(DataError, match="query or gallery list is empty"):
+    with pytest.raises(DataError):
         retrieval.extract(Colors(), [])
-    with pytest.raises(DeviceError, match="was asked for"):
+    with pytest.raises(DeviceError, match="cuda:63"):
         retrieval.extract(Colors(), records, device="cuda:63")
 
 
@@ -117,7 +130,7 @@ def test_networks_of_equal_weights_share_no_cached_descriptors_where_their_setti
 
 @pytest.mark.parametrize("batch_size", [0, -3, 2.5])
 def test_a_batch_size_that_is_no_number_of_images_is_refused_with_a_sentence(records, batch_size):
-    with pytest.raises(FeatureError, match="batch_size is "):
+    with pytest.raises(FeatureError, match=f"batch_size.*{batch_size}"):
         retrieval.extract(Colors(), records, batch_size=batch_size)
 
 

@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,14 @@ from reid_lab.retrieval.metrics import precisions
 from reid_lab.runtime.errors import DataError, FeatureError, NoMatchError
 
 pytestmark = pytest.mark.usefixtures("inner")
+
+
+@contextmanager
+def refused(error, *culprits):
+    """What is within raises this class of error, which names the culprits."""
+    with pytest.raises(error) as found:
+        yield
+    assert all(culprit in str(found.value) for culprit in culprits), found.value
 
 
 def named(*labels):
@@ -167,15 +177,15 @@ def test_queries_without_a_match_are_reported_and_left_out_of_the_means():
 
 
 @pytest.mark.parametrize(
-    ("gallery_pids", "gallery_camids", "cause"),
+    ("gallery_pids", "gallery_camids", "culprits"),
     [
-        ([7, 8], [0, 0], "set camids to -1"),
-        ([1, 2], [1, 1], "share no identity"),
-        ([-1, -1], [1, 1], "every gallery image is junk"),
+        ([7, 8], [0, 0], ["camids"]),
+        ([1, 2], [1, 1], ["7, 8", "1, 2"]),
+        ([-1, -1], [1, 1], ["identity -1"]),
     ],
 )
-def test_no_match_at_all_is_an_error_that_names_the_likely_cause(gallery_pids, gallery_camids, cause):
-    with pytest.raises(NoMatchError, match=cause):
+def test_no_match_at_all_is_an_error_that_names_the_likely_cause(gallery_pids, gallery_camids, culprits):
+    with refused(NoMatchError, *culprits):
         retrieval.rank(np.eye(2), np.eye(2), **named([7, 8], gallery_pids, [0, 0], gallery_camids))
 
 
@@ -234,53 +244,53 @@ def spoilt(value):
 
 
 @pytest.mark.parametrize(
-    ("query", "gallery", "sentence"),
+    ("query", "gallery", "culprits"),
     [
-        (spoilt(np.nan), np.ones((4, 3)), r"2 of 8 query rows \(first: 2, 5\).*NaN or infinity"),
-        (np.ones((4, 3)), spoilt(-np.inf), r"2 of 8 gallery rows \(first: 2, 5\).*NaN or infinity"),
-        (np.ones((4, 3)), np.eye(3)[[0, 1]] * [[0], [1]], r"1 of 2 gallery rows \(first: 0\).*all zero"),
-        (np.ones((0, 3)), np.ones((4, 3)), r"query features have shape \(0, 3\)"),
-        (np.ones((4, 3)), np.ones((0, 3)), r"gallery features have shape \(0, 3\)"),
-        (np.ones(3), np.ones((4, 3)), r"query features have shape \(3,\)"),
-        (np.ones((4, 3)), np.ones((4, 2)), "3 dimensions and gallery features 2"),
-        (np.ones((4, 3), complex), np.ones((4, 3)), "query features are complex"),
-        (spoilt(1e300), np.ones((4, 3)), r"2 of 8 query rows \(first: 2, 5\).*beyond float32"),
-        ([[1.0, 2.0], [3.0]], np.ones((4, 3)), "query features are not rows of real numbers"),
-        (np.ones((4, 3)), [["a", "b", "c"]], "gallery features are not rows of real numbers"),
-        (np.ones((4, 3), object), np.ones((4, 3)), "query features are not rows of real numbers"),
+        (spoilt(np.nan), np.ones((4, 3)), ["2 of 8 query", "2, 5", "NaN"]),
+        (np.ones((4, 3)), spoilt(-np.inf), ["2 of 8 gallery", "2, 5", "infinity"]),
+        (np.ones((4, 3)), np.eye(3)[[0, 1]] * [[0], [1]], ["1 of 2 gallery", "first: 0", "zero"]),
+        (np.ones((0, 3)), np.ones((4, 3)), ["query", "(0, 3)"]),
+        (np.ones((4, 3)), np.ones((0, 3)), ["gallery", "(0, 3)"]),
+        (np.ones(3), np.ones((4, 3)), ["query", "(3,)"]),
+        (np.ones((4, 3)), np.ones((4, 2)), ["3 dimensions", "features 2"]),
+        (np.ones((4, 3), complex), np.ones((4, 3)), ["query", "complex"]),
+        (spoilt(1e300), np.ones((4, 3)), ["2 of 8 query", "2, 5", "float32"]),
+        ([[1.0, 2.0], [3.0]], np.ones((4, 3)), ["query"]),
+        (np.ones((4, 3)), [["a", "b", "c"]], ["gallery"]),
+        (np.ones((4, 3), object), np.ones((4, 3)), ["query"]),
     ],
 )
-def test_features_that_cannot_be_compared_are_refused_with_a_sentence(query, gallery, sentence):
-    with pytest.raises(FeatureError, match=sentence):
+def test_features_that_cannot_be_compared_are_refused_with_a_sentence(query, gallery, culprits):
+    with refused(FeatureError, *culprits):
         retrieval.rank(query, gallery, **named(np.ones(len(query), int), np.ones(len(gallery), int)))
 
 
 @pytest.mark.parametrize(
-    ("labels", "sentence"),
+    ("labels", "culprits"),
     [
-        (([1, 2, 3], [1, 2]), r"query_pids has shape \(3,\), but there are 2 images"),
-        (([1, 2], [1]), r"gallery_pids has shape \(1,\), but there are 2 images"),
-        (([1, 2], [1, 2], [0], [0, 0]), "query_camids has shape"),
-        (([1, 2], ["a", "b"]), "gallery_pids must be whole numbers"),
-        (([1, 2.5], [1, 2]), "query_pids must be whole numbers"),
-        (([[1], [2, 3]], [1, 2]), "query_pids is a list of lists"),
+        (([1, 2, 3], [1, 2]), ["query_pids", "(3,)", "2"]),
+        (([1, 2], [1]), ["gallery_pids", "(1,)", "2"]),
+        (([1, 2], [1, 2], [0], [0, 0]), ["query_camids", "(1,)"]),
+        (([1, 2], ["a", "b"]), ["gallery_pids", "<U1"]),
+        (([1, 2.5], [1, 2]), ["query_pids", "float64"]),
+        (([[1], [2, 3]], [1, 2]), ["query_pids"]),
     ],
 )
-def test_labels_that_do_not_fit_are_refused_with_a_sentence(labels, sentence):
-    with pytest.raises(DataError, match=sentence):
+def test_labels_that_do_not_fit_are_refused_with_a_sentence(labels, culprits):
+    with refused(DataError, *culprits):
         retrieval.rank(np.eye(2), np.eye(2), **named(*labels))
 
 
 def test_other_bad_arguments_are_refused_with_a_sentence():
-    with pytest.raises(FeatureError, match="metric 'manhattan' is unknown"):
+    with refused(FeatureError, "metric", "manhattan"):
         retrieval.rank(np.eye(2), np.eye(2), **named([1, 2], [1, 2]), metric="manhattan")
-    with pytest.raises(FeatureError, match=r"first: 1.*NaN or infinity"):
+    with refused(FeatureError, "first: 1", "NaN"):
         retrieval.rank_distances([[0.0, 1.0], [0.0, np.nan]], **named([1, 2], [1, 2]))
-    with pytest.raises(FeatureError, match="shape"):
+    with refused(FeatureError, "distances", "(2,)"):
         retrieval.rank_distances([0.0, 1.0], **named([1, 2], [1, 2]))
-    with pytest.raises(FeatureError, match="distances are complex"):
+    with refused(FeatureError, "distances", "complex"):
         retrieval.rank_distances([[0.0, 1j]], **named([1], [1, 2]))
-    with pytest.raises(FeatureError, match=r"distances reach from -1.7e\+308 to 1.7e\+308"):
+    with refused(FeatureError, "distances", "-1.7e+308", " 1.7e+308"):
         retrieval.rank_distances([[-1.7e308, 1.7e308]], **named([1], [1, 2]))
 
 
@@ -288,8 +298,8 @@ def test_other_bad_arguments_are_refused_with_a_sentence():
     "option", [{"expand": -1}, {"expand": 2.5}, {"top": -1}, {"top": 1e13}, {"top": True}], ids=str
 )
 def test_options_that_are_no_whole_numbers_are_refused_with_a_sentence(option):
-    (name,) = option
-    with pytest.raises(FeatureError, match=f"{name} is "):
+    ((name, value),) = option.items()
+    with refused(FeatureError, name, repr(value)):
         retrieval.rank(np.eye(2), np.eye(2), **named([1, 2], [1, 2]), **option)
 
 
@@ -304,7 +314,7 @@ def test_whole_numbers_of_numpy_are_whole_numbers():
 
 @pytest.mark.parametrize("k", [0, -1, 2.5])
 def test_a_rank_that_there_is_not_is_refused_with_a_sentence(k):
-    with pytest.raises(FeatureError, match="k is "):
+    with refused(FeatureError, "k", repr(k)):
         retrieval.rank(np.eye(2), np.eye(2), **named([1, 2], [1, 2])).rank(k)
 
 
@@ -317,12 +327,12 @@ def test_euclidean_features_of_any_usual_size_rank_alike(scale):
     assert result.roc.eer == pytest.approx(expected.roc.eer, abs=1e-3)
 
 
-@pytest.mark.parametrize(("scale", "sentence"), [(1e-24, "near to"), (1e-21, "near to"), (1e19, "far"), (1e37, "far")])
+@pytest.mark.parametrize(("scale", "where"), [(1e-24, "near"), (1e-21, "near"), (1e19, "far"), (1e37, "far")])
 @pytest.mark.parametrize("use", [retrieval.search, retrieval.rerank, retrieval.rank])
-def test_euclidean_features_whose_squares_leave_float32_are_refused_with_a_sentence(use, scale, sentence):
+def test_euclidean_features_whose_squares_leave_float32_are_refused_with_a_sentence(use, scale, where):
     query, gallery, labels = labeled(1)
     labels = labels if use is retrieval.rank else {}
-    with pytest.raises(FeatureError, match=f"lie too {sentence}.*must fit into float32"):
+    with refused(FeatureError, where, "Euclidean", "float32"):
         use(scale * query, scale * gallery, **labels, metric="euclidean")
 
 

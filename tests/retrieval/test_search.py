@@ -41,18 +41,18 @@ def test_places_for_which_an_index_found_no_image_have_no_score():
 
 @pytest.mark.parametrize("k", [0, 2.5, "3", None, np.nan])
 def test_a_number_of_images_that_is_none_is_refused_with_a_sentence(k):
-    with pytest.raises(FeatureError, match="k is "):
+    with pytest.raises(FeatureError, match=f"k .*{k}"):
         retrieval.search(features(2), features(3), k)
 
 
 def test_bad_arguments_of_a_search_are_refused_with_a_sentence(monkeypatch):
-    with pytest.raises(FeatureError, match="k must lie between 1 and the gallery's 3 images"):
+    with pytest.raises(FeatureError, match="k .* 3 .*4"):
         retrieval.search(features(2), features(3), k=4)
     if "faiss" in sys.modules:
-        with pytest.raises(FeatureError, match="FAISS refuses the index 'nonsense'"):
+        with pytest.raises(FeatureError, match="nonsense"):
             retrieval.search(features(2), features(3), k=1, index="nonsense")
     monkeypatch.setitem(sys.modules, "faiss", None)
-    with pytest.raises(FeatureError, match="pip install faiss-cpu"):
+    with pytest.raises(FeatureError, match="faiss-cpu"):
         retrieval.search(features(2), features(3), k=1, index="Flat")
 
 

@@ -49,16 +49,16 @@ def test_a_model_without_a_head_and_a_set_without_matches_are_refused_with_a_sen
     class Plain(torch.nn.Module):
         pass
 
-    with pytest.raises(FeatureError, match="Plain has no verification head"):
+    with pytest.raises(FeatureError, match="Plain"):
         retrieval.verification(Plain(), bench)
-    with pytest.raises(NoMatchError, match="share no identity"):
+    with pytest.raises(NoMatchError):
         retrieval.verification(Brightness(), Benchmark("none", [], bench.query[:1], bench.query[1:]))
 
 
 @pytest.mark.parametrize("option", [{"pairs": -1}, {"pairs": 2.5}, {"seed": -1}], ids=str)
 def test_pairs_and_seeds_that_are_no_numbers_of_their_kind_are_refused_with_a_sentence(bench, option):
-    (name,) = option
-    with pytest.raises(FeatureError, match=f"{name} is "):
+    ((name, value),) = option.items()
+    with pytest.raises(FeatureError, match=f"{name}.*{value}"):
         retrieval.verification(Brightness(), bench, **option)
 
 
