@@ -23,21 +23,22 @@ def _tuning_b(size: str) -> Mapping[str, Recipe]:
         for label, pooling in POOLINGS.items()
     }
     return arms | {
+        "residual, rate 0.01, backbone at a third": base.replace(lr=1e-2, backbone_lr=0.3),
         "residual, last stride 2": base.replace(last_stride=2),
-        "residual, backbone at a third": base.replace(backbone_lr=0.3),
-        "residual, twice the epochs": base.replace(epochs=2 * base.epochs, half_size_epochs=2 * base.half_size_epochs),
-        "residual, all at the whole size": base.replace(half_size_epochs=0),
+        "residual, first half at half the size": base.replace(half_size_epochs=base.epochs // 2),
+        "residual, twice the epochs": base.replace(epochs=2 * base.epochs),
         "residual, random start": base.replace(weights=None),
+        "residual, random start, rate 0.01": base.replace(weights=None, lr=1e-2),
     }
 
 
 def _tuning_a(size: str) -> Mapping[str, Recipe]:
     base = at(multitask, size)
     return {f"rate {lr:g}": base.replace(lr=lr) for lr in RATES} | {
-        "last stride 2": base.replace(last_stride=2),
         "slim ResNet": base.replace(backbone="resnet_slim"),
         "half of the pairs positive": base.replace(positive=0.5),
-        "twice the epochs": base.replace(epochs=2 * base.epochs, half_size_epochs=2 * base.half_size_epochs),
+        "last stride 2": base.replace(last_stride=2),
+        "twice the epochs": base.replace(epochs=2 * base.epochs),
         "random start": base.replace(weights=None),
     }
 
