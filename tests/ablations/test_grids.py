@@ -2,13 +2,15 @@
 
 import pytest
 
-from reid_lab.ablations import grids
+from reid_lab import data
+from reid_lab.ablations import grids, run
 from reid_lab.methods import multitask, residual_pooling
 
 POOLINGS = {
     **{"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual", "average + average": "avg+avg"},
     **{"max + max": "max+max", "max + average": "max+avg", "raw average": "raw avg", "raw max": "raw max"},
 }
+TUNING = ("tuning_residual_pooling", "tuning_multitask")
 BACKBONES = {
     "classroom": {"slim ResNet": "resnet_slim", "slim Res2Net": "res2net_slim"},
     "full": {
@@ -88,7 +90,7 @@ def changes(name, size):
 
 
 @pytest.mark.parametrize("size", ["classroom", "full"])
-@pytest.mark.parametrize("name", sorted(set(grids.GRIDS) - {"conditions"}))
+@pytest.mark.parametrize("name", sorted(set(grids.GRIDS) - {"conditions", *TUNING}))
 def test_a_variant_differs_from_its_papers_recipe_in_what_its_name_says(name, size):
     method, fields = changes(name, size)
     expected = {label: method(size, **changed) for label, changed in fields.items()}
@@ -112,3 +114,30 @@ def test_each_grid_asks_what_it_is_about():
     assert references == {
         **{"pooling": "residual", "erasing": "0.0", "heads": "identification", "losses": "cross-entropy alone"}
     }
+
+
+@pytest.mark.parametrize("name", grids.GRIDS)
+def test_a_size_may_name_a_start_which_changes_the_start_and_what_was_tuned_for_it(name):
+    plain, started = (grids.grid(name).variants(size) for size in ("classroom", "classroom-passersby"))
+    random = {label for label, recipe in started.items() if recipe.weights is None}
+    assert random == {label for label in started if "random start" in label}
+    assert all(recipe.size == "classroom" and recipe.epochs > 0 for recipe in started.values())
+    assert {recipe.weights for recipe in plain.values()} == {None}
+    assert [label.split(",")[0] for label in plain] == [label.split(",")[0] for label in started]
+
+
+def test_recipes_are_chosen_on_validation_people_and_nothing_else_is_asked_of_them():
+    assert {name for name, grid in grids.GRIDS.items() if grid.split == "validation"} == set(TUNING)
+    job = run.jobs(grids.grid("tuning_multitask"), "smoke", [0])[0]
+    people = [{record.pid for record in split} for split in (job.benchmark().query, data.passersby("smoke").gallery)]
+    assert job.benchmark().name == "Passersby smoke, seed 0, validation" and not people[0] & people[1]
+
+
+def test_every_pooling_may_choose_among_the_same_rates():
+    arms = grids.grid("tuning_residual_pooling").variants("classroom-passersby")
+    rates = {pooling: set() for pooling in ("baseline", "avg", "max", "residual")}
+    base = residual_pooling("classroom", weights="passersby")
+    for recipe in arms.values():
+        if recipe == base.replace(pooling=recipe.pooling, lr=recipe.lr):
+            rates[recipe.pooling].add(recipe.lr)
+    assert len(set(map(frozenset, rates.values()))) == 1 and len(rates["max"]) == 3
