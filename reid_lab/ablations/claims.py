@@ -6,7 +6,7 @@ is, it is said of Passersby, of our readings and of one size, not of the papers'
 
 With more than twenty claims one is likely to be separated by luck. So each has a p-value of the same t-test as its
 interval, and a second verdict, after Holm's correction over all claims that are asked at that size. Those that are not
-recorded yet count, too: a verdict cannot be lost because another experiment was run.
+recorded yet count, too: so recording one more claim never takes back the verdict on another.
 
 A question that was asked again because of its first answer is judged by the new seeds alone: seeds that made one ask
 lean towards the answer that made one ask.
@@ -67,22 +67,22 @@ class Claim:
         pair = self.published()
         return f"{self.metric} {pair[0]:.2f} against {pair[1]:.2f}" if pair else ""
 
-    def _rows(self, size: str, folder: Path | str | None) -> tuple[pd.DataFrame, str]:
-        """The grid's table and "seeds"; or that of the grid that asks again, of its "new seeds" only."""
+    def _rows(self, size: str, folder: Path | str | None) -> tuple[pd.DataFrame, bool]:
+        """The grid's table; or that of the grid that asks again, of its new seeds only; and whether they are new."""
         first = tables.read(self.grid, folder)
         if self.grid not in AGAIN:
-            return first, "seeds"
+            return first, False
         again = tables.read(AGAIN[self.grid], folder)
         new = again[(again["size"] == size) & ~again["seed"].isin(first.loc[first["size"] == size, "seed"])]
         seeds = [set(new.loc[new["variant"].isin(labels), "seed"]) for labels in (self.better, self.worse)]
-        return (new, "new seeds") if len(seeds[0] & seeds[1]) >= 2 else (first, "seeds")
+        return (new, True) if len(seeds[0] & seeds[1]) >= 2 else (first, False)
 
     def verdict(self, size: str, folder: Path | str | None = None) -> Verdict:
         """What the runs recorded at ``size`` say, not yet corrected for the number of claims."""
         asked = {name + end for name in grid(self.grid).variants(size) for end in ("", RERANKED)}
         if not asked.intersection(self.better) or not asked.intersection(self.worse):
             return Verdict(self, lacks=NOT_ASKED)
-        rows, seeds = self._rows(size, folder)
+        rows, new = self._rows(size, folder)
         for column, value in self.only.items():
             rows = rows[rows[column] == value] if len(rows) else rows
         there = set(rows.loc[rows["size"] == size, "variant"])
@@ -94,7 +94,7 @@ class Claim:
         except DataError as error:
             return Verdict(self, lacks=MISSING, note=str(error))
         numbers = (found.points, found.half_width, found.alone, found.p, found.seeds)
-        return Verdict(self, *numbers, new=seeds == "new seeds")
+        return Verdict(self, *numbers, new=new)
 
 
 @dataclass(frozen=True)

@@ -237,7 +237,12 @@ def _intervals(axes: Axes, rows: Sequence[Verdict | str]) -> None:
         }
         if some:
             points, widths = zip(*((one.points, one.half_width) for one in some.values()), strict=True)
-            look = {"color": color, "marker": mark, "markersize": 7, "markerfacecolor": color if filled else "white"}
+            look: dict[str, Any] = {
+                "color": color,
+                "marker": mark,
+                "markersize": 7,
+                "markerfacecolor": color if filled else "white",
+            }
             axes.errorbar(points, list(some), xerr=widths, linestyle="none", capsize=3, label=words, zorder=3, **look)
 
 
@@ -248,7 +253,7 @@ def _names(axes: Axes, rows: Sequence[Verdict | str]) -> None:
     axes.tick_params(axis="x", labelsize=8)
     for place, (one, label) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
         if isinstance(one, str):
-            label.set_weight("bold")
+            label.set_fontweight("bold")
             axes.axhspan(place - 0.5, place + 0.5, color="0.93", zorder=0)
         elif one.lacks:
             label.set_color(FAINT)
