@@ -27,6 +27,20 @@ def test_the_claims_and_verdicts_are_those_of_the_recorded_runs():
     assert rows("What the papers claim") == told
 
 
+def test_the_verdicts_that_change_under_the_correction_are_those_that_are_named():
+    found = claims.verdicts("classroom").set_index("claim")
+    changed = found[found["verdict"] != found["verdict after correction"]]
+    sentence = RESULTS.split("three\nverdicts change from ")[1].split("All others stay.")[0]
+    was, becomes, *named = re.findall(r"\*([^*]+)\*", " ".join(sentence.split()))
+    assert named == changed.index.tolist() and len(named) == 3
+    assert set(changed["verdict"]) == {was} and set(changed["verdict after correction"]) == {becomes}
+
+
+def test_the_recorded_verdicts_are_those_of_the_recorded_runs():
+    written = pd.read_csv(ROOT / "figures" / "claims-classroom.csv", dtype=str, keep_default_na=False)
+    assert written.equals(claims.verdicts("classroom").astype(written.dtypes))
+
+
 def test_what_is_said_of_erasing_is_what_the_runs_say():
     against = statistics.against("erasing", tables.read("erasing"), "classroom")
     assert (against.iloc[:, 0] < 0).all()

@@ -5,6 +5,6 @@ run         a loop over ``training.fit``: several processes, shares for several 
 measures    what is measured of each run: scores, conditions, curves, heat
 tables      the recorded rows: read, added, merged
 statistics  mean, deviation, and what the seeds can tell apart
+claims      what the papers say, and what the recorded runs say to it, corrected for the number of claims
 pictures    drawn from the recorded tables alone
-claims      what the papers say, and what the recorded runs say to it
 """

@@ -4,13 +4,17 @@ A claim that one variant beats another holds where the difference is separated (
 paper's way, does not hold where it is separated and points the other way, and cannot be told otherwise. Whatever it
 is, it is said of Passersby, of our readings and of one size, not of the papers' data.
 
+With more than twenty claims one is likely to be separated by luck. So each has a p-value of the same t-test as its
+interval, and a second verdict, after Holm's correction over all claims that are asked at that size. Those that are not
+recorded yet count, too: so recording one more claim never takes back the verdict on another.
+
 A question that was asked again because of its first answer is judged by the new seeds alone: seeds that made one ask
 lean towards the answer that made one ask.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +28,7 @@ from reid_lab.runtime.files import write_text
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
 MISSING, NOT_ASKED = "not recorded yet", "not asked at this size"
+KINDS = ("says", "table", "ours")  # a sentence of the paper; numbers of its table alone; our question
 MARKET = "Market-1501"
 AGAIN = {"pooling": "pooling_more_seeds"}  # grids of which some variants were asked again, with new seeds
 
@@ -34,6 +39,7 @@ class Claim:
 
     ``numbers`` are paper, table, rows of better and worse, and score, where the paper prints both; ``only`` chooses
     among the several rows of a run. Of a grid of ``AGAIN`` the new seeds count instead, where it has two of them.
+    ``kind`` says whose claim it is: the paper "says" it in words, or it can be read off its "table", or it is "ours".
     """
 
     paper: str
@@ -45,45 +51,99 @@ class Claim:
     metric: str = "mAP"
     numbers: tuple[int, object, object] | None = None
     only: dict[str, str] = field(default_factory=dict)
+    kind: str = field(kw_only=True)
 
-    def printed(self) -> str:
-        """The paper's own numbers, better and worse; "" where it prints none."""
+    def published(self) -> tuple[float, float] | None:
+        """The paper's own numbers, better and worse, in percent, on Market-1501; None where it prints none."""
         if self.numbers is None:
-            return ""
+            return None
         number, better, worse = self.numbers
         frame = papers.table(self.paper, number)
         column = (MARKET, self.metric) if isinstance(frame.columns, pd.MultiIndex) else self.metric
-        return f"{self.metric} {frame.loc[better, column]:.2f} against {frame.loc[worse, column]:.2f}"
+        return float(frame.loc[better, column]), float(frame.loc[worse, column])
 
-    def _rows(self, size: str, folder: Path | str | None) -> tuple[pd.DataFrame, str]:
-        """The grid's table and "seeds"; or that of the grid that asks again, of its "new seeds" only."""
+    def printed(self) -> str:
+        """The paper's own numbers as a phrase; "" where it prints none."""
+        pair = self.published()
+        return f"{self.metric} {pair[0]:.2f} against {pair[1]:.2f}" if pair else ""
+
+    def _rows(self, size: str, folder: Path | str | None) -> tuple[pd.DataFrame, bool]:
+        """The grid's table; or that of the grid that asks again, of its new seeds only; and whether they are new."""
         first = tables.read(self.grid, folder)
         if self.grid not in AGAIN:
-            return first, "seeds"
+            return first, False
         again = tables.read(AGAIN[self.grid], folder)
         new = again[(again["size"] == size) & ~again["seed"].isin(first.loc[first["size"] == size, "seed"])]
         seeds = [set(new.loc[new["variant"].isin(labels), "seed"]) for labels in (self.better, self.worse)]
-        return (new, "new seeds") if len(seeds[0] & seeds[1]) >= 2 else (first, "seeds")
+        return (new, True) if len(seeds[0] & seeds[1]) >= 2 else (first, False)
 
-    def verdict(self, size: str, folder: Path | str | None = None) -> tuple[str, str, str]:
-        """Holds or not; the evidence: our difference, its half width, the seeds; and what the two alone would tell."""
+    def verdict(self, size: str, folder: Path | str | None = None) -> Verdict:
+        """What the runs recorded at ``size`` say, not yet corrected for the number of claims."""
         asked = {name + end for name in grid(self.grid).variants(size) for end in ("", RERANKED)}
         if not asked.intersection(self.better) or not asked.intersection(self.worse):
-            return NOT_ASKED, "", ""
-        rows, seeds = self._rows(size, folder)
+            return Verdict(self, lacks=NOT_ASKED)
+        rows, new = self._rows(size, folder)
         for column, value in self.only.items():
             rows = rows[rows[column] == value] if len(rows) else rows
         there = set(rows.loc[rows["size"] == size, "variant"])
         pair = [next((label for label in labels if label in there), None) for labels in (self.better, self.worse)]
         if pair[0] is None or pair[1] is None:
-            return MISSING, "", ""
+            return Verdict(self, lacks=MISSING)
         try:
             found = statistics.difference(rows, size, pair[0], pair[1], self.metric)
         except DataError as error:
-            return MISSING, str(error), ""
-        points = f"{round(found.points, 1) + 0.0:+.1f} ± {found.half_width:.1f} points of {self.metric}"
-        alone = f"± {found.alone:.1f}, {_told(found.points, found.alone)}"
-        return _told(found.points, found.half_width), f"{points}, {found.seeds} {seeds}", alone
+            return Verdict(self, lacks=MISSING, note=str(error))
+        numbers = (found.points, found.half_width, found.alone, found.p, found.seeds)
+        return Verdict(self, *numbers, new=new)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What our runs say to ``claim``, in numbers; table and picture are both made of them.
+
+    ``points`` of ``unit`` lie above 0 where the claim does well. ``half_width`` is that of their 95 % interval,
+    ``alone`` that of a paired t-test of these two. ``p`` belongs to the interval, ``corrected`` is p after Holm's
+    correction. Where there are no numbers, ``lacks`` says why, and p is 1.
+    """
+
+    claim: Claim
+    points: float = float("nan")
+    half_width: float = float("nan")
+    alone: float = float("nan")
+    p: float = 1.0
+    seeds: int = 0
+    new: bool = False
+    note: str = ""
+    lacks: str = ""
+    corrected: float = 1.0
+
+    @property
+    def unit(self) -> str:
+        """The unit of ``points``."""
+        return f"points of {self.claim.metric}"
+
+    @property
+    def told(self) -> str:
+        """Holds, does not hold, cannot be told; or why there is no verdict."""
+        return self.lacks or _told(self.points, self.half_width)
+
+    @property
+    def told_corrected(self) -> str:
+        """The same after the correction for the number of claims."""
+        return self.told if self.lacks or self.corrected < 1 - statistics.CONFIDENCE else OPEN
+
+    @property
+    def told_alone(self) -> str:
+        """What these two variants alone would tell, with half the width of their own interval."""
+        return "" if self.lacks else f"± {self.alone:.1f}, {_told(self.points, self.alone)}"
+
+    @property
+    def ours(self) -> str:
+        """Our difference with its interval, unit and seeds; or what is missing."""
+        if self.lacks:
+            return self.note
+        seeds = f"{self.seeds} {'new seeds' if self.new else 'seeds'}"
+        return f"{round(self.points, 1) + 0.0:+.1f} ± {self.half_width:.1f} {self.unit}, {seeds}"
 
 
 def _told(points: float, half_width: float) -> str:
@@ -93,100 +153,129 @@ def _told(points: float, half_width: float) -> str:
 
 
 CLAIMS = (
-    Claim("A", "Table 2", "erasing half of the images helps", "erasing", ("0.5",), ("0.0",), numbers=(2, 0.5, 0.0)),
+    Claim(
+        *("A", "Table 2", "erasing half of the images helps", "erasing", ("0.5",), ("0.0",)),
+        numbers=(2, 0.5, 0.0),
+        kind="says",
+    ),
     Claim(
         *("A", "Table 2", "erasing half of the images helps, given three times the epochs (our question)"),
         *("erasing_longer", ("erasing 0.5, 3 x epochs",), ("erasing 0.0, 3 x epochs",)),
+        kind="ours",
     ),
     Claim(
-        "A", "Table 2", "erasing half is better than erasing all", "erasing", ("0.5",), ("1.0",), numbers=(2, 0.5, 1.0)
+        *("A", "Table 2", "erasing half is better than erasing all", "erasing", ("0.5",), ("1.0",)),
+        numbers=(2, 0.5, 1.0),
+        kind="says",
     ),
     Claim(
         *("A", "Table 3", "Res2Net beats ResNet", "backbone"),
         *(("Res2Net-50", "slim Res2Net"), ("ResNet-50", "slim ResNet")),
         numbers=(3, "Res2Net-50", "ResNet-50"),
+        kind="says",
     ),
     Claim(
         *("A", "Table 3", "the deeper Res2Net beats the shallower", "backbone", ("Res2Net-101",), ("Res2Net-50",)),
         numbers=(3, "Res2Net-121", "Res2Net-50"),
+        kind="table",  # its text calls the shallower one the best
     ),
-    Claim("A", "section I", "verification helps identification", "heads", ("both",), ("identification",)),
+    Claim("A", "section I", "verification helps identification", "heads", ("both",), ("identification",), kind="says"),
     Claim(
-        "B",
-        "Table 2",
-        "max pooling beats average pooling",
-        "pooling",
-        ("max",),
-        ("average",),
+        *("B", "Table 2", "max pooling beats average pooling", "pooling", ("max",), ("average",)),
         numbers=(2, "Max", "Avg"),
+        kind="table",
     ),
     Claim(
-        "B",
-        "Table 2",
-        "residual beats average pooling",
-        "pooling",
-        ("residual",),
-        ("average",),
+        *("B", "Table 2", "residual beats average pooling", "pooling", ("residual",), ("average",)),
         numbers=(2, "Residual", "Avg"),
+        kind="says",
     ),
     Claim(
         *("B", "Table 2", "residual beats max pooling", "pooling", ("residual",), ("max",)),
         numbers=(2, "Residual", "Max"),
+        kind="says",
     ),
     Claim(
         *("B", "Table 2", "residual beats the baseline", "pooling", ("residual",), ("baseline",)),
         numbers=(2, "Residual", "ResNet50_baseline"),
+        kind="table",  # its text says so of the re-ranked one
     ),
     Claim(
         *("B", "eq. 1", "the subtraction matters: residual beats max + average", "pooling"),
         *(("residual",), ("max + average",)),
+        kind="says",  # that it matters; the control is ours
     ),
-    Claim(
-        "B", "eq. 1", "residual beats average + average of equal size", "pooling", ("residual",), ("average + average",)
-    ),
-    Claim(
-        *("B", "eq. 1", "residual beats max + max of equal size", "pooling", ("residual",), ("max + max",)),
+    *(
+        Claim(
+            *("B", "eq. 1", f"residual beats {other} of equal size", "pooling", ("residual",), (other,)),
+            kind="ours",
+        )
+        for other in ("average + average", "max + max")
     ),
     Claim(
         *("B", "Table 2", "re-ranking raises mAP", "pooling", ("residual" + RERANKED,), ("residual",)),
         numbers=(2, "Residual + re-ranking", "Residual"),
+        kind="says",
     ),
     Claim(
         *("B", "Table 2", "re-ranking lowers rank-10", "pooling", ("residual",), ("residual" + RERANKED,), "rank-10"),
         numbers=(2, "Residual", "Residual + re-ranking"),
+        kind="table",
     ),
     Claim(
         *("B", "eq. 2", "triplet losses help cross-entropy", "losses"),
         ("cross-entropy and triplets at three scales",),
         ("cross-entropy alone, a quarter of the rate", "cross-entropy alone"),  # the better of its two rates
+        kind="says",
     ),
     Claim(
         *("B", "eq. 2", "triplets at three scales beat one", "losses"),
         *(("cross-entropy and triplets at three scales",), ("cross-entropy and triplets at one scale",)),
+        kind="ours",
     ),
     *(
         Claim(
             *("B", "Fig. 6", f"residual's heat at {layer} lies more on the person than {than}", "gradcam"),
             *(("residual",), (other,), "heat"),
             only={"network": "trained", "layer": layer, "target": "identity"},
+            kind=kind,
         )
         for layer in ("layer2", "layer3", "layer4")
-        for other, than in (("average", "average's"), ("max", "max's (our question)"))
+        for other, than, kind in (("average", "average's", "says"), ("max", "max's (our question)", "ours"))
     ),
 )
+
+
+def judge(size: str, folder: Path | str | None = None) -> list[Verdict]:
+    """The verdict of every claim at ``size``, corrected for the number of those that are asked there."""
+    found = [claim.verdict(size, folder) for claim in CLAIMS]
+    asked = [place for place, one in enumerate(found) if one.lacks != NOT_ASKED]
+    for place, p in zip(asked, statistics.holm([found[place].p for place in asked]), strict=True):
+        found[place] = replace(found[place], corrected=float(p))
+    return found
 
 
 def verdicts(size: str, folder: Path | str | None = None) -> pd.DataFrame:
     """One row per claim: paper, where, what it says, its numbers, our evidence at ``size``, and the verdict.
 
-    "by these two alone" is half the interval, and the verdict, without the other variants' deviation (a paired t-test).
+    "kind" is one of ``KINDS``. "by these two alone" is half the interval, and the verdict, without the other variants'
+    deviation (a paired t-test). "p" is that of the interval, before the correction.
     """
-    rows = []
-    for claim in CLAIMS:
-        verdict, evidence, alone = claim.verdict(size, folder)
-        told = {"paper": claim.paper, "where": claim.where, "claim": claim.says, "the paper's numbers": claim.printed()}
-        rows.append(told | {"ours": evidence, "verdict": verdict, "by these two alone": alone})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            "paper": one.claim.paper,
+            "where": one.claim.where,
+            "kind": one.claim.kind,
+            "claim": one.claim.says,
+            "the paper's numbers": one.claim.printed(),
+            "ours": one.ours,
+            "verdict": one.told,
+            "by these two alone": one.told_alone,
+            "p": "" if one.lacks else f"{one.p:.2g}",
+            "verdict after correction": one.told_corrected,
+        }
+        for one in judge(size, folder)
+    )
 
 
 def write(size: str, folder: Path | str) -> Path:

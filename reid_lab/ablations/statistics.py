@@ -3,7 +3,8 @@
 Every seed is both a training and a data set of its own, and all variants see the same seeds. So the deviation that
 counts is what remains when what is common to a variant and what is common to a seed are taken away, over all runs of
 the grid (a two-way analysis of variance without replication). A difference of two variants is called separated where
-it is larger than Student's t for 95 % allows. With many pairs some will be separated by luck: one in twenty.
+it is larger than Student's t for 95 % allows. With many pairs some will be separated by luck: one in twenty. Whoever
+asks many questions corrects for their number (:func:`holm`).
 
 One deviation for all assumes that all variants vary alike. Where two vary more than the rest, their interval is too
 narrow; so a difference also knows how wide it is by its own pairs of runs, which with three seeds is very wide.
@@ -12,6 +13,7 @@ narrow; so a difference also knows how wide it is by its own pairs of runs, whic
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +32,8 @@ CONFIDENCE = 0.95
 class Difference:
     """``metric`` of variant ``one`` less that of ``other``, in points, and half the width of its interval.
 
-    ``alone`` is half the width by the differences of these two alone (a paired t-test).
+    ``alone`` is half the width by the differences of these two alone (a paired t-test). ``freedom`` are the degrees of
+    freedom of the interval's deviation.
     """
 
     one: str
@@ -40,6 +43,15 @@ class Difference:
     half_width: float
     alone: float
     seeds: int
+    freedom: int
+
+    @property
+    def p(self) -> float:
+        """How likely a difference at least as large is by chance: the p-value, two-sided, of the interval's t-test."""
+        if self.half_width == 0:  # all differences are equal
+            return float(self.points == 0)
+        t = self.points / self.half_width * stats.t.ppf((1 + CONFIDENCE) / 2, self.freedom)
+        return float(2 * stats.t.sf(abs(t), self.freedom))
 
     @property
     def separated(self) -> bool:
@@ -109,10 +121,34 @@ def difference(rows: pd.DataFrame, size: str, one: str, other: str, metric: str 
         raise DataError(f"{one!r} and {other!r} share {len(shared)} seeds at size {size}; a comparison takes two.")
     points = float((shared[one] - shared[other]).mean())
     half = alone = _paired_half_width(shared[one], shared[other])
+    freedom = len(shared) - 1
     if one.removesuffix(RERANKED) != other.removesuffix(RERANKED):
         deviation, freedom = residual_deviation(rows, size, metric)
         half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * deviation * np.sqrt(2 / len(shared)))
-    return Difference(one, other, metric, points, half, alone, len(shared))
+    return Difference(one, other, metric, points, half, alone, len(shared), freedom)
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """Correct p-values for the number of questions that were asked.
+
+    Holm's procedure: the smallest of m is multiplied by m, the next by m - 1, and so on; none becomes smaller than the
+    one before. Where those below a level count as effects, the chance of one or more false ones is below that level.
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6,
+    1979.
+
+    Args:
+        p: one value per question, from 0 to 1; a question without an answer counts as 1.
+
+    Returns:
+        The corrected values in the same order, at most 1.
+    """
+    values = np.asarray(p, float)
+    order = np.argsort(values)
+    multiplied = values[order] * np.arange(len(values), 0, -1)
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(multiplied), 1)
+    return corrected
 
 
 def _paired_half_width(one: pd.Series, other: pd.Series) -> float:

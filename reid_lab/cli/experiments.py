@@ -138,7 +138,7 @@ def _show_plan(wanted: list[Job], folder: Path, runs: Path | None) -> int:
 
 def _report(names: Sequence[str], size: str, folder: Path, left: int, errors: list[ReidLabError]) -> int:
     """Print the tables, draw the pictures, compare with the papers' claims; then raise the first error."""
-    from reid_lab.ablations import claims
+    from reid_lab.ablations import claims, pictures
 
     for name in names:
         _show(name, size, folder)
@@ -147,6 +147,8 @@ def _report(names: Sequence[str], size: str, folder: Path, left: int, errors: li
         errors += _draw(name, size, folder)
     try:
         print(f"\nWhat the papers claim, and what all recorded runs say to it: {claims.write(size, folder)}")
+        if drawn := pictures.draw_claims(size, folder):
+            print(f"Written to {drawn}")
     except CheckpointError as error:
         errors.append(error)
     if left:

@@ -28,9 +28,9 @@ def claim(says):
 )
 def test_a_claim_holds_fails_or_is_open_as_the_seeds_say(tmp_path, residual, verdict):
     record(tmp_path, "pooling", {"average": [40.0, 40.5, 40.2], "residual": residual, "max": [40.1, 40.0, 40.9]})
-    found, evidence, _ = claim("residual beats average pooling").verdict("classroom", tmp_path)
-    assert found == verdict
-    assert ("3 seeds" in evidence) == (verdict != MISSING)
+    found = claim("residual beats average pooling").verdict("classroom", tmp_path)
+    assert found.told == verdict
+    assert ("3 seeds" in found.ours) == (verdict != MISSING)
 
 
 def test_what_is_not_recorded_is_said_to_be_so(tmp_path):
@@ -39,6 +39,7 @@ def test_what_is_not_recorded_is_said_to_be_so(tmp_path):
     assert found.loc[found["verdict"] == NOT_ASKED, "claim"].tolist() == ["the deeper Res2Net beats the shallower"]
     assert set(found.loc[found["verdict"] != NOT_ASKED, "verdict"]) == {MISSING}
     assert set(claims.verdicts("full", tmp_path)["verdict"]) == {MISSING}
+    assert set(found["p"]) == {""} and (found["verdict after correction"] == found["verdict"]).all()
     assert claims.write("classroom", tmp_path).name == "claims-classroom.csv"
 
 
@@ -47,9 +48,11 @@ def test_what_was_asked_again_is_judged_by_the_new_seeds_alone(tmp_path):
     record(tmp_path, "pooling", {"average": [40.0, 41.0], "residual": [54.0, 55.1], "max": [40.0, 41.2]})
     four = {"average": [40.0, 41.0, 42.0, 43.0], "residual": [54.0, 55.1, 47.0, 48.0]}
     record(tmp_path, "pooling_more_seeds", four | {"max": [40.0, 41.2, 43.0]})
-    evidence = claim("residual beats average pooling").verdict("classroom", tmp_path)[1]
+    evidence = claim("residual beats average pooling").verdict("classroom", tmp_path).ours
     assert evidence.startswith("+5.0 ± ") and evidence.endswith(", 2 new seeds")
-    assert claim("residual beats max pooling").verdict("classroom", tmp_path)[1].endswith(", 2 seeds"), "one is too few"
+    assert claim("residual beats max pooling").verdict("classroom", tmp_path).ours.endswith(", 2 seeds"), (
+        "one is too few"
+    )
 
 
 def test_a_verdict_says_what_its_two_variants_alone_would_tell(tmp_path):
@@ -57,19 +60,21 @@ def test_a_verdict_says_what_its_two_variants_alone_would_tell(tmp_path):
     quiet = {name: [40.0, 40.1, 40.0] for name in ("max", "max + max", "max + average", "baseline")}
     two = {"average": [30.0, 40.0, 33.0], "residual": [45.0, 41.0, 47.0]}
     record(tmp_path, "pooling", quiet | two)
-    verdict, _, alone = claim("residual beats average pooling").verdict("classroom", tmp_path)
+    found = claim("residual beats average pooling").verdict("classroom", tmp_path)
     interval = stats.ttest_rel(two["residual"], two["average"]).confidence_interval()
     assert interval.low < 0, "a paired t-test could not tell"
-    assert (verdict, alone) == (HOLDS, f"± {(interval.high - interval.low) / 2:.1f}, {OPEN}")
+    assert (found.told, found.told_alone) == (HOLDS, f"± {(interval.high - interval.low) / 2:.1f}, {OPEN}")
 
 
 def test_re_ranking_is_compared_with_the_same_runs_not_re_ranked(tmp_path):
     """The runs lie ten points apart; re-ranking adds two to each."""
     plain, reranked = [40.0, 50.0, 60.0], [42.0, 52.1, 61.9]
     record(tmp_path, "pooling", {"average": [45.0, 44.0, 46.0], "residual": plain, "residual, re-ranked": reranked})
-    verdict, evidence, _ = claim("re-ranking raises mAP").verdict("classroom", tmp_path)
+    found = claim("re-ranking raises mAP").verdict("classroom", tmp_path)
     interval = stats.ttest_rel(reranked, plain).confidence_interval()
-    assert verdict == HOLDS and evidence.startswith(f"+2.0 ± {(interval.high - interval.low) / 2:.1f} points of mAP")
+    assert found.told == HOLDS and found.ours.startswith(
+        f"+2.0 ± {(interval.high - interval.low) / 2:.1f} points of mAP"
+    )
 
 
 def test_the_papers_numbers_are_those_of_its_tables():
@@ -77,6 +82,17 @@ def test_the_papers_numbers_are_those_of_its_tables():
     assert claim("erasing half of the images helps").printed() == "mAP 76.39 against 71.14"
     assert claim("re-ranking lowers rank-10").printed() == "rank-10 99.17 against 98.90"
     assert all(one.printed() or one.numbers is None for one in CLAIMS)
+
+
+def test_whose_claims_they_are():
+    """What is read off a table has numbers in it; our own questions have none, and are told to be ours."""
+    assert {one.kind for one in CLAIMS} == set(claims.KINDS)
+    assert all(one.numbers for one in CLAIMS if one.kind == "table")
+    assert not any(one.numbers for one in CLAIMS if one.kind == "ours")
+    assert all(one.kind == "ours" for one in CLAIMS if "our question" in one.says or "of equal size" in one.says)
+    assert claim("the deeper Res2Net beats the shallower").kind == "table", "paper A's text says the opposite"
+    found = claims.verdicts("classroom")
+    assert found["kind"].tolist() == [one.kind for one in CLAIMS]
 
 
 PRINTED = [one for one in CLAIMS if one.numbers is not None]
@@ -156,7 +172,7 @@ def test_seeds_are_new_if_this_size_has_not_seen_them(tmp_path):
     other = rows.assign(size="full", seed=rows["seed"] + 2)
     pd.concat([rows, other]).to_csv(tmp_path / "pooling.csv", index=False)
     record(tmp_path, "pooling_more_seeds", {"average": [40.0, 41.0, 42.0, 43.0], "residual": [54.0, 55.1, 47.0, 48.0]})
-    evidence = claim("residual beats average pooling").verdict("classroom", tmp_path)[1]
+    evidence = claim("residual beats average pooling").verdict("classroom", tmp_path).ours
     assert evidence.startswith("+5.0 ± ") and evidence.endswith(", 2 new seeds")
 
 
@@ -184,13 +200,52 @@ def test_of_two_names_the_first_that_is_recorded_at_this_size_is_judged(tmp_path
     quarter, plain = "cross-entropy alone, a quarter of the rate", "cross-entropy alone"
     three, asked = "cross-entropy and triplets at three scales", claim("triplet losses help cross-entropy")
     record(tmp_path, "losses", {three: [50.0, 51.0], plain: [40.0, 41.5], quarter: [45.0, 46.5]})
-    assert asked.verdict("classroom", tmp_path)[1].startswith("+4.8 ± ")
+    assert asked.verdict("classroom", tmp_path).ours.startswith("+4.8 ± ")
     rows = pd.read_csv(tmp_path / "losses.csv")
     rows.loc[rows["variant"] == quarter, "size"] = "full"
     rows.to_csv(tmp_path / "losses.csv", index=False)
-    assert asked.verdict("classroom", tmp_path)[1].startswith("+9.8 ± ")
+    assert asked.verdict("classroom", tmp_path).ours.startswith("+9.8 ± ")
 
 
 @pytest.mark.parametrize(("points", "told"), [(1.5, OPEN), (-1.5, OPEN), (1.51, HOLDS), (-1.51, FAILS)])
 def test_an_interval_that_ends_at_0_tells_nothing(points, told):
     assert claims._told(points, 1.5) == told
+
+
+ASKED = {"classroom": len(CLAIMS) - 1, "full": len(CLAIMS)}  # the slim family has no deeper Res2Net
+AVERAGE = [40.0, 44.0, 47.0, 41.0]
+
+
+@pytest.mark.parametrize("size", ASKED)
+@pytest.mark.parametrize(
+    ("above", "verdict", "corrected"),
+    [
+        ([5.0, 5.1, 4.9, 5.05], HOLDS, HOLDS),
+        ([3.0, 1.0, 4.0, 2.0], HOLDS, OPEN),
+        ([-3.0, -1.0, -4.0, -2.0], FAILS, OPEN),
+        ([-5.0, -5.1, -4.9, -5.05], FAILS, FAILS),
+        ([3.0, -2.0, 1.0, 0.0], OPEN, OPEN),
+    ],
+)
+def test_a_verdict_is_corrected_for_all_claims_that_are_asked_at_its_size(tmp_path, size, above, verdict, corrected):
+    """Two variants alone: p is that of a paired t-test. The other claims are not recorded, and count all the same."""
+    residual = [value + more for value, more in zip(AVERAGE, above, strict=True)]
+    record(tmp_path, "pooling", {"average": AVERAGE, "residual": residual})
+    rows = pd.read_csv(tmp_path / "pooling.csv").assign(size=size)
+    rows.to_csv(tmp_path / "pooling.csv", index=False)
+    p = stats.ttest_rel(residual, AVERAGE).pvalue
+    row = claims.verdicts(size, tmp_path).set_index("claim").loc["residual beats average pooling"]
+    assert (row["verdict"], row["verdict after correction"], row["p"]) == (verdict, corrected, f"{p:.2g}")
+    found = next(one for one in claims.judge(size, tmp_path) if one.claim.says == "residual beats average pooling")
+    assert found.corrected == pytest.approx(min(1, ASKED[size] * p))
+    assert (found.points, found.seeds, found.unit) == (pytest.approx(sum(above) / 4), 4, "points of mAP")
+
+
+def test_what_chance_explains_least_is_corrected_most(tmp_path):
+    """Three claims of four variants: the k-th smallest p counts as often as claims are left."""
+    rows = {"average": [40.0, 44.0, 47.0], "max": [44.0, 47.2, 51.5], "residual": [46.0, 51.0, 52.5]}
+    record(tmp_path, "pooling", rows)
+    found = sorted((one for one in claims.judge("classroom", tmp_path) if not one.lacks), key=lambda one: one.p)
+    assert len(found) == 3 and found[0].p < found[1].p < found[2].p
+    expected = pd.Series([min(1, (22 - k) * one.p) for k, one in enumerate(found)]).cummax()
+    assert [one.corrected for one in found] == pytest.approx(expected.tolist())

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from reid_lab.ablations import pictures
+from reid_lab.ablations.claims import CLAIMS, MISSING, Verdict
 from reid_lab.runtime.errors import DataError
 
 
@@ -43,3 +44,72 @@ def test_a_sweep_shows_every_seed_and_the_mean_at_each_rate():
 def test_what_is_not_recorded_is_not_drawn():
     with pytest.raises(DataError, match="ablate pooling --size full"):
         pictures.picture("pooling", pd.DataFrame({"size": ["classroom"]}), "full")
+
+
+STATES = {  # points ± 5, p after the correction, and what the legend calls it
+    "holds, before and after": (8.0, 0.01),
+    "holds before, cannot be told after": (7.0, 0.2),
+    "does not hold, before and after": (-9.0, 0.01),
+    "does not hold before, cannot be told after": (-6.5, 0.2),
+    "cannot be told, before and after": (1.0, 1.0),
+    "": None,
+}
+
+
+def judged():
+    """All claims, each in another state than the one before; of one in six nothing is recorded."""
+    states = [list(STATES.values())[place % len(STATES)] for place in range(len(CLAIMS))]
+    return [
+        Verdict(one, lacks=MISSING)
+        if state is None
+        else Verdict(one, state[0] + place / 100, 5.0, 6.0, 0.001, 3, corrected=state[1])
+        for place, (one, state) in enumerate(zip(CLAIMS, states, strict=True))
+    ]
+
+
+def bars(axes):
+    """{row: (left end, point, right end, what the legend calls it)}, and {that: (color, mark)}, of all error bars."""
+    places, looks = {}, {}
+    for container in axes.containers:
+        line, _, (ends,) = container.lines
+        looks[container.get_label()] = (line.get_color(), line.get_marker())
+        for x, y, ((left, low), (right, high)) in zip(*line.get_data(), ends.get_segments(), strict=True):
+            assert low == high == y and y not in places
+            places[y] = (left, x, right, container.get_label())
+    return places, looks
+
+
+def test_the_picture_of_the_claims_has_a_row_for_each_and_marks_its_numbers():
+    axes, beside = pictures.forest(judged()).axes
+    labels = [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
+    rows = {label: place for place, label in enumerate(labels)}
+    assert len(rows) == len(labels) == len(CLAIMS) + 2, "and a row for each paper"
+    assert labels[0].startswith("Paper A") and set(rows) > {one.says for one in CLAIMS}
+    places, _ = bars(axes)
+    assert {place: bar[:3] for place, bar in places.items()} == {
+        rows[one.claim.says]: pytest.approx((one.points - 5, one.points, one.points + 5))
+        for one in judged()
+        if not one.lacks
+    }
+    written = {(text.get_text(), text.get_position()[1]) for text in beside.texts}
+    for one in judged():
+        place = rows[one.claim.says]
+        assert (one.lacks or one.ours.replace(", ", ",\n"), place) in written
+    papers_own = {(text, place) for text, place in written if text[1:].replace(".", "").isdigit()}
+    assert len(papers_own) == sum(one.numbers is not None for one in CLAIMS)
+    assert {
+        ("+21.71", rows["residual beats average pooling"]),
+        ("+0.27", rows["re-ranking lowers rank-10"]),
+    } <= papers_own
+
+
+def test_verdicts_before_and_after_the_correction_differ_by_color_and_by_mark():
+    places, looks = bars(pictures.forest(judged()).axes[0])
+    told = [places[place][3] for place in sorted(places)]
+    assert told == [list(STATES)[place % len(STATES)] for place in range(len(CLAIMS)) if place % len(STATES) != 5]
+    colors, marks = zip(*looks.values(), strict=True)
+    assert len(looks) == len(set(colors)) == len(set(marks)) == 5
+
+
+def test_claims_are_drawn_only_where_something_is_recorded(tmp_path):
+    assert pictures.draw_claims("classroom", tmp_path) is None and not list(tmp_path.iterdir())

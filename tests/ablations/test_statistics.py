@@ -1,5 +1,7 @@
 """Mean, deviation, and what the seeds can tell apart."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -117,9 +119,65 @@ def test_a_re_ranked_variant_is_compared_with_its_own_runs_by_the_paired_t_test(
     assert (found.points - found.half_width, found.points + found.half_width) == pytest.approx((low, high))
 
 
+def test_of_two_variants_and_of_re_ranking_the_p_value_is_the_paired_t_tests():
+    a, b, again = [40.0, 44.0, 47.0, 41.0], [38.0, 43.5, 44.0, 40.0], [42.5, 46.0, 49.5, 43.0]
+    two = statistics.difference(rows_of({"a": a, "b": b}), "classroom", "a", "b")
+    assert two.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    values = {"a": a, "b": b, "c": [1.0, 9.0, 5.0, 2.0], "a, re-ranked": again}
+    rows = rows_of(values)
+    reranked = statistics.difference(rows, "classroom", "a", "a, re-ranked")
+    assert reranked.p == pytest.approx(stats.ttest_rel(a, again).pvalue)
+
+
+def test_the_p_value_takes_the_deviation_of_all_variants_as_the_interval_does():
+    values = {"a": [40.0, 44.0, 47.0], "b": [38.0, 43.5, 44.0], "c": [30.0, 31.0, 39.5]}
+    found = statistics.difference(rows_of(values), "classroom", "a", "b")
+    left = np.array(list(values.values()))
+    left = left - left.mean(0) - left.mean(1, keepdims=True) + left.mean()
+    t = np.subtract(values["a"], values["b"]).mean() / np.sqrt((left**2).sum() / 4 * 2 / 3)
+    assert (
+        found.p
+        == pytest.approx(2 * stats.t.sf(t, 4))
+        != pytest.approx(stats.ttest_rel(*list(values.values())[:2]).pvalue)
+    )
+
+
+@pytest.mark.parametrize(("shift", "p"), [(0.0, 1.0), (2.0, 0.0)])
+def test_where_all_differences_are_equal_chance_explains_all_or_nothing(shift, p):
+    rows = rows_of({"a": [40.0 + shift, 44.0 + shift], "a, re-ranked": [40.0, 44.0]})
+    assert statistics.difference(rows, "classroom", "a", "a, re-ranked").p == p
+
+
+def test_an_interval_leaves_out_0_exactly_where_p_is_below_5_percent():
+    random = np.random.default_rng(3)
+    found = [
+        statistics.difference(rows_of({x: random.normal(40, 2, 3) for x in "abc"}), "classroom", "a", "b")
+        for _ in range(200)
+    ]
+    assert {one.separated for one in found} == {True, False}
+    assert all(one.separated == (one.p < 0.05) for one in found)
+
+
+def test_holms_correction_by_the_usual_worked_example():
+    """At 5 % the fourth and the first are rejected: 0.005 < 0.05 / 4, 0.01 < 0.05 / 3, but not 0.03 < 0.05 / 2."""
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([0.5, 0.9]) == pytest.approx([1, 1])
+    assert len(statistics.holm([])) == 0
+
+
+def test_holms_correction_is_the_closed_test_of_bonferronis():
+    """A hypothesis is rejected where every set of hypotheses that holds it is, each by Bonferroni: the definition."""
+    random = np.random.default_rng(4)
+    for _ in range(20):
+        p = (random.random(5) ** 3).round(2)
+        sets = [chosen for size in range(1, 6) for chosen in combinations(range(5), size)]
+        closed = [max(min(1, len(some) * min(p[list(some)])) for some in sets if one in some) for one in range(5)]
+        assert statistics.holm(p) == pytest.approx(closed)
+
+
 def test_an_interval_that_ends_at_0_separates_nothing():
-    assert not statistics.Difference("a", "b", "mAP", 1.5, 1.5, 1.5, 3).separated
-    assert statistics.Difference("a", "b", "mAP", -1.51, 1.5, 1.5, 3).separated
+    assert not statistics.Difference("a", "b", "mAP", 1.5, 1.5, 1.5, 3, 2).separated
+    assert statistics.Difference("a", "b", "mAP", -1.51, 1.5, 1.5, 3, 2).separated
 
 
 def test_several_rows_of_a_run_are_averaged_over_seeds_key_by_key():

@@ -48,7 +48,7 @@ def test_what_is_recorded_is_drawn_and_judged_without_running_anything(tmp_path,
     assert ["not separated" if "not separated" in line else "separated" for line in lines] == list(verdicts)
     assert len(lines) == 8 and len(set(verdicts)) == 2
     written = {path.name for path in folder.iterdir()}
-    assert {"pooling.csv", "pooling-smoke.png", "cmc-smoke.png", "claims-smoke.csv"} <= written
+    assert {"pooling.csv", "pooling-smoke.png", "cmc-smoke.png", "claims-smoke.csv", "claims-smoke.png"} <= written
     claims = pd.read_csv(folder / "claims-smoke.csv").set_index("claim")
     expected = statistics.difference(rows, "smoke", "residual", "average")
     assert f"{expected.points:+.1f}" in claims.loc["residual beats average pooling", "ours"]
