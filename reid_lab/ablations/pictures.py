@@ -15,10 +15,10 @@ from matplotlib.ticker import MaxNLocator
 
 from reid_lab.ablations.grids import grid
 from reid_lab.ablations.measures import FOUND, RANKS
+from reid_lab.ablations.strips import MARKS, strips
 from reid_lab.plots import COLORS, LINES, axes_of, dress, save
 from reid_lab.runtime.errors import DataError
 
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one per seed
 MEAN: dict[str, Any] = {"errorbar": "sd", "linestyle": "none", "err_kws": {"linewidth": 1.5}}
 
 
@@ -35,6 +35,8 @@ def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
         )
     if name == "erasing":
         return erasing(some)
+    if name == "seeds":
+        return strips(some, grid(name).title)
     drawn = {"conditions": by_condition, "heat": heat, "curves": curves}.get(grid(name).measure)
     return drawn(some) if drawn else dots(some, grid(name).title)
 
