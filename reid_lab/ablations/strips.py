@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
@@ -23,10 +25,11 @@ def strips(rows: pd.DataFrame, title: str, metric: str = "mAP") -> Figure:
     """
     found = statistics.components(rows, rows["size"].iloc[0], metric)
     rows = rows.assign(data=rows["variant"].map(seeds.data_of), method=rows["variant"].map(seeds.method_of))
+    trainings = sorted(rows["seed"].unique())
     figure = Figure(figsize=(1.6 + 4.4 * len(found), 4.6), layout="constrained")
     panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     for axes, (method, row) in zip(panels, found.iterrows(), strict=True):
-        _strip(rows[rows["method"] == method], axes, metric)
+        _strip(rows[rows["method"] == method], trainings, axes, metric)
         axes.set_title(f"paper {method}: {metric} {row['mean']:.1f} %\n{in_words(row)}", fontsize=9, loc="left")
     panels[0].set_ylabel(f"{metric}, %")
     handles, labels = panels[-1].get_legend_handles_labels()
@@ -47,14 +50,14 @@ def in_words(row: pd.Series) -> str:
         if pd.notna(row[f"{name} low"]):
             told += f" ({row[f'{name} low']:.1f} to {row[f'{name} high']:.1f})"
         if name == "data" and row["below 0"]:
-            told += ", estimate below 0"
+            told += " (the estimate was below 0)"
         lines.append(f"{what}: {told}")
     return "\n".join(lines)
 
 
-def _strip(rows: pd.DataFrame, axes: Axes, metric: str) -> None:
+def _strip(rows: pd.DataFrame, trainings: Sequence[int], axes: Axes, metric: str) -> None:
     """The marks and bars of one method; the marks of the trainings stand side by side."""
-    means, trainings = rows.groupby("data")[metric].mean(), sorted(rows["seed"].unique())
+    means = rows.groupby("data")[metric].mean()
     places = {data: place for place, data in enumerate(means.index)}
     beside = rows["seed"].map(
         {seed: (i - (len(trainings) - 1) / 2) / (2 * len(trainings)) for i, seed in enumerate(trainings)}

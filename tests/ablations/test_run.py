@@ -202,6 +202,11 @@ def test_a_plan_makes_no_data(grid, tmp_path, monkeypatch):
     assert not (tmp_path / "home").exists()
 
 
+def test_a_plan_makes_no_data_either_where_the_seed_of_the_training_has_data(crossed, smoke, tmp_path):
+    wanted = dataclasses.replace(run.jobs(crossed, "smoke", [0])[0], data_seed=77)
+    assert planning.plan([wanted], tmp_path, tmp_path)["run"].tolist() == [""]
+
+
 def test_the_estimate_is_what_recorded_runs_took(grid, smoke, tmp_path):
     rows = [row(minutes=0.5), row(seed=1, minutes=1.5)]
     pd.DataFrame(rows).to_csv(tmp_path / "small.csv", index=False)
