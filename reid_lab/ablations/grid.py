@@ -21,6 +21,9 @@ class Grid:
     result is wanted, too; ``reference`` is the label that the others are compared with, "" being the first; ``equal``
     says what the comparison holds equal, and what it does not. ``measure`` is asked of each run (see
     :mod:`.measures`); where it gives several rows, the columns ``several`` tell them apart.
+
+    A seed is the seed of a training. ``data_seed(label)`` gives the seed of the data that a variant is trained and
+    tested on; None: every seed has a data set of its own, with the same number.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Grid:
     measure: str = "scores"
     several: tuple[str, ...] = field(default=())
     split: str = "test"
+    data_seed: Callable[[str], int] | None = None
 
     def compared_with(self, size: str) -> str:
         """The label of the reference at ``size``."""

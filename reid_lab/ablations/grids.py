@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reid_lab.ablations import tuning
+from reid_lab.ablations import seeds, tuning
 from reid_lab.ablations.grid import Grid, at, data_size
 from reid_lab.methods import MultiTaskRecipe, Recipe, multitask, residual_pooling
 from reid_lab.runtime.errors import RecipeError
+
+YARDSTICK = "residual, Pmax - Pavg"
+_YARDSTICK_IS_FOR = (
+    "The yardstick is residual, Pmax - Pavg. It only turns a sign, and each term has a convolution of its own, so both "
+    "can learn exactly the same. What they differ by is chance, and another difference of that size is no evidence."
+)
 
 
 def _pooling(size: str) -> Mapping[str, Recipe]:
@@ -21,18 +27,21 @@ def _pooling(size: str) -> Mapping[str, Recipe]:
         "average": "avg",
         "max": "max",
         "residual": "residual",
+        YARDSTICK: "residual",
         "average + average": "avg+avg",
         "max + max": "max+max",
         "max + average": "max+avg",
         "raw average": "raw avg",
         "raw max": "raw max",
     }
-    return {label: base.replace(pooling=pooling) for label, pooling in names.items()}
+    variants = {label: base.replace(pooling=pooling) for label, pooling in names.items()}
+    variants[YARDSTICK] = variants[YARDSTICK].replace(sign="max-avg")
+    return variants
 
 
 def _more_seeds(size: str) -> Mapping[str, Recipe]:
-    # within six points of mAP in the first three seeds of "pooling"
-    names = ("average", "max", "residual", "max + max", "max + average")
+    # within six points of mAP in the first three seeds of "pooling"; and the yardstick
+    names = ("average", "max", "residual", "max + max", "max + average", YARDSTICK)
     return {label: recipe for label, recipe in _pooling(size).items() if label in names}
 
 
@@ -142,7 +151,7 @@ GRIDS = {
             "residual",
             "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "
             "average + average, max + max and max + average; average and max have half of residual's convolutions; raw "
-            "average, raw max and the baseline have none, and descriptors of other sizes.",
+            "average, raw max and the baseline have none, and descriptors of other sizes. " + _YARDSTICK_IS_FOR,
             ("residual",),
         ),
         Grid(
@@ -152,7 +161,7 @@ GRIDS = {
             _more_seeds,
             "residual",
             "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "
-            "max + max and max + average; average and max have half of their convolutions.",
+            "max + max and max + average; average and max have half of their convolutions. " + _YARDSTICK_IS_FOR,
             ("residual",),
         ),
         Grid(
@@ -264,6 +273,7 @@ GRIDS = {
             measure="heat",
             several=("network", "layer", "target"),
         ),
+        *seeds.GRIDS,
         *tuning.GRIDS,
     )
 }

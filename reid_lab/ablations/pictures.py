@@ -18,10 +18,10 @@ from reid_lab.ablations import claims, tables
 from reid_lab.ablations.claims import FAILS, HOLDS, OPEN, Verdict
 from reid_lab.ablations.grids import grid
 from reid_lab.ablations.measures import FOUND, RANKS
+from reid_lab.ablations.strips import MARKS, strips
 from reid_lab.plots import COLORS, LINES, MATCH, MISS, NEUTRAL, axes_of, dress, save
 from reid_lab.runtime.errors import DataError
 
-MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")  # one per seed
 MEAN: dict[str, Any] = {"errorbar": "sd", "linestyle": "none", "err_kws": {"linewidth": 1.5}}
 
 VERDICTS = {  # by the verdict without and with the correction: words, color, mark, is it filled
@@ -48,6 +48,8 @@ def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
         )
     if name == "erasing":
         return erasing(some)
+    if name == "seeds":
+        return strips(some, grid(name).title)
     drawn = {"conditions": by_condition, "heat": heat, "curves": curves}.get(grid(name).measure)
     return drawn(some) if drawn else dots(some, grid(name).title)
 

@@ -25,10 +25,10 @@ def plan(wanted: Sequence[Job], folder: Path | str | None = None, runs: Path | s
         ``minutes``: what recorded runs of the method and size took per epoch, in the mean; NaN where there is none.
     """
     left = {job.name for job in missing(wanted, folder)}
-    made = {key: is_made(*key) for key in {(job.data_size, job.seed) for job in wanted}}
+    made = {key: is_made(*key) for key in {(job.data_size, job.data_seed) for job in wanted}}
     rates, rows = _minutes_per_epoch(folder), []
     for job in wanted:
-        where = job.folder(runs) if made[job.data_size, job.seed] else None
+        where = job.folder(runs) if made[job.data_size, job.data_seed] else None
         state = "recorded" if job.name not in left else _state(where)
         per_epoch = rates.get((job.recipe.method, job.size), float("nan"))
         minutes = 0.0 if state in ("recorded", "trained") else per_epoch * job.recipe.epochs

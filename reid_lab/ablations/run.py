@@ -31,12 +31,16 @@ from reid_lab.training.run import run_folder, runs_root
 
 @dataclass(frozen=True)
 class Job:
-    """A run that a grid wants, and what is measured of it; with ``rerank`` its re-ranked scores, too."""
+    """A run that a grid wants, and what is measured of it; with ``rerank`` its re-ranked scores, too.
+
+    ``seed`` is that of the training, ``data_seed`` that of the people who are drawn.
+    """
 
     grid: str
     variant: str
     size: str
     seed: int
+    data_seed: int
     recipe: Recipe
     measure: str
     rerank: bool
@@ -53,8 +57,8 @@ class Job:
         return grids.data_size(self.size)
 
     def benchmark(self) -> data.Benchmark:
-        """The data of the run; a seed has a data set of its own."""
-        return _benchmark(self.data_size, self.seed, self.split)
+        """The data of the run."""
+        return _benchmark(self.data_size, self.data_seed, self.split)
 
     def folder(self, runs: Path | str | None = None) -> Path:
         """The folder that keeps the run."""
@@ -64,7 +68,17 @@ class Job:
 def jobs(grid: Grid, size: str, seeds: Sequence[int]) -> list[Job]:
     """All runs of a grid, seed by seed, so that a part of them is already a comparison."""
     return [
-        Job(grid.name, label, size, seed, recipe, grid.measure, label in grid.reranked, grid.split)
+        Job(
+            grid=grid.name,
+            variant=label,
+            size=size,
+            seed=seed,
+            data_seed=seed if grid.data_seed is None else grid.data_seed(label),
+            recipe=recipe,
+            measure=grid.measure,
+            rerank=label in grid.reranked,
+            split=grid.split,
+        )
         for seed in seeds
         for label, recipe in grid.variants(size).items()
     ]

@@ -28,6 +28,7 @@ NAMES = (
         "projection",
     ),
     *("conditions", "occlusion", "curves", "erasing_fit", "gradcam"),
+    "seeds",
     *("tuning_residual_pooling", "tuning_multitask"),
 )
 
@@ -170,6 +171,9 @@ def _show(name: str, size: str, folder: Path) -> None:
     print(f"\n{grid.title} ({grid.source})\n{grid.equal}\n")
     if grid.several:
         print(statistics.means(name, rows, size).round(1).to_string())
+        return
+    if grid.data_seed:
+        print(statistics.components(rows, size).round(1).to_string())
         return
     columns = ["seeds", "rank-1", "rank-1 sd", "mAP", "mAP sd", "descriptor", "parameters", "minutes"]
     print(statistics.variants(rows, size)[columns].round(1).to_string())

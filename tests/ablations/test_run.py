@@ -110,6 +110,43 @@ def test_a_run_that_another_grid_has_recorded_is_taken_from_there(
     assert [(one["variant"], one["mAP"]) for one in second] == [("same, re-ranked", 20.5)] * rerank
 
 
+@pytest.fixture
+def crossed(monkeypatch):
+    """The recipe "wide" of the grid "small", on the data of two seeds."""
+    variants = {"B, data 0": recipe(), "B, data 1": recipe()}
+    crossed = dataclasses.replace(grids.GRIDS["seeds"], variants=lambda size: variants)
+    monkeypatch.setitem(grids.GRIDS, "seeds", crossed)
+    return crossed
+
+
+def test_where_training_and_data_have_one_seed_the_run_is_that_of_the_other_grids(
+    grid, crossed, smoke, tmp_path, monkeypatch
+):
+    small = {job.seed: job.folder(tmp_path).name for job in run.jobs(grid, "smoke", [0, 1]) if job.variant == "wide"}
+    pd.DataFrame([row(run=small[0], mAP=10.5), row(seed=1, run=small[1], mAP=11.5)]).to_csv(
+        tmp_path / "small.csv", index=False
+    )
+    trained = []
+    monkeypatch.setattr(run, "train_and_measure", lambda job, *_: trained.append(job) or [found(mAP=7.0)])
+    wanted = run.jobs(crossed, "smoke", [0, 1])
+    assert run.run(wanted, device="cpu", runs=tmp_path / "runs", folder=tmp_path, workers=1) == 0
+    assert [(job.data_seed, job.seed) for job in trained] == [(1, 0), (0, 1)]
+    recorded = tables.read("seeds", tmp_path).set_index(["variant", "seed"])["mAP"].to_dict()
+    assert recorded == {
+        **{("B, data 0", 0): 10.5, ("B, data 0", 1): 7.0, ("B, data 1", 0): 7.0, ("B, data 1", 1): 11.5},
+    }
+
+
+def test_a_training_uses_the_data_that_its_label_names(crossed, smoke, tmp_path):
+    """The run's own record says which seed and which data, and a plan finds it as trained."""
+    (_, wanted) = run.jobs(crossed, "smoke", [0])
+    (row,) = run.train_and_measure(wanted, "cpu", tmp_path)
+    environment = json.loads((tmp_path / row["run"] / "environment.json").read_text())
+    assert (row["data"], environment["seed"]) == ("Passersby smoke, seed 1", 0)
+    plan = planning.plan([wanted], tmp_path, tmp_path)
+    assert (plan["run"][0], plan["state"][0], plan["seed"][0]) == (row["run"], "trained", 0)
+
+
 def test_a_run_that_is_recorded_without_its_re_ranked_row_is_measured_again(grid, smoke, tmp_path, monkeypatch):
     job = run.jobs(grid, "smoke", [0])[1]
     other = grids.Grid("other", "Other", "here", lambda size: {"same": job.recipe}, "same", "")
@@ -165,6 +202,11 @@ def test_a_plan_makes_no_data(grid, tmp_path, monkeypatch):
     assert not (tmp_path / "home").exists()
 
 
+def test_a_plan_makes_no_data_either_where_the_seed_of_the_training_has_data(crossed, smoke, tmp_path):
+    wanted = dataclasses.replace(run.jobs(crossed, "smoke", [0])[0], data_seed=77)
+    assert planning.plan([wanted], tmp_path, tmp_path)["run"].tolist() == [""]
+
+
 def test_the_estimate_is_what_recorded_runs_took(grid, smoke, tmp_path):
     rows = [row(minutes=0.5), row(seed=1, minutes=1.5)]
     pd.DataFrame(rows).to_csv(tmp_path / "small.csv", index=False)
@@ -198,11 +240,15 @@ def test_rows_stand_in_the_grids_own_order(grid, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("size", ["smoke", "classroom", "full"])
-@pytest.mark.parametrize("name", grids.GRIDS)
+TUNING = [name for name, grid in grids.GRIDS.items() if grid.split == "validation"]  # asked of a start alone
+ASKED = [(name, size) for name in grids.GRIDS if name not in TUNING for size in ("smoke", "classroom", "full")]
+
+
+@pytest.mark.parametrize(("name", "size"), [*ASKED, *((name, "classroom-passersby") for name in grids.GRIDS)])
 def test_every_grid_compares_different_recipes_with_a_reference(name, size):
     variants = grids.grid(name).variants(size)
-    assert len({recipe.to_json() for recipe in variants.values()}) == len(variants)
+    runs = {(job.recipe.to_json(), job.data_seed) for job in run.jobs(grids.grid(name), size, [0])}
+    assert len(runs) == len(variants)
     assert set(grids.grid(name).reranked) <= set(variants)
     assert grids.grid(name).compared_with(size) in variants
 

@@ -46,12 +46,29 @@ def test_what_is_recorded_is_drawn_and_judged_without_running_anything(tmp_path,
     verdicts = statistics.against("pooling", rows, "smoke")["verdict"]
     lines = [line for line in said.splitlines() if line.endswith("separated")]
     assert ["not separated" if "not separated" in line else "separated" for line in lines] == list(verdicts)
-    assert len(lines) == 8 and len(set(verdicts)) == 2
+    assert len(lines) == 9 and len(set(verdicts)) == 2
     written = {path.name for path in folder.iterdir()}
     assert {"pooling.csv", "pooling-smoke.png", "cmc-smoke.png", "claims-smoke.csv", "claims-smoke.png"} <= written
     claims = pd.read_csv(folder / "claims-smoke.csv").set_index("claim")
     expected = statistics.difference(rows, "smoke", "residual", "average")
     assert f"{expected.points:+.1f}" in claims.loc["residual beats average pooling", "ours"]
+
+
+def test_the_seeds_of_data_and_training_are_told_apart_and_drawn(tmp_path, capsys):
+    """Montgomery's four looms as data sets: components of 6.96 and 1.90, as variances."""
+    folder, looms = tmp_path / "figures", ([98, 97, 99, 96], [91, 90, 93, 92], [96, 95, 97, 95], [95, 96, 99, 98])
+    record(folder)
+    about = pd.read_csv(folder / "pooling.csv").iloc[0].to_dict()
+    rows = [
+        about | {"variant": f"B, data {data}", "seed": seed, "run": f"{data}{seed}", "mAP": strength}
+        for data, of_loom in enumerate(looms)
+        for seed, strength in enumerate(of_loom)
+    ]
+    pd.DataFrame(rows).to_csv(folder / "seeds.csv", index=False)
+    assert ablate("seeds", "--draw", folder=folder) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("B ")]
+    assert {"95.4", "2.6", "1.4"} <= set(line.split())
+    assert (folder / "seeds-smoke.png").is_file()
 
 
 def test_tables_of_another_machine_are_merged(tmp_path, capsys):
