@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from reid_lab.ablations.grid import Grid, at
 from reid_lab.methods import Recipe, multitask, residual_pooling
 
-RATES = (1e-3, 3e-3, 1e-2)  # the same for every arm
+RATES = (1e-3, 3e-3, 3e-4)  # the same for every arm
 POOLINGS = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
 
 
@@ -23,11 +23,11 @@ def _tuning_b(size: str) -> Mapping[str, Recipe]:
         for label, pooling in POOLINGS.items()
     }
     return arms | {
-        "residual, rate 0.01, backbone at a third": base.replace(lr=1e-2, backbone_lr=0.3),
+        "residual, rate 0.003, backbone at a third": base.replace(lr=3e-3, backbone_lr=0.3),
         "residual, last stride 2": base.replace(last_stride=2),
         "residual, first half at half the size": base.replace(half_size_epochs=base.epochs // 2),
         "residual, twice the epochs": base.replace(epochs=2 * base.epochs),
-        "residual, random start": base.replace(weights=None),
+        "residual, random start, rate 0.003": base.replace(weights=None, lr=3e-3),
         "residual, random start, rate 0.01": base.replace(weights=None, lr=1e-2),
     }
 
