@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from reid_lab.ablations.grid import Grid, at
 from reid_lab.methods import Recipe, multitask, residual_pooling
 
-RATES = (1e-3, 3e-3, 3e-4)  # the same for every arm
+RATES = (1e-3, 3e-3, 1e-2, 3e-4)  # the same for every arm
 POOLINGS = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
 
 

@@ -130,7 +130,7 @@ class ResidualPoolingRecipe(Recipe):
         ),
     }
 
-    pretrained: ClassVar = dict(last_stride=1, lr=1e-3, epochs=6, warmup_epochs=1, evaluate_every=0)
+    pretrained: ClassVar = dict(last_stride=1, lr=3e-3, epochs=6, warmup_epochs=1, evaluate_every=0)
 
     def _check(self) -> None:
         super()._check()

@@ -187,4 +187,4 @@ def test_every_pooling_may_choose_among_the_same_rates():
     for recipe in arms.values():
         if recipe == base.replace(pooling=recipe.pooling, lr=recipe.lr):
             rates[recipe.pooling].add(recipe.lr)
-    assert len(set(map(frozenset, rates.values()))) == 1 and len(rates["max"]) == 3
+    assert len(set(map(frozenset, rates.values()))) == 1 and len(rates["max"]) == 4
