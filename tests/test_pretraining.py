@@ -1,6 +1,7 @@
 """A start that was trained on another town: on nobody whom an experiment shows."""
 
 import json
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
@@ -53,3 +54,10 @@ def test_a_start_is_trained_written_and_loaded_and_a_second_call_trains_nothing(
     assert file.read_bytes() == before
     for name, value in kept.items():
         assert torch.allclose(value.float(), trained[f"backbone.{name}"].float(), rtol=1e-3, atol=1e-6)  # of float16
+
+
+def test_the_page_quotes_what_the_starts_score():
+    page = (Path(__file__).parent.parent / "TRAINING.md").read_text(encoding="utf-8")
+    for name, title in {"resnet_slim": "slim ResNet", "res2net_slim": "slim Res2Net"}.items():
+        result = json.loads((weights.STARTS / f"{name}.json").read_text(encoding="utf-8"))["result"]
+        assert f"| {title} | {100 * result['rank-1']:.1f} | {100 * result['mAP']:.1f} |" in page
