@@ -11,7 +11,10 @@ from reid_lab.cli.app import command
 from reid_lab.cli.options import Device, Runs, Seed, Size
 
 GROUP = "To begin with"
-Backbone = Annotated[Literal["resnet_slim", "res2net_slim"], typer.Argument(metavar="BACKBONE")]
+Backbone = Annotated[
+    Literal["resnet_slim", "res2net_slim"],
+    typer.Argument(metavar="BACKBONE", help="The network: resnet_slim or res2net_slim."),
+]
 TownSize = Annotated[
     Literal["full", "smoke"], typer.Option(metavar="SIZE", help="How large the town is: full, or smoke for a try.")
 ]

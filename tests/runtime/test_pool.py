@@ -46,7 +46,8 @@ def test_a_pool_that_is_left_early_ends_its_workers():
 @pytest.mark.skipif(os.name != "posix", reason="needs process groups")
 def test_ctrl_c_ends_the_workers_at_once():
     code = (
-        "import time\nfrom reid_lab.runtime.pool import ordered_map\n"
+        "import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's & ignores Ctrl-C
+        "from reid_lab.runtime.pool import ordered_map\n"
         "try:\n    for _ in ordered_map(time.sleep, [0, 0, 600, 600, 600], 2): print('one', flush=True)\n"
         "except KeyboardInterrupt: print('interrupted')"
     )

@@ -389,4 +389,4 @@ def test_a_fault_at_either_size_of_the_images_is_found(rows, smoke, monkeypatch,
     wrong_convolution(monkeypatch, FAULTS["not a number"], lambda given, stride: given.shape[2] == rows)
     recipe = methods.classification("smoke", resize=(128, 64), crop=(128, 64), half_size_epochs=1, epochs=2, images=8)
     run = training.fit(recipe.replace(evaluate_every=0), smoke, device="cpu", runs=tmp_path)
-    assert run.environment["precision"] == "float32" and "layer4" in run.environment["precision_check"]
+    assert run.environment["precision"] == "float32" and "bf16 is wrong here" in run.environment["precision_check"]
