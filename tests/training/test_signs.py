@@ -37,18 +37,18 @@ def test_a_scaled_loss_tells_the_length_before_the_scale_and_a_skipped_step_none
 @pytest.mark.parametrize(
     ("fields", "signs"),
     [
-        ({}, {"spread", "length", "paying", "same_position"}),
-        ({"pooling": "raw max"}, {"spread", "length", "paying", "same_position"}),
-        ({"pooling": "avg"}, {"spread", "length", "paying"}),  # no maxima
-        ({"pooling": "baseline"}, {"spread", "length", "paying"}),
-        ({"triplet_scales": 0}, {"spread", "length", "same_position"}),
+        ({}, ["length", "paying", "same_position", "spread"]),
+        ({"pooling": "raw max"}, ["length", "paying", "same_position", "spread"]),
+        ({"pooling": "avg"}, ["length", "paying", "spread"]),  # no maxima
+        ({"pooling": "baseline"}, ["length", "paying", "spread"]),
+        ({"triplet_scales": 0}, ["length", "same_position", "spread"]),
     ],
     ids=str,
 )
 def test_a_method_gives_the_signs_that_it_has(fields, signs):
     engine = engine_of(methods.residual_pooling, "sgd", **fields)
     images, pids = batch_of(engine.recipe)
-    assert set(engine.losses(engine.prepare(images, 1), pids).signs) == signs
+    assert sorted(engine.losses(engine.prepare(images, 1), pids).signs) == signs
 
 
 def test_paper_bs_signs_are_of_all_its_triplets_and_of_its_last_map():
