@@ -36,6 +36,11 @@ def _pooling(size: str) -> Mapping[str, Recipe]:
     }
     variants = {label: base.replace(pooling=pooling) for label, pooling in names.items()}
     variants[YARDSTICK] = variants[YARDSTICK].replace(sign="max-avg")
+    if (
+        base.weights == "passersby"
+    ):  # the rates that were best in tuning_residual_pooling: where all is trained, a lower one
+        for label in ("baseline", "raw average", "raw max"):
+            variants[label] = variants[label].replace(lr=1e-3)
     return variants
 
 
@@ -122,9 +127,8 @@ def _conditions(size: str) -> Mapping[str, Recipe]:
 
 
 def _four_poolings(size: str) -> Mapping[str, Recipe]:
-    base = at(residual_pooling, size)
-    names = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
-    return {label: base.replace(pooling=pooling) for label, pooling in names.items()}
+    names = ("baseline", "average", "max", "residual")
+    return {label: recipe for label, recipe in _pooling(size).items() if label in names}
 
 
 def _three_poolings(size: str) -> Mapping[str, Recipe]:

@@ -13,6 +13,7 @@ from reid_lab.methods import Recipe, multitask, residual_pooling
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-4)  # the same for every arm
 POOLINGS = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
+POOLINGS |= {"raw average": "raw avg", "raw max": "raw max"}
 
 
 def _tuning_b(size: str) -> Mapping[str, Recipe]:
@@ -34,7 +35,7 @@ def _tuning_b(size: str) -> Mapping[str, Recipe]:
 
 def _tuning_a(size: str) -> Mapping[str, Recipe]:
     base = at(multitask, size)
-    return {f"rate {lr:g}": base.replace(lr=lr) for lr in RATES} | {
+    return {f"rate {lr:g}": base.replace(lr=lr) for lr in (*RATES, 1e-4)} | {
         "slim ResNet": base.replace(backbone="resnet_slim"),
         "half of the pairs positive": base.replace(positive=0.5),
         "last stride 2": base.replace(last_stride=2),

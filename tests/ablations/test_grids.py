@@ -182,9 +182,18 @@ def test_recipes_are_chosen_on_validation_people_and_nothing_else_is_asked_of_th
 
 def test_every_pooling_may_choose_among_the_same_rates():
     arms = grids.grid("tuning_residual_pooling").variants("classroom-passersby")
-    rates = {pooling: set() for pooling in ("baseline", "avg", "max", "residual")}
+    rates = {pooling: set() for pooling in ("baseline", "avg", "max", "residual", "raw avg", "raw max")}
     base = residual_pooling("classroom", weights="passersby")
     for recipe in arms.values():
         if recipe == base.replace(pooling=recipe.pooling, lr=recipe.lr):
             rates[recipe.pooling].add(recipe.lr)
     assert len(set(map(frozenset, rates.values()))) == 1 and len(rates["max"]) == 4
+
+
+def test_from_a_start_poolings_without_convolutions_have_a_lower_rate_and_nothing_else_differs():
+    plain, started = (grids.grid("pooling").variants(size) for size in ("classroom", "classroom-passersby"))
+    lower = {label for label, recipe in started.items() if recipe.lr < started["residual"].lr}
+    assert lower == {"baseline", "raw average", "raw max"}
+    for label, recipe in started.items():
+        base = residual_pooling("classroom", weights="passersby", pooling=recipe.pooling, lr=recipe.lr)
+        assert recipe == base.replace(sign=plain[label].sign)
