@@ -17,7 +17,7 @@ POOLINGS |= {"raw average": "raw avg", "raw max": "raw max"}
 
 
 def _tuning_b(size: str) -> Mapping[str, Recipe]:
-    base = at(residual_pooling, size)
+    base = at(residual_pooling, size, lr=3e-3)
     arms = {
         f"{label}, rate {lr:g}": base.replace(pooling=pooling, lr=lr)
         for lr in RATES
@@ -34,7 +34,7 @@ def _tuning_b(size: str) -> Mapping[str, Recipe]:
 
 
 def _tuning_a(size: str) -> Mapping[str, Recipe]:
-    base = at(multitask, size)
+    base = at(multitask, size, lr=1e-3)
     return {f"rate {lr:g}": base.replace(lr=lr) for lr in (*RATES, 1e-4)} | {
         "slim ResNet": base.replace(backbone="resnet_slim"),
         "half of the pairs positive": base.replace(positive=0.5),

@@ -129,7 +129,7 @@ class MultiTaskRecipe(Recipe):
         ),
     }
 
-    pretrained: ClassVar = dict(last_stride=1, lr=1e-3, epochs=4, warmup_epochs=1, evaluate_every=0)
+    pretrained: ClassVar = dict(last_stride=1, lr=3e-4, epochs=4, warmup_epochs=1, evaluate_every=0)
 
     @property
     def batch(self) -> int:
