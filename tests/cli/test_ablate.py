@@ -150,3 +150,17 @@ def test_runs_that_failed_cost_no_table_of_the_others(tmp_path, capsys, monkeypa
     assert ablate("pooling", folder=folder) == 2
     printed = capsys.readouterr()
     assert "residual" in printed.out and "it was killed" in printed.err
+
+
+def test_a_start_is_named_in_the_size_and_refused_where_no_network_has_one(smoke, tmp_path, capsys):
+    assert ablate("pooling", "--start", "passersby", "--seeds", "1", "--dry-run", folder=tmp_path) == 0
+    said = capsys.readouterr().out
+    assert said.count("smoke-passersby") == len(grids.grid("pooling").variants("smoke-passersby"))
+    assert main(["ablate", "pooling", "--start", "passersby", "--size", "full", "--out", str(tmp_path)]) == 2
+    assert "full" in capsys.readouterr().err
+
+
+def test_all_asks_every_question_and_chooses_no_recipe(smoke, tmp_path, capsys):
+    assert ablate("all", "--seeds", "1", "--dry-run", folder=tmp_path) == 0
+    said = capsys.readouterr().out
+    assert {name for name in grids.GRIDS if f"{name} " in said} == {n for n in grids.GRIDS if "tuning" not in n}
