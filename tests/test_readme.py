@@ -153,3 +153,13 @@ def test_the_ten_lines_of_use_run(tmp_path, monkeypatch):
 
 def test_the_readme_fits_two_screens():
     assert len(README.splitlines()) <= 125
+
+
+def test_the_page_quotes_what_was_tried_on_validation_people():
+    scores = tables.read("tuning_residual_pooling").set_index("variant")["mAP"]
+    best = {}
+    for pooling in ("baseline", "average", "max", "residual"):
+        by_rate = [scores[f"{pooling}, rate {rate}"] for rate in ("0.0003", "0.001", "0.003", "0.01")]
+        assert f"| {pooling} | {' | '.join(f'{score:.1f}' for score in by_rate)} |" in RESULTS
+        best[pooling] = by_rate.index(max(by_rate))
+    assert best == {"baseline": 1, "average": 2, "max": 2, "residual": 2}
