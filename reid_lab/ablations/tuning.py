@@ -12,8 +12,10 @@ from reid_lab.ablations.grid import Grid, at
 from reid_lab.methods import Recipe, multitask, residual_pooling
 
 RATES = (1e-3, 3e-3, 1e-2, 3e-4)  # the same for every arm
-POOLINGS = {"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"}
-POOLINGS |= {"raw average": "raw avg", "raw max": "raw max"}
+POOLINGS = {
+    **{"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual"},
+    **{"raw average": "raw avg", "raw max": "raw max"},
+}
 
 
 def _tuning_b(size: str) -> Mapping[str, Recipe]:

@@ -27,7 +27,7 @@ Method = Annotated[
     typer.Argument(
         metavar="METHOD",
         autocompletion=lambda: _names_of_methods(),
-        help="The method: multitask is paper A's, residual_pooling is paper B's.",
+        help="The method: multitask is paper A's, residual_pooling is paper B's, classification the plain baseline.",
     ),
 ]
 RecipeSize = Annotated[

@@ -70,10 +70,13 @@ def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -
 
 
 def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
-    """Loss, identification accuracy in training, and the mAP of the test set, epoch by epoch (paper B, Fig. 5)."""
+    """Loss, identification accuracy in training, and mAP where it was measured, epoch by epoch (paper B, Fig. 5).
+
+    A run's mAP is that of its benchmark: of the test, or of a validation split.
+    """
     figure = Figure(figsize=(12, 3.8), layout="constrained")
-    panels = figure.subplots(1, 3)
-    columns = (("loss", "loss", 1), ("accuracy", "training accuracy, %", 100), ("mAP", "mAP on the test set, %", 100))
+    panels = figure.subplots(1, 3, sharex=True)
+    columns = (("loss", "loss", 1), ("accuracy", "training accuracy, %", 100), ("mAP", "mAP, %", 100))
     for axes, (column, label, scale) in zip(panels, columns, strict=True):
         dress(axes, "epoch", label)
         for i, (name, run) in enumerate(runs.items()):

@@ -192,3 +192,9 @@ def test_a_recipe_never_changes():
     assert dataclasses.replace(recipe, lr=1.0) == recipe.replace(lr=1.0) != recipe
     with pytest.raises(RecipeError, match=r"\blr\b"):
         dataclasses.replace(recipe, lr=-1.0)
+
+
+def test_as_many_epochs_as_the_recipe_says_are_at_half_the_size():
+    recipe = methods.classification("smoke", epochs=4, half_size_epochs=2)
+    assert [recipe.augmentation(epoch).shrink for epoch in range(4)] == [2, 2, 1, 1]
+    assert methods.classification("smoke").augmentation(0).shrink == 1
