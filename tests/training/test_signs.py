@@ -139,6 +139,21 @@ def test_a_value_within_its_limit_is_healthy(column):
     assert training.unhealthy(GOOD.assign(**{column: within[column]})) == []
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("spread", [60.0, 9.0, 4.0, 2.5]),  # of a length of 50
+        ("paying", [1.0, 1.0, 1.0, 0.9]),
+        ("same_position", [1.0, 1.0, 1.0, 0.5]),
+        ("gradient_norm", [1.0, 1.0, 1.0, 20.0]),
+        ("accuracy", [0.0, 0.1, 0.1, 0.2]),
+        ("accuracy", [0.5, 0.4, 0.5, 0.5]),  # as high as at the first
+    ],
+)
+def test_the_limit_itself_is_healthy(column, values):
+    assert training.unhealthy(GOOD.assign(**{column: values})) == []
+
+
 def test_an_old_history_is_judged_by_what_it_has():
     assert training.vital_signs(pd.DataFrame()).empty and training.unhealthy(pd.DataFrame()) == []
     old = training.vital_signs(GOOD[["epoch", "spread", "length"]])
