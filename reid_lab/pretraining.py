@@ -1,4 +1,4 @@
-"""A start for slim networks: a backbone trained once on another town, as the papers' start on ImageNet.
+"""A start for slim networks: a backbone trained once on another town, as large ones are trained on ImageNet.
 
 ImageNet's weights cannot be had without a network, and nobody has trained our slim networks on it. So they are trained
 here on people, cameras and scenes of Passersby that no experiment shows (``TOWN``), with the plain baseline

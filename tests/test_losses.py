@@ -219,3 +219,11 @@ def test_the_maxima_of_all_processes_are_counted_before_the_largest_share_is_tak
     votes = []
     losses.same_position(other, lambda rows: votes.append(rows) or rows)
     assert losses.same_position(one, lambda rows: torch.cat([rows, *votes])).item() == pytest.approx(0.5)
+
+
+def test_a_report_is_in_float32_whatever_the_training_computes_in():
+    """Sums of many steps in bfloat16 would stand still at 256."""
+    half = torch.tensor(0.5, dtype=torch.bfloat16, requires_grad=True)
+    told = losses.Losses(half, {"term": half}, half, {"spread": half}).report()
+    assert told.keys() == {"loss", "term", "accuracy", "spread"}
+    assert all(value.dtype == torch.float32 and not value.requires_grad for value in told.values())

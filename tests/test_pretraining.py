@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -49,6 +50,8 @@ def test_a_start_is_trained_written_and_loaded_and_a_second_call_trains_nothing(
     trained = load_file(run / "weights.safetensors")
     told = json.loads(file.with_suffix(".json").read_text())
     assert told["result"] == json.loads((run / "result.json").read_text()) and told["environment"]["seed"] == 0
+    assert "data_root" not in told["environment"]
+    assert {value.dtype for value in load_file(file).values()} == {torch.float16, torch.int64}
     before = load_file(file)
     pretraining.pretrain("resnet_slim", "smoke", folder=tmp_path / "starts", runs=tmp_path / "runs")
     assert all(torch.equal(value, before[name]) for name, value in load_file(file).items())
@@ -61,3 +64,23 @@ def test_the_page_quotes_what_the_starts_score():
     for name, title in {"resnet_slim": "slim ResNet", "res2net_slim": "slim Res2Net"}.items():
         result = json.loads((weights.STARTS / f"{name}.json").read_text(encoding="utf-8"))["result"]
         assert f"| {title} | {100 * result['rank-1']:.1f} | {100 * result['mAP']:.1f} |" in page
+
+
+@pytest.mark.parametrize("backbone", pretraining.BACKBONES)
+def test_the_starts_of_the_package_were_made_by_the_recipe_that_makes_them_again(backbone, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pretraining.training, "fit", lambda recipe, bench, **_: asked.append((recipe, bench)) or None)
+    monkeypatch.setattr(pretraining, "town", lambda size: size)
+    monkeypatch.setattr(pretraining, "write", lambda run, name, folder: (name, folder))
+    assert pretraining.pretrain(backbone) == (backbone, weights.STARTS)
+    [(recipe, size)] = asked
+    told = json.loads((weights.STARTS / f"{backbone}.json").read_text())
+    assert (json.loads(recipe.to_json()), size) == (told["recipe"], "full")
+    assert told["environment"]["data"].startswith(f"Passersby full, seed {pretraining.TOWN}")
+
+
+@pytest.mark.parametrize("backbone", pretraining.BACKBONES)
+def test_a_start_is_small_and_tells_nothing_of_the_machine_that_made_it(backbone):
+    tensors = load_file(weights.STARTS / f"{backbone}.safetensors").values()
+    assert {value.dtype for value in tensors} == {torch.float16, torch.int64}
+    assert "data_root" not in json.loads((weights.STARTS / f"{backbone}.json").read_text())["environment"]

@@ -1,4 +1,6 @@
-"""How recipes are chosen: on validation people, whom neither training nor test shows, with equal effort for all.
+"""How recipes are chosen: on validation people, whom neither training nor test shows.
+
+Every pooling gets the same rates. What else is asked, of paper B's own pooling alone, is about the schedule of all.
 
 These grids are no results. They record what was tried before the recipe of a start was fixed, so that nobody has to
 believe that it was not the test that chose it.

@@ -77,7 +77,7 @@ Start = Annotated[
     typer.Option(
         metavar="passersby",
         show_default="the recipe's",
-        help="Where backbones start: passersby, on another town, with the schedules that were tuned for it.",
+        help="Where slim backbones start: passersby, on another town; at classroom with the schedules tuned for it.",
     ),
 ]
 

@@ -249,3 +249,8 @@ def test_what_chance_explains_least_is_corrected_most(tmp_path):
     assert len(found) == 3 and found[0].p < found[1].p < found[2].p
     expected = pd.Series([min(1, (22 - k) * one.p) for k, one in enumerate(found)]).cummax()
     assert [one.corrected for one in found] == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize(("corrected", "told"), [(0.049, HOLDS), (0.051, OPEN)])
+def test_a_verdict_outlasts_the_correction_below_5_percent(corrected, told):
+    assert claims.Verdict(CLAIMS[0], 8.0, 5.0, 6.0, 0.001, 3, corrected=corrected).told_corrected == told

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from reid_lab import data
-from reid_lab.ablations import grids, run, seeds
+from reid_lab.ablations import grids, run, seeds, tables
 from reid_lab.methods import multitask, residual_pooling
 from reid_lab.runtime.errors import DataError
 
@@ -193,7 +193,38 @@ def test_every_pooling_may_choose_among_the_same_rates():
 def test_from_a_start_poolings_without_convolutions_have_a_lower_rate_and_nothing_else_differs():
     plain, started = (grids.grid("pooling").variants(size) for size in ("classroom", "classroom-passersby"))
     lower = {label for label, recipe in started.items() if recipe.lr < started["residual"].lr}
-    assert lower == {"baseline", "raw average", "raw max"}
+    assert lower == {"baseline", "raw average", "raw max"} and len({started[label].lr for label in lower}) == 1
     for label, recipe in started.items():
         base = residual_pooling("classroom", weights="passersby", pooling=recipe.pooling, lr=recipe.lr)
         assert recipe == base.replace(sign=plain[label].sign)
+
+
+def best_rate(table, labels):
+    """The rate of the arm that scored highest on the validation people; ``labels`` has the arms by rate."""
+    scores = tables.read(table).set_index("variant")["mAP"]
+    return max(labels, key=lambda rate: scores[labels[rate]])
+
+
+@pytest.mark.parametrize("pooling", ["baseline", "average", "max", "residual"])
+def test_from_a_start_a_pooling_has_the_rate_that_was_best_on_validation_people(pooling):
+    rates = {rate: f"{pooling}, rate {rate:g}" for rate in (3e-4, 1e-3, 3e-3, 1e-2)}
+    recipe = grids.grid("pooling").variants("classroom-passersby")[pooling]
+    assert recipe.lr == best_rate("tuning_residual_pooling", rates)
+
+
+def test_from_a_start_paper_a_has_the_rate_that_was_best_on_validation_people():
+    rates = {rate: f"rate {rate:g}" for rate in (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}
+    assert multitask("classroom", weights="passersby").lr == best_rate("tuning_multitask", rates)
+
+
+@pytest.mark.parametrize("name", TUNING)
+def test_an_arm_of_the_search_has_the_rate_that_its_name_says(name):
+    arms = grids.grid(name).variants("classroom-passersby")
+    told = {label: float(label.split("rate ")[1].split(",")[0]) for label in arms if "rate " in label}
+    assert {label: arms[label].lr for label in told} == told and len(told) >= 5
+    assert {label for label, recipe in arms.items() if recipe.weights is None} == {n for n in arms if "random" in n}
+
+
+def test_the_data_of_a_size_have_no_start_and_those_of_the_papers_recipes_are_the_full_ones():
+    sizes = ["smoke", "classroom-passersby", "full", "paper", "paper-passersby"]
+    assert [grids.data_size(size) for size in sizes] == ["smoke", "classroom", "full", "full", "full"]

@@ -164,3 +164,14 @@ def test_all_asks_every_question_and_chooses_no_recipe(smoke, tmp_path, capsys):
     assert ablate("all", "--seeds", "1", "--dry-run", folder=tmp_path) == 0
     said = capsys.readouterr().out
     assert {name for name in grids.GRIDS if f"{name} " in said} == {n for n in grids.GRIDS if "tuning" not in n}
+
+
+def test_what_is_recorded_from_a_start_is_shown_and_drawn_under_its_own_size(tmp_path, capsys):
+    folder = tmp_path / "figures"
+    record(folder)
+    rows = pd.read_csv(folder / "pooling.csv").assign(size="smoke-passersby")
+    rows.to_csv(folder / "pooling.csv", index=False)
+    assert ablate("pooling", "--start", "passersby", "--draw", folder=folder) == 0
+    assert "separated" in capsys.readouterr().out
+    written = {path.name for path in folder.iterdir()}
+    assert {"pooling-smoke-passersby.png", "claims-smoke-passersby.csv", "claims-smoke-passersby.png"} <= written

@@ -269,3 +269,14 @@ def test_train_hands_the_validation_split_of_ones_own_table_on(run, smoke, tmp_p
     about |= {"data": seen[1].name, "data_root": str(seen[1].root), "data_digest": seen[1].digest}
     (run / "environment.json").write_text(json.dumps(about))
     assert data_of_run.data_of(training.load(run)).query == bench.validation().query
+
+
+def test_train_ends_with_a_warning_for_each_unhealthy_sign(run, smoke, monkeypatch, capsys):
+    told = training.load(run).history
+    for changed, signs in (({"paying": 0.5}, []), ({"paying": 0.95}, ["paying"])):
+        healthy = {"spread": told["length"], "same_position": 0.1, "gradient_norm": 1.0, "accuracy": 0.9}
+        told.assign(**healthy | changed).to_csv(run / "history.csv", index=False)
+        monkeypatch.setattr(training, "fit", lambda *_, **__: training.load(run))
+        assert main(["train", "multitask", "--size", "smoke"]) == 0
+        warned = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("[warning]")]
+        assert warned == signs

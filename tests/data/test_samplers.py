@@ -207,3 +207,8 @@ def test_shuffled_batches_show_each_image_once_an_epoch_in_another_order():
 def test_impossible_shuffles_are_refused(images, seed, error):
     with pytest.raises(error):
         ShuffleSampler([1, 1, 2, 2, 3, 3, 4], images, seed)
+
+
+def test_the_shuffles_of_one_seed_are_not_those_of_the_next_an_epoch_later():
+    this, following = (ShuffleSampler(range(50), 10, seed) for seed in (5, 6))
+    assert np.concatenate(this.epoch(1)).tolist() != np.concatenate(following.epoch(0)).tolist()

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reid_lab import methods
+from reid_lab.models.weights import passersby_weights
 from reid_lab.runtime.errors import RecipeError
 
 BOTH = [methods.multitask, methods.residual_pooling]
@@ -74,6 +76,7 @@ IMPOSSIBLE = [
     (methods.multitask, {"crop": 128}),
     (methods.multitask, {"erasing_area": (0.4, 0.02)}),
     (methods.multitask, {"milestones": (40, 30)}),
+    (methods.multitask, {"half_size_epochs": 3, "epochs": 2}),
     (methods.multitask, {"dropout_verification": 1.0}),
     (methods.residual_pooling, {"images": 1}),
     (methods.residual_pooling, {"identities": 1}),
@@ -194,7 +197,36 @@ def test_a_recipe_never_changes():
         dataclasses.replace(recipe, lr=-1.0)
 
 
+def test_a_field_that_came_later_is_in_the_json_where_it_changes_something():
+    """Else two trainings would share a folder."""
+    recipe = methods.multitask("smoke", epochs=2)
+    assert "half_size_epochs" not in recipe.to_json()
+    for epochs in (1, 2):  # all of them at half the size is possible, too
+        half = recipe.replace(half_size_epochs=epochs)
+        assert methods.from_json(half.to_json()) == half != recipe
+
+
 def test_as_many_epochs_as_the_recipe_says_are_at_half_the_size():
-    recipe = methods.classification("smoke", epochs=4, half_size_epochs=2)
-    assert [recipe.augmentation(epoch).shrink for epoch in range(4)] == [2, 2, 1, 1]
-    assert methods.classification("smoke").augmentation(0).shrink == 1
+    recipe = methods.multitask("smoke", epochs=3, half_size_epochs=2)
+    assert [recipe.augmentation(epoch).shrink for epoch in range(3)] == [2, 2, 1]
+
+
+STARTED = [*BOTH, methods.classification]
+
+
+@pytest.mark.parametrize("method", STARTED)
+def test_a_start_brings_its_schedule_at_classroom_alone_and_what_is_asked_for_wins(method):
+    plain, started = method("classroom"), method("classroom", weights="passersby")
+    assert started == plain.replace(weights="passersby", **method.__self__.pretrained)
+    assert method("smoke", weights="passersby") == method("smoke").replace(weights="passersby")
+    asked = method("classroom", weights="passersby", lr=0.7, epochs=9)
+    assert asked == started.replace(lr=0.7, epochs=9)
+
+
+@pytest.mark.parametrize("method", STARTED)
+def test_the_backbone_of_a_network_begins_where_its_recipe_says(method):
+    recipe = method("smoke", weights="passersby")
+    start = passersby_weights(recipe.backbone)
+    begun, random = (one.network(5).backbone.state_dict() for one in (recipe, recipe.replace(weights=None)))
+    assert all(torch.equal(begun[name], value) for name, value in start.items())
+    assert not torch.equal(random["conv1.weight"], start["conv1.weight"])

@@ -21,6 +21,10 @@ NAMES = {  # sha256 of all images' names, before there was a validation split
     ("classroom", 0): "580bb8b0ba2a803b1f524aef1b739fe63a128131b1e0899bcbad07649d46f22b",
     ("full", 1): "365062e34717912fd9f70fe0828989d3e63c6654e555bae114672b1cf271aac9",
 }
+CHOSEN_ON = {  # sha256 of the names of the validation images on which the recipes of the start were chosen
+    "smoke": "01022ab492f061442fa11b3fc3ebed3092e200e521dc1faace6caecd8484e642",
+    "classroom": "8beae51002bfa70695759813f935c7b34c25478feb0e2dcd1748e588c4c90c38",
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +42,17 @@ def planned(request):
 def test_the_images_of_the_data_sets_are_those_they_were(size, seed):
     names = "\n".join(f"{folder}/{key.name}" for folder, key in list_images(SIZES[size], seed))
     assert hashlib.sha256(names.encode()).hexdigest() == NAMES[size, seed]
+
+
+@pytest.mark.parametrize("size", CHOSEN_ON)
+def test_the_validation_images_are_those_on_which_recipes_were_chosen(size):
+    names = "\n".join(f"{folder}/{key.name}" for folder, key in list_validation_images(SIZES[size], 0))
+    assert hashlib.sha256(names.encode()).hexdigest() == CHOSEN_ON[size]
+
+
+def test_validation_has_whole_blocks_of_look_alikes(planned):
+    people = {key.pid for _, key in planned[-1] if key.pid > 0}
+    assert set(Counter(map(block_of, people)).values()) == {4}
 
 
 def test_a_data_set_is_not_touched_by_its_validation_split(tmp_path, monkeypatch):
@@ -172,3 +187,11 @@ def test_fit_and_evaluate_take_it_and_the_run_has_a_folder_of_its_own(smoke, smo
     result = retrieval.evaluate(run.model, split, device="cpu")
     assert result.mAP == pytest.approx(run.result["mAP"])
     assert {record.pid for record in result.query} == {record.pid for record in split.query}
+
+
+def test_what_is_known_of_a_copy_is_said_of_its_validation_split_too(smoke, tmp_path):
+    copy = shutil.copytree(smoke.root, tmp_path / "copy")
+    (copy / passersby.TABLE).unlink()
+    bench = data.market1501(copy)
+    told, again = ([note for note in one.notes if note.subject == "copy"] for one in (bench, bench.validation()))
+    assert again == told and len(told) == 1

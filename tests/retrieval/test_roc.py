@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from reid_lab import retrieval
 from reid_lab.retrieval import Roc
+from reid_lab.retrieval.distances import RERANKED
+from reid_lab.retrieval.roc import distance_bounds
 from reid_lab.runtime.errors import FeatureError
 
 
@@ -144,3 +147,8 @@ def test_there_is_no_curve_without_impostors_and_none_that_nobody_asked_for():
     assert retrieval.rank(np.eye(2), np.eye(2), **two, roc=True).roc.eer == 0
     assert retrieval.rank_distances(-np.eye(2), **two, roc=True).roc.eer == 0
     assert retrieval.rank_distances(-np.eye(2), **two).roc is None
+
+
+def test_re_ranked_distances_lie_between_0_and_1_however_short_the_features_are():
+    short = torch.full((2, 3), 1e-3)
+    assert distance_bounds(short, short, RERANKED) == (0, 1)

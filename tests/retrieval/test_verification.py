@@ -6,7 +6,7 @@ from PIL import Image
 from reid_lab import retrieval
 from reid_lab.data.benchmark import Benchmark
 from reid_lab.data.records import Record
-from reid_lab.retrieval.protocol import Protocol
+from reid_lab.retrieval.protocol import Protocol, check_once
 from reid_lab.retrieval.verification import genuine_pairs, impostor_pairs
 from reid_lab.runtime.errors import DataError, FeatureError, NoMatchError
 
@@ -136,3 +136,10 @@ def test_a_benchmark_with_faults_is_refused_unless_it_is_asked_for(bench):
     with pytest.raises(DataError):
         retrieval.verification(Brightness(), faulty)
     assert retrieval.verification(Brightness(), faulty, check=False)
+
+
+def test_a_faulty_benchmark_is_refused_each_time(smoke):
+    faulty = Benchmark("faulty", smoke.train, [*smoke.query, smoke.train[0]], smoke.gallery)
+    for _ in range(2):
+        with pytest.raises(DataError):
+            check_once(faulty)

@@ -26,7 +26,12 @@ def test_the_term_that_spoilt_the_sum_is_named():
 
 @pytest.mark.parametrize(
     ("lost", "said"),
-    [("loss", "loss"), ("length", "features' length"), ("spread", "features' spread")],
+    [
+        ("loss", "loss"),
+        ("length", "features' length"),
+        ("spread", "features' spread"),
+        ("gradient_norm", "gradients' length"),
+    ],
 )
 def test_what_is_no_term_of_the_loss_is_not_called_one(lost, said):
     with pytest.raises(TrainingError, match=f"^The {said} [a-z]+ inf"):

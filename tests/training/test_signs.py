@@ -10,6 +10,7 @@ from reid_lab import methods, training
 from reid_lab.losses import Losses
 from reid_lab.runtime import checkpoint
 from reid_lab.training.engine import Engine
+from reid_lab.training.progress import Progress
 from reid_lab.training.run import run_folder
 
 
@@ -138,6 +139,21 @@ def test_a_value_within_its_limit_is_healthy(column):
     assert training.unhealthy(GOOD.assign(**{column: within[column]})) == []
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("spread", [60.0, 9.0, 4.0, 2.5]),  # of a length of 50
+        ("paying", [1.0, 1.0, 1.0, 0.9]),
+        ("same_position", [1.0, 1.0, 1.0, 0.5]),
+        ("gradient_norm", [1.0, 1.0, 1.0, 20.0]),
+        ("accuracy", [0.0, 0.1, 0.1, 0.2]),
+        ("accuracy", [0.5, 0.4, 0.5, 0.5]),  # as high as at the first
+    ],
+)
+def test_the_limit_itself_is_healthy(column, values):
+    assert training.unhealthy(GOOD.assign(**{column: values})) == []
+
+
 def test_an_old_history_is_judged_by_what_it_has():
     assert training.vital_signs(pd.DataFrame()).empty and training.unhealthy(pd.DataFrame()) == []
     old = training.vital_signs(GOOD[["epoch", "spread", "length"]])
@@ -174,3 +190,30 @@ def test_a_checkpoint_from_before_the_signs_goes_on_and_its_half_epoch_has_none(
     pd.testing.assert_frame_equal(history[old], whole.history[old], check_exact=True)
     assert history[new].isna().iloc[0].all()
     pd.testing.assert_frame_equal(history[new][1:], whole.history[new][1:], check_exact=True)
+
+
+def test_a_sign_that_the_first_step_did_not_tell_is_left_out_of_the_epochs_sums():
+    old = Progress(step=1, sums={"loss": torch.tensor(2.0)})
+    old.add({"loss": torch.tensor(3.0), "paying": torch.tensor(1.0)})
+    assert (old.step, old.sums) == (2, {"loss": torch.tensor(5.0)})
+
+
+def test_sums_do_not_change_with_the_value_that_they_began_with():
+    progress, value = Progress(), torch.tensor(2.0)
+    progress.add({"loss": value})
+    value += 10
+    assert progress.sums["loss"].item() == 2
+
+
+def test_the_maxima_of_the_other_processes_count_in_paper_bs_sign():
+    engine = engine_of(methods.residual_pooling, "sgd")
+    images, pids = batch_of(engine.recipe)
+    outputs = engine.model(engine.prepare(images, 1))
+    elsewhere = torch.zeros_like(outputs.layer4[:1, 0])  # the votes of another process: (1, h, w)
+    elsewhere[0, 0, 0] = 1e6
+
+    def gather(rows):
+        return torch.cat([rows, elsewhere]) if rows.shape == elsewhere.shape else rows
+
+    assert engine.model.loss(outputs, pids, gather).signs["same_position"].item() > 0.99
+    assert engine.model.loss(outputs, pids).signs["same_position"].item() < 0.9
