@@ -45,7 +45,8 @@ def recipe(backbone: str, size: str = "full") -> ClassificationRecipe:
     """The recipe of the package's starts: eight epochs at half the size, two at the whole; at "smoke" a short one."""
     if size == "smoke":
         return methods.classification("smoke", backbone=backbone)
-    return methods.classification("classroom", backbone=backbone, epochs=10, half_size_epochs=8, warmup_epochs=1)
+    at_random = dict(weights=None, epochs=10, half_size_epochs=8, warmup_epochs=1)
+    return methods.classification("classroom", backbone=backbone, **at_random)
 
 
 def pretrain(

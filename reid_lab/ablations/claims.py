@@ -7,9 +7,6 @@ is, it is said of Passersby, of our readings and of one size, not of the papers'
 With more than twenty claims one is likely to be separated by luck. So each has a p-value of the same t-test as its
 interval, and a second verdict, after Holm's correction over all claims that are asked at that size. Those that are not
 recorded yet count, too: so recording one more claim never takes back the verdict on another.
-
-A question that was asked again because of its first answer is judged by the new seeds alone: seeds that made one ask
-lean towards the answer that made one ask.
 """
 
 from __future__ import annotations
@@ -30,7 +27,6 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
 MISSING, NOT_ASKED = "not recorded yet", "not asked at this size"
 KINDS = ("says", "table", "ours")  # a sentence of the paper; numbers of its table alone; our question
 MARKET = "Market-1501"
-AGAIN = {"pooling": "pooling_more_seeds"}  # grids of which some variants were asked again, with new seeds
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Claim:
     """``better`` is said to beat ``worse`` in the grid ``grid``: labels, of which the first recorded one counts.
 
     ``numbers`` are paper, table, rows of better and worse, and score, where the paper prints both; ``only`` chooses
-    among the several rows of a run. Of a grid of ``AGAIN`` the new seeds count instead, where it has two of them.
+    among the several rows of a run.
     ``kind`` says whose claim it is: the paper "says" it in words, or it can be read off its "table", or it is "ours".
     """
 
@@ -67,22 +63,12 @@ class Claim:
         pair = self.published()
         return f"{self.metric} {pair[0]:.2f} against {pair[1]:.2f}" if pair else ""
 
-    def _rows(self, size: str, folder: Path | str | None) -> tuple[pd.DataFrame, bool]:
-        """The grid's table; or that of the grid that asks again, of its new seeds only; and whether they are new."""
-        first = tables.read(self.grid, folder)
-        if self.grid not in AGAIN:
-            return first, False
-        again = tables.read(AGAIN[self.grid], folder)
-        new = again[(again["size"] == size) & ~again["seed"].isin(first.loc[first["size"] == size, "seed"])]
-        seeds = [set(new.loc[new["variant"].isin(labels), "seed"]) for labels in (self.better, self.worse)]
-        return (new, True) if len(seeds[0] & seeds[1]) >= 2 else (first, False)
-
     def verdict(self, size: str, folder: Path | str | None = None) -> Verdict:
         """What the runs recorded at ``size`` say, not yet corrected for the number of claims."""
         asked = {name + end for name in grid(self.grid).variants(size) for end in ("", RERANKED)}
         if not asked.intersection(self.better) or not asked.intersection(self.worse):
             return Verdict(self, lacks=NOT_ASKED)
-        rows, new = self._rows(size, folder)
+        rows = tables.read(self.grid, folder)
         for column, value in self.only.items():
             rows = rows[rows[column] == value] if len(rows) else rows
         there = set(rows.loc[rows["size"] == size, "variant"])
@@ -94,7 +80,7 @@ class Claim:
         except DataError as error:
             return Verdict(self, lacks=MISSING, note=str(error))
         numbers = (found.points, found.half_width, found.alone, found.p, found.seeds)
-        return Verdict(self, *numbers, new=new)
+        return Verdict(self, *numbers)
 
 
 @dataclass(frozen=True)
@@ -112,7 +98,6 @@ class Verdict:
     alone: float = float("nan")
     p: float = 1.0
     seeds: int = 0
-    new: bool = False
     note: str = ""
     lacks: str = ""
     corrected: float = 1.0
@@ -142,8 +127,7 @@ class Verdict:
         """Our difference with its interval, unit and seeds; or what is missing."""
         if self.lacks:
             return self.note
-        seeds = f"{self.seeds} {'new seeds' if self.new else 'seeds'}"
-        return f"{round(self.points, 1) + 0.0:+.1f} ± {self.half_width:.1f} {self.unit}, {seeds}"
+        return f"{round(self.points, 1) + 0.0:+.1f} ± {self.half_width:.1f} {self.unit}, {self.seeds} seeds"
 
 
 def _told(points: float, half_width: float) -> str:

@@ -36,16 +36,9 @@ def _pooling(size: str) -> Mapping[str, Recipe]:
     }
     variants = {label: base.replace(pooling=pooling) for label, pooling in names.items()}
     variants[YARDSTICK] = variants[YARDSTICK].replace(sign="max-avg")
-    # In tuning_residual_pooling the baseline did best at a lower rate than what begins with new convolutions. The raw
-    # poolings, of which not all rates are recorded yet, get the baseline's.
+    # The best of four rates on validation people: lower where no convolution begins with random values.
     lower = ("baseline", "raw average", "raw max") if base.weights == "passersby" else ()
     return variants | {label: variants[label].replace(lr=1e-3) for label in lower}
-
-
-def _more_seeds(size: str) -> Mapping[str, Recipe]:
-    # within six points of mAP in the first three seeds of "pooling"; and the yardstick
-    names = ("average", "max", "residual", "max + max", "max + average", YARDSTICK)
-    return {label: recipe for label, recipe in _pooling(size).items() if label in names}
 
 
 def _erasing(size: str) -> Mapping[str, Recipe]:
@@ -154,16 +147,6 @@ GRIDS = {
             "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "
             "average + average, max + max and max + average; average and max have half of residual's convolutions; raw "
             "average, raw max and the baseline have none, and descriptors of other sizes. " + _YARDSTICK_IS_FOR,
-            ("residual",),
-        ),
-        Grid(
-            "pooling_more_seeds",
-            "The closest of the poolings, to be asked with more seeds",
-            "paper B, Table 2",
-            _more_seeds,
-            "residual",
-            "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "
-            "max + max and max + average; average and max have half of their convolutions. " + _YARDSTICK_IS_FOR,
             ("residual",),
         ),
         Grid(

@@ -199,7 +199,7 @@ def draw_claims(size: str, folder: Path | str) -> Path | None:
     found = claims.judge(size, folder)
     if all(one.lacks for one in found):
         return None
-    names = {name for one in claims.CLAIMS for name in (one.grid, claims.AGAIN.get(one.grid, one.grid))}
+    names = {one.grid for one in claims.CLAIMS}
     recorded = [rows for rows in (tables.read(name, folder) for name in sorted(names)) if len(rows)]
     figure, path = forest(found), Path(folder) / f"claims-{size}.png"
     figure.supxlabel(provenance(pd.concat(recorded), size), fontsize=6.5, color="0.4")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 NAMES = (
     *(
         "pooling",
-        "pooling_more_seeds",
         "heads",
         "backbone",
         "erasing",
@@ -73,11 +72,11 @@ Out = Annotated[
 
 
 Start = Annotated[
-    Literal["passersby"] | None,
+    Literal["random", "passersby", "imagenet"] | None,
     typer.Option(
-        metavar="passersby",
+        metavar="START",
         show_default="the recipe's",
-        help="Where slim backbones start: passersby, on another town; at classroom with the schedules tuned for it.",
+        help="Where backbones start: random; passersby, trained on another town (slim ones); imagenet (the papers').",
     ),
 ]
 
@@ -99,13 +98,17 @@ def ablate(
     device: Device = None,
 ) -> int:
     """Run the papers' tables again: every variant with several seeds, recorded, drawn and compared."""
-    from reid_lab.ablations import grids, run, tables
+    from reid_lab import methods
+    from reid_lab.ablations import grid, grids, run, tables
 
     if dry_run and merge:
         raise RecipeError("--dry-run writes nothing, and --merge writes tables: leave out one of them.")
-    if start and size not in ("smoke", "classroom"):
-        raise RecipeError(f"Only slim networks start on {start}: take --size classroom or smoke, not {size}.")
-    setting = f"{size}-{start}" if start else size
+    slim = size in ("smoke", "classroom")
+    if start == ("imagenet" if slim else "passersby"):
+        networks, other = ("slim", "passersby") if slim else ("the papers'", "imagenet")
+        raise RecipeError(f"At size {size}, networks are {networks}: take --start random or {other}, not {start}.")
+    usual = start is None or grid.STARTS[start] == methods.residual_pooling(size).weights
+    setting = size if usual else f"{size}-{start}"
     names = _every_question() if "all" in experiments else list(dict.fromkeys(experiments))
     folder = out or tables.figures_folder()
     tables.check(folder)
