@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NAMES = (
     *(
         "pooling",
+        "pooling_longer",
         "heads",
         "backbone",
         "erasing",

@@ -38,17 +38,30 @@ def changes(name, size):
     """The method of a grid, and of each of its variants the fields in which it differs from that method's recipe."""
     a, b = multitask(size), residual_pooling(size)
     plain = {"backbone": {"classroom": "resnet_slim", "full": "resnet50"}[size]}
-    thrice = plain | {"epochs": 3 * a.epochs, "milestones": tuple(3 * epoch for epoch in a.milestones)}
+    thrice, ten = (
+        plain | {"epochs": times * a.epochs, "milestones": tuple(times * epoch for epoch in a.milestones)}
+        for times in (3, 10)
+    )
+    twice = {"epochs": 2 * b.epochs, "milestones": tuple(2 * epoch for epoch in b.milestones)}
     longer = {
         "erasing 0.0": plain | {"erasing": 0.0},
         "erasing 0.5": plain | {"erasing": 0.5},
         "erasing 0.5, mean colour": plain | {"erasing": 0.5, "erasing_fill": "mean"},
         "erasing 0.0, 3 x epochs": thrice | {"erasing": 0.0},
         "erasing 0.5, 3 x epochs": thrice | {"erasing": 0.5},
+        "erasing 0.0, 10 x epochs": ten | {"erasing": 0.0},
+        "erasing 0.5, 10 x epochs": ten | {"erasing": 0.5},
     }
     share, stride = (0.5 if a.positive == 0.2 else 0.2), (1 if b.last_stride == 2 else 2)
     return {
         "pooling": (residual_pooling, poolings(size, POOLINGS) | {"residual, Pmax - Pavg": {"sign": "max-avg"}}),
+        "pooling_longer": (
+            residual_pooling,
+            {
+                f"{label}, 2 x epochs": fields | twice
+                for label, fields in poolings(size, ("baseline", "average", "max", "residual")).items()
+            },
+        ),
         "curves": (residual_pooling, poolings(size, ("average", "max", "residual"))),
         "gradcam": (residual_pooling, poolings(size, ("baseline", "average", "max", "residual"))),
         "backbone": (multitask, {label: {"backbone": backbone} for label, backbone in BACKBONES[size].items()}),
