@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -134,10 +135,22 @@ def _maps(scored: _Scored, images: Images, layer: str, scores: list[Score] | Non
     ):
         for batch in _batches(model, images, batch_size):
             asked = None if scores is None else scores[len(heats) : len(heats) + len(batch)]
-            heats.extend(cam(batch.requires_grad_(True), asked))
+            found = cam(batch.requires_grad_(True), asked)
+            heats.extend(_in_place(found, cam.activations_and_grads.activations[-1].shape[-2:]))
             _check_heats(heats, len(batch))
             shown.update(len(batch))
     return np.stack(heats).astype(np.float32, copy=False)
+
+
+def _in_place(heats: np.ndarray, positions: Sequence[int]) -> np.ndarray:
+    """Maps (N, H, W) that were stretched from so many (rows, columns), each position moved to where it looks.
+
+    Stretching puts position i of a map of stride s in the middle of its s pixels. But each layer of stride 2 looks at
+    the pixels around its first, not its second: 3 x 3 with padding 1 at 2 i - 1 to 2 i + 1. So position i looks at the
+    pixels around s i, which is (s - 1) / 2 further up and to the left. Beyond the last position its heat is repeated.
+    """
+    steps = [(whole_size / count - 1) / 2 for whole_size, count in zip(heats.shape[1:], positions, strict=True)]
+    return ndimage.shift(heats, [0, *(-step for step in steps)], order=1, mode="nearest", prefilter=False)
 
 
 def _scores(
