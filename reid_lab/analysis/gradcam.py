@@ -30,7 +30,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -135,22 +134,27 @@ def _maps(scored: _Scored, images: Images, layer: str, scores: list[Score] | Non
     ):
         for batch in _batches(model, images, batch_size):
             asked = None if scores is None else scores[len(heats) : len(heats) + len(batch)]
-            found = cam(batch.requires_grad_(True), asked)
-            heats.extend(_in_place(found, cam.activations_and_grads.activations[-1].shape[-2:]))
+            heats.extend(_stretched(cam(batch.requires_grad_(True), asked), model.input_size))
             _check_heats(heats, len(batch))
             shown.update(len(batch))
     return np.stack(heats).astype(np.float32, copy=False)
 
 
-def _in_place(heats: np.ndarray, positions: Sequence[int]) -> np.ndarray:
-    """Maps (N, H, W) that were stretched from so many (rows, columns), each position moved to where it looks.
+def _stretched(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Maps (N, h, w) to (N, height, width), linear between positions, each of which is put where it looks.
 
-    Stretching puts position i of a map of stride s in the middle of its s pixels. But each layer of stride 2 looks at
-    the pixels around its first, not its second: 3 x 3 with padding 1 at 2 i - 1 to 2 i + 1. So position i looks at the
-    pixels around s i, which is (s - 1) / 2 further up and to the left. Beyond the last position its heat is repeated.
+    Of a map of stride s, position i looks at the pixels around s i, since a layer of stride 2 does: 3 x 3 with padding 1
+    sees 2 i - 1 to 2 i + 1. Squares of s pixels side by side, as most heat maps are drawn, have their middles (s - 1) / 2
+    pixels further down and to the right. Beyond the last position its heat is repeated.
     """
-    steps = [(whole_size / count - 1) / 2 for whole_size, count in zip(heats.shape[1:], positions, strict=True)]
-    return ndimage.shift(heats, [0, *(-step for step in steps)], order=1, mode="nearest", prefilter=False)
+    rows, columns = (_between(*counts) for counts in zip(maps.shape[1:], size, strict=True))
+    return np.einsum("yi,nij,xj->nyx", rows, maps, columns)
+
+
+def _between(positions: int, pixels: int) -> np.ndarray:
+    """Weights (pixels, positions) of the two positions beside each pixel."""
+    places = np.minimum(np.arange(pixels) * positions / pixels, positions - 1)
+    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(positions)))
 
 
 def _scores(
@@ -277,6 +281,7 @@ def _library(scored: nn.Module, layer: nn.Module) -> Iterator[Any]:
             f"Heat maps need pytorch-grad-cam ({error}): install it with `pip install grad-cam`."
         ) from error
     cam = GradCAM(scored, [layer])
+    cam.get_target_width_height = lambda images: None  # maps of the layer's own size: see _stretched
     try:
         yield cam
     finally:  # not its own context manager, which prints an IndexError and goes on
