@@ -57,10 +57,16 @@ CLOTHS: dict[str, Color] = {
     "teal": (54, 112, 118),
     "orange": (200, 112, 58),
     "purple": (96, 72, 116),
+    "cream": (226, 212, 186),
+    "mustard": (186, 142, 54),
+    "rust": (150, 80, 48),
+    "moss": (74, 84, 54),
+    "petrol": (38, 82, 96),
+    "ice": (176, 198, 212),
 }
 HAIR_STYLES = {"short": 8, "bob": 3, "long": 4, "ponytail": 3, "bun": 2, "bald": 1, "crop": 4}
-OPEN_FRONT = ("shirt", "jacket", "coat", "hoodie")
-UNPRINTED = ("coat", "dress")  # no logo or print is drawn on these, nor a logo on an open front
+OPEN_FRONT = ("shirt", "jacket", "coat", "hoodie", "parka")
+UNPRINTED = ("coat", "dress", "parka")  # no logo or print is drawn on these, nor a logo on an open front
 
 ATTRIBUTES = (  # of a person, in the table of annotations
     *("height", "skin", "hair", "hair_style", "hat", "hat_colour"),
@@ -115,18 +121,18 @@ def _clothes(draw: Draw, worn: Wardrobe) -> dict[str, object]:
     """The part of the wardrobe that a look-alike block shares."""
     upper = draw.weighted(worn.uppers)
     color = draw.weighted(worn.upper_colors)
-    warm = upper in ("sweater", "hoodie", "jacket", "coat")
+    warm = upper in ("sweater", "hoodie", "jacket", "coat", "parka")
     lower = draw.weighted(worn.lowers)
     unlike = "" if draw.bernoulli(0.1) else color
     if upper == "dress":
         lower = "long skirt" if draw.bernoulli(0.25) else "skirt"
-    if upper == "coat" and lower == "shorts":
+    if upper in ("coat", "parka") and lower == "shorts":
         lower = "trousers"
     return {
         "upper": upper,
         "upper_colour": color,
         "second_colour": _other(draw, worn.upper_colors, color),
-        "pattern": draw.weighted(worn.patterns) if upper not in ("coat", "jacket") else "plain",
+        "pattern": draw.weighted(worn.patterns) if upper not in ("coat", "jacket", "parka") else "plain",
         "sleeves": "long" if warm or (upper == "shirt" and draw.bernoulli(0.6)) else
                    "none" if upper == "vest top" or (upper == "dress" and draw.bernoulli(0.5)) else "short",
         "open_front": upper in OPEN_FRONT and draw.bernoulli(worn.open_front),

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from reid_lab.passersby.town import Town
 from reid_lab.passersby.towns.city import CITY
+from reid_lab.passersby.towns.coast import COAST
 from reid_lab.runtime.errors import DataError
 
-TOWNS: dict[str, Town] = {town.name: town for town in (CITY,)}
+TOWNS: dict[str, Town] = {town.name: town for town in (CITY, COAST)}
 
 
 def find(name: str) -> Town:
