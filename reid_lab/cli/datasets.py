@@ -13,7 +13,7 @@ from reid_lab.cli.options import Cameras, Size, picture_to_write, read_data, who
 GROUP = "Data"
 
 
-@command(GROUP, "passersby --size smoke --sheet people.png")
+@command(GROUP, "passersby --size smoke --town coast --sheet people.png")
 def passersby(
     size: Size = "classroom",
     seed: Annotated[int, typer.Option(parser=whole, help="The seed of the data.")] = 0,

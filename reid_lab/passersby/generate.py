@@ -51,12 +51,10 @@ def generate(
 
     Args:
         size: "smoke", "classroom" or "full".
-        seed: Another seed gives another data set: other people, and scenes of the same kinds with other things in them.
+        seed: Another seed gives another data set: other people, other things in the same kinds of scenes.
         home: The folder to keep it in; by default the package's cache folder.
-        workers: The number of processes; by default one per processor, and one for few images. The files are the
-            same whatever the number.
-        validation: Make the query and gallery images of the validation split instead: other people, and no training
-            images.
+        workers: The number of processes, which changes no file; by default one per processor, and one for few images.
+        validation: Make the query and gallery images of the validation split instead: other people, no training.
         town: The name of one of ``towns.TOWNS``.
 
     Returns:
@@ -66,11 +64,7 @@ def generate(
         DataError: The size or the town is unknown, the seed is negative, or the folder cannot be written.
         WorkerError: A worker process ended early.
     """
-    if size not in SIZES:
-        raise DataError(f"Passersby has no size {size!r}; choose one of {', '.join(SIZES)}.")
-    if seed < 0:
-        raise DataError(f"Passersby needs a seed of 0 or more, not {seed}.")
-    towns.find(town)
+    _check(size, seed, town)
     final = _folder(size, seed, home, validation, town)
     if _complete(final):
         return final
@@ -87,8 +81,16 @@ def generate(
     return final
 
 
+def _check(size: str, seed: int, town: str) -> None:
+    if size not in SIZES:
+        raise DataError(f"Passersby has no size {size!r}; choose one of {', '.join(SIZES)}.")
+    if seed < 0:
+        raise DataError(f"Passersby needs a seed of 0 or more, not {seed}.")
+    towns.find(town)
+
+
 def is_made(size: str, seed: int = 0, home: Path | str | None = None) -> bool:
-    """Whether :func:`generate` would find the data set ready."""
+    """Whether :func:`generate` would find the city's data set ready."""
     return _complete(_folder(size, seed, home))
 
 

@@ -72,12 +72,11 @@ def test_the_same_numbers_draw_another_image_in_another_town():
 
 
 def test_the_backgrounds_of_the_towns_differ_in_color_light_and_contrast(smoke, coast):
-    """The coast is darker and colder, and no camera of it has the mean color of a camera of the city."""
+    """The coast is colder, and no camera of it has the mean color of a camera of the city."""
     here, there = pixels(smoke), pixels(coast)
     means = [np.array([part.mean(0) for _, part in sorted(found.items())]) for found in (here, there)]
     blue = [(mean[:, 2] - mean[:, 0]).mean() for mean in means]
     assert blue[1] - blue[0] > 8
-    assert means[0].mean() != pytest.approx(means[1].mean(), abs=1.0)
     apart = np.abs(means[0][:, None] - means[1][None]).max(2)
     assert apart.min() > 3
     contrast = [np.array([part.mean(1).std() for _, part in sorted(found.items())]) for found in (here, there)]
