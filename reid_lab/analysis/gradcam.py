@@ -143,9 +143,9 @@ def _maps(scored: _Scored, images: Images, layer: str, scores: list[Score] | Non
 def _stretched(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Maps (N, h, w) to (N, height, width), linear between positions, each of which is put where it looks.
 
-    Of a map of stride s, position i looks at the pixels around s i, since a layer of stride 2 does: 3 x 3 with padding 1
-    sees 2 i - 1 to 2 i + 1. Squares of s pixels side by side, as most heat maps are drawn, have their middles (s - 1) / 2
-    pixels further down and to the right. Beyond the last position its heat is repeated.
+    Of a map of stride s, position i looks at the pixels around s i, since a layer of stride 2 does: 3 x 3 with padding
+    1 sees 2 i - 1 to 2 i + 1. Squares of s pixels side by side, as most heat maps are drawn, have their middles
+    (s - 1) / 2 pixels further down and to the right. Beyond the last position its heat is repeated.
     """
     rows, columns = (_between(*counts) for counts in zip(maps.shape[1:], size, strict=True))
     return np.einsum("yi,nij,xj->nyx", rows, maps, columns)
