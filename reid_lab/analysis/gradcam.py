@@ -23,6 +23,7 @@ rises unevenly in layer4, on which two of the three branches stand.
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -153,7 +154,8 @@ def _stretched(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 def _between(positions: int, pixels: int) -> np.ndarray:
     """Weights (pixels, positions) of the two positions beside each pixel."""
-    places = np.minimum(np.arange(pixels) * positions / pixels, positions - 1)
+    stride = 2 ** math.ceil(math.log2(pixels / positions))  # of the last position a part may lie outside
+    places = np.minimum(np.arange(pixels) / stride, positions - 1)
     return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(positions)))
 
 

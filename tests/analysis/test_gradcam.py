@@ -197,6 +197,12 @@ def test_a_heat_map_puts_a_position_where_it_looks(backbone, layer):
     )  # in the middle of its square it would be 3.5 off
 
 
+def test_of_a_width_that_the_stride_does_not_divide_the_last_position_is_where_it_looks():
+    """Of 48 columns at stride 32, position 1 looks around column 32."""
+    alone = np.array([[[0.0, 1.0]]])
+    assert gradcam._stretched(alone, (8, 48))[0, 0].tolist() == [min(1, column / 32) for column in range(48)]
+
+
 def test_where_nothing_raises_the_score_there_is_no_heat():
     model = SeesRed()
     model.anything = nn.Parameter(torch.zeros(1))
