@@ -1,7 +1,7 @@
 """Write the recorded numbers into the tables of RESULTS.md: ``python figures/quote.py``; ``--check`` only compares.
 
-Each table of that page stands first under its heading, and is made anew from the files in this folder and of the
-benchmarks. Nothing else of the page is touched.
+Each table of that page stands first under its heading, and is made anew from the files in this folder.
+Nothing else of the page is touched.
 """
 
 import sys
@@ -12,7 +12,7 @@ import pandas as pd
 from reid_lab.ablations import claims, statistics, tables
 
 HERE = Path(__file__).resolve().parent
-PAGE, BENCHMARKS = HERE.parent / "RESULTS.md", HERE.parent / "benchmarks" / "results"
+PAGE = HERE.parent / "RESULTS.md"
 
 
 def demonstration():
@@ -53,15 +53,6 @@ def tuning():
     return table[sorted(table, key=float)]
 
 
-def stability():
-    """Scores on validation people under settings that imitate other machines."""
-    rows = pd.read_csv(BENCHMARKS / "stability.csv")
-    table = rows.pivot_table(index=["method", "seed"], columns="setting", values="mAP", sort=False).round(1)
-    table = table.assign(**{"largest minus smallest": (table.max(axis=1) - table.min(axis=1)).round(1)})
-    table.index = pd.Index([f"{method}, {seed}" for method, seed in table.index], name="method, seed")
-    return table
-
-
 TABLES = {
     "What the demonstration shows": demonstration,
     "What the experiments show": lambda: variants("pooling", "classroom"),
@@ -71,7 +62,6 @@ TABLES = {
         "interpretations", "classroom-random", ("seeds", "rank-1", "mAP")
     ),
     "How the recipes were chosen": tuning,
-    "On other machines": stability,
 }
 
 

@@ -11,6 +11,7 @@ recorded yet count, too: so recording one more claim never takes back the verdic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,8 +32,9 @@ MARKET = "Market-1501"
 
 @dataclass(frozen=True)
 class Claim:
-    """``better`` is said to beat ``worse`` in the grid ``grid``: labels, of which the first recorded one counts.
+    """``better`` is said to beat ``worse`` in the grid ``grid``.
 
+    Both are labels, of which the recorded one that scores best counts.
     ``numbers`` are paper, table, rows of better and worse, and score, where the paper prints both; ``only`` chooses
     among the several rows of a run.
     ``kind`` says whose claim it is: the paper "says" it in words, or it can be read off its "table", or it is "ours".
@@ -71,12 +73,12 @@ class Claim:
         rows = tables.read(self.grid, folder)
         for column, value in self.only.items():
             rows = rows[rows[column] == value] if len(rows) else rows
-        there = set(rows.loc[rows["size"] == size, "variant"])
-        pair = [next((label for label in labels if label in there), None) for labels in (self.better, self.worse)]
-        if pair[0] is None or pair[1] is None:
+        some = rows[rows["size"] == size]
+        better, worse = (_best(some, labels, self.metric) for labels in (self.better, self.worse))
+        if not (better and worse):
             return Verdict(self, lacks=MISSING)
         try:
-            found = statistics.difference(rows, size, pair[0], pair[1], self.metric)
+            found = statistics.difference(rows, size, better, worse, self.metric)
         except DataError as error:
             return Verdict(self, lacks=MISSING, note=str(error))
         numbers = (found.points, found.half_width, found.alone, found.p, found.seeds)
@@ -128,6 +130,12 @@ class Verdict:
         if self.lacks:
             return self.note
         return f"{round(self.points, 1) + 0.0:+.1f} ± {self.half_width:.1f} {self.unit}, {self.seeds} seeds"
+
+
+def _best(rows: pd.DataFrame, labels: Sequence[str], metric: str) -> str:
+    """The label with the highest mean, of those that have rows; "" where none has."""
+    some = rows[rows["variant"].isin(labels)]
+    return "" if some.empty else str(some.groupby("variant", sort=False)[metric].mean().idxmax())
 
 
 def _told(points: float, half_width: float) -> str:
