@@ -99,17 +99,11 @@ def ablate(
     device: Device = None,
 ) -> int:
     """Run the papers' tables again: every variant with several seeds, recorded, drawn and compared."""
-    from reid_lab import methods
-    from reid_lab.ablations import grid, grids, run, tables
+    from reid_lab.ablations import grids, run, tables
 
     if dry_run and merge:
         raise RecipeError("--dry-run writes nothing, and --merge writes tables: leave out one of them.")
-    slim = size in ("smoke", "classroom")
-    if start == ("imagenet" if slim else "passersby"):
-        networks, other = ("slim", "passersby") if slim else ("the papers'", "imagenet")
-        raise RecipeError(f"At size {size}, networks are {networks}: take --start random or {other}, not {start}.")
-    usual = start is None or grid.STARTS[start] == methods.residual_pooling(size).weights
-    setting = size if usual else f"{size}-{start}"
+    setting = _setting(size, start)
     names = _every_question() if "all" in experiments else list(dict.fromkeys(experiments))
     folder = out or tables.figures_folder()
     tables.check(folder)
@@ -125,6 +119,19 @@ def ablate(
         except (TrainingError, WorkerError) as error:  # the other runs are recorded, and are shown
             errors.append(error)
     return _report(names, setting, folder, left, errors)
+
+
+def _setting(size: str, start: str | None) -> str:
+    """What a size is called in the tables: with the start, where it is not the usual one."""
+    from reid_lab import methods
+    from reid_lab.ablations.grid import STARTS
+
+    slim = size in ("smoke", "classroom")
+    if start == ("imagenet" if slim else "passersby"):
+        networks, other = ("slim", "passersby") if slim else ("the papers'", "imagenet")
+        raise RecipeError(f"At size {size}, networks are {networks}: take --start random or {other}, not {start}.")
+    usual = start is None or STARTS[start] == methods.residual_pooling(size).weights
+    return size if usual else f"{size}-{start}"
 
 
 def _every_question() -> list[str]:
