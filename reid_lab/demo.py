@@ -15,6 +15,7 @@ from reid_lab.training import Run
 from reid_lab.training.run import runs_root
 
 Say = Callable[[str], object]
+START = "the start, not trained here"
 
 
 def demo(
@@ -24,7 +25,7 @@ def demo(
     runs: Path | str | None = None,
     say: Say = lambda line: None,
 ) -> pd.DataFrame:
-    """Train (or load) both methods, evaluate four rankings, and write ``table.csv`` and three pictures.
+    """Train (or load) both methods, evaluate their rankings, and write ``table.csv`` and three pictures.
 
     Args:
         size: The size of data and recipes, see ``methods.SIZES``.
@@ -63,13 +64,19 @@ def _train(size: str, benchmark: data.Benchmark, seed: int, device: str | None, 
 
 
 def _evaluate(benchmark: data.Benchmark, trained: dict[str, Run], seed: int, device: str | None) -> dict[str, Result]:
-    """Rank with paper B's network untrained, with both trained ones, and with paper B's again after re-ranking."""
+    """Rank with paper B's network from random weights and with what its start alone can do, neither trained here.
+
+    Then with both trained networks, and with paper B's again after re-ranking.
+    """
     where = training.find_device(device)
     title, last = list(trained.items())[-1]
     with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
         torch.manual_seed(seed)
         untrained = last.recipe.replace(weights=None).network(2)
     results = {"untrained network": retrieval.evaluate(untrained, benchmark, device=where)}
+    if last.recipe.weights:
+        alone = methods.classification(last.recipe.size, weights=last.recipe.weights).network(2)
+        results[START] = retrieval.evaluate(alone, benchmark, device=where)
     for name, run in trained.items():
         results[name] = retrieval.evaluate(run.model, benchmark, device=where, cache=run.folder)
     results[f"{title}, re-ranked"] = retrieval.evaluate(

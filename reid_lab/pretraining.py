@@ -1,7 +1,7 @@
 """A start for slim networks: a backbone trained once on another town, as large ones are trained on ImageNet.
 
 ImageNet's weights cannot be had without a network, and nobody has trained our slim networks on it. So they are trained
-here on people, cameras and scenes of Passersby that no experiment shows (``TOWN``), with the plain baseline
+here on people of Passersby whom no experiment shows, in the city of another seed (``TOWN``), with the plain baseline
 (:mod:`reid_lab.methods.classification`), which favors neither paper. The package holds the weights in float16;
 ``weights="passersby"`` in a recipe loads them. ``reid-lab pretrain`` makes them again.
 """
@@ -20,7 +20,7 @@ from reid_lab.runtime import checkpoint
 from reid_lab.runtime.files import write_text
 from reid_lab.training import Run
 
-TOWN, OTHER_TOWN = 100, 101  # seeds of the data: to learn from, and to see what was learned; experiments use 0, 1, ...
+TOWN, OTHER_TOWN = 100, 101  # seeds of the city: to learn from, and to see what was learned; experiments use 0, 1, ...
 NEW_NUMBERS = 100_000  # added to the town's identities, which are nobody of the other town
 BACKBONES = ("resnet_slim", "res2net_slim")
 
@@ -45,7 +45,8 @@ def recipe(backbone: str, size: str = "full") -> ClassificationRecipe:
     """The recipe of the package's starts: eight epochs at half the size, two at the whole; at "smoke" a short one."""
     if size == "smoke":
         return methods.classification("smoke", backbone=backbone)
-    return methods.classification("classroom", backbone=backbone, epochs=10, half_size_epochs=8, warmup_epochs=1)
+    at_random = dict(weights=None, epochs=10, half_size_epochs=8, warmup_epochs=1)
+    return methods.classification("classroom", backbone=backbone, **at_random)
 
 
 def pretrain(

@@ -108,6 +108,12 @@ def test_curves_show_the_history_of_each_run(smoke_run):
     assert np.allclose(score.lines[0].get_ydata(), 100 * smoke_run.history["mAP"])
 
 
+def test_curves_have_no_panel_for_a_score_that_was_measured_at_the_end_alone(smoke_run):
+    once = smoke_run.history.assign(mAP=[*[np.nan] * (len(smoke_run.history) - 1), 0.5])
+    assert len(plots.curves({"one": once}).axes) == 2
+    assert len(plots.curves({"one": once, "two": smoke_run.history}).axes) == 3
+
+
 def test_vital_signs_show_a_line_per_run_and_shade_what_is_unhealthy(smoke_run):
     history = smoke_run.history
     old = history[["epoch", "accuracy"]]

@@ -48,7 +48,7 @@ def wrong_contrast_transposed(p_avg, p_max, w1, w2):
 
 
 def cells_of(size, m):
-    """The m cells of a side of ``size`` places: a list of m pairs (first, last + 1).
+    """The m cells of a side of ``size`` positions: a list of m pairs (first, last + 1).
 
     Cell i goes from i * size / m, rounded down, to (i + 1) * size / m, rounded up: cells_of(9, 2) is
     [(0, 5), (4, 9)]. Use whole numbers only.
@@ -68,7 +68,7 @@ def check_cells_of(answer):
     for (size, m), cells in expected.items():
         found = [tuple(cell) for cell in answer(size, m)]
         if found != cells:
-            yield f"{size} places in {m} cells should be {cells}, but the answer is {found}"
+            yield f"{size} positions in {m} cells should be {cells}, but the answer is {found}"
 
 
 def wrong_cells_of_cut(size, m):

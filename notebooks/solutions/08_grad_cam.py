@@ -1,7 +1,7 @@
 """Solutions of the exercises of 08_grad_cam.ipynb, and what checks them."""
 
 
-def place_by_place(activations, gradients):
+def position_by_position(activations, gradients):
     """A heat map (h, w) of one image from a layer's activations and a score's gradients, both (channels, h, w).
 
     Every activation is weighted by its own gradient, the channels are added, and what lies below 0 in the sum is cut
@@ -12,20 +12,20 @@ def place_by_place(activations, gradients):
     # end
 
 
-def check_place_by_place(answer):
+def check_position_by_position(answer):
     import torch
 
     activations = torch.tensor([[[1.0, 2.0], [0.0, 4.0]], [[3.0, 0.0], [1.0, 1.0]]])
     gradients = torch.stack([torch.full((2, 2), 0.5), torch.tensor([[-2.0, 0.0], [0.0, -1.0]])])
-    expected = torch.tensor([[0.0, 1.0], [0.0, 1.0]])  # at the last place 0.5 x 4 - 1 x 1
+    expected = torch.tensor([[0.0, 1.0], [0.0, 1.0]])  # at the last position 0.5 x 4 - 1 x 1
     averaged = torch.tensor([[0.0, 1.0], [0.0, 1.25]])  # Grad-CAM: weights 0.5 and -0.75
     found = answer(activations, gradients)
     if tuple(found.shape) != (2, 2):
-        yield f"two channels of 2 x 2 places should give one map of 2 x 2, not {tuple(found.shape)}."
+        yield f"two channels of 2 x 2 positions should give one map of 2 x 2, not {tuple(found.shape)}."
     elif (found < 0).any():
-        yield "places that lower the score must be 0: cut off what is negative."
+        yield "positions that lower the score must be 0: cut off what is negative."
     elif torch.allclose(found, averaged):
-        yield "this is Grad-CAM itself: weight each place by its own gradient, not by the channel's mean."
+        yield "this is Grad-CAM itself: weight each position by its own gradient, not by the channel's mean."
     elif not torch.allclose(found, expected):
         yield (
             f"activations {activations.tolist()} with gradients {gradients.tolist()} should give "
@@ -33,19 +33,19 @@ def check_place_by_place(answer):
         )
 
 
-def wrong_place_by_place_without_relu(activations, gradients):
+def wrong_position_by_position_without_relu(activations, gradients):
     return (gradients * activations).sum(dim=0)
 
 
-def wrong_place_by_place_mean(activations, gradients):
+def wrong_position_by_position_mean(activations, gradients):
     return (gradients.mean(dim=(1, 2))[:, None, None] * activations).sum(dim=0).clamp(min=0)
 
 
-def wrong_place_by_place_keeps_channels(activations, gradients):
+def wrong_position_by_position_keeps_channels(activations, gradients):
     return (gradients * activations).clamp(min=0)
 
 
-def wrong_place_by_place_cuts_first(activations, gradients):
+def wrong_position_by_position_cuts_first(activations, gradients):
     return (gradients * activations).clamp(min=0).sum(dim=0)
 
 

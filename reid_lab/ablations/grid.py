@@ -10,14 +10,16 @@ from reid_lab.methods import Recipe
 
 R = TypeVar("R", bound=Recipe)
 
+STARTS = {"random": None, "passersby": "passersby", "imagenet": "imagenet"}  # by the end of a size's name: weights
+
 
 @dataclass(frozen=True)
 class Grid:
     """One experiment.
 
     ``variants(size)`` gives a recipe for each label, in the order of the table. The size may name a start, too:
-    "classroom-passersby" is "classroom" from the start that was trained on another town. ``split`` is "test", or
-    "validation" where recipes are chosen. ``reranked`` are the labels of which a re-ranked
+    "classroom-random" is "classroom" from random weights. ``split`` is "test", or "validation" where recipes are
+    chosen. ``reranked`` are the labels of which a re-ranked
     result is wanted, too; ``reference`` is the label that the others are compared with, "" being the first; ``equal``
     says what the comparison holds equal, and what it does not. ``measure`` is asked of each run (see
     :mod:`.measures`); where it gives several rows, the columns ``several`` tell them apart.
@@ -52,4 +54,4 @@ def data_size(size: str) -> str:
 def at(method: Callable[..., R], size: str, **fields: Any) -> R:
     """A method's recipe at a size that may name a start."""
     plain, _, start = size.partition("-")
-    return method(plain, **({"weights": start} if start else {}), **fields)
+    return method(plain, **({"weights": STARTS[start]} if start else {}), **fields)

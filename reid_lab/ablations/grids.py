@@ -7,12 +7,14 @@ of the papers' families, at `full` size the papers' own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from reid_lab.ablations import seeds, tuning
 from reid_lab.ablations.grid import Grid, at, data_size
 from reid_lab.methods import MultiTaskRecipe, Recipe, multitask, residual_pooling
 from reid_lab.runtime.errors import RecipeError
 
+R = TypeVar("R", bound=Recipe)
 YARDSTICK = "residual, Pmax - Pavg"
 _YARDSTICK_IS_FOR = (
     "The yardstick is residual, Pmax - Pavg. It only turns a sign, and each term has a convolution of its own, so both "
@@ -36,16 +38,9 @@ def _pooling(size: str) -> Mapping[str, Recipe]:
     }
     variants = {label: base.replace(pooling=pooling) for label, pooling in names.items()}
     variants[YARDSTICK] = variants[YARDSTICK].replace(sign="max-avg")
-    # In tuning_residual_pooling the baseline did best at a lower rate than what begins with new convolutions. The raw
-    # poolings, of which not all rates are recorded yet, get the baseline's.
+    # The best of four rates on validation people: lower where no convolution begins with random values.
     lower = ("baseline", "raw average", "raw max") if base.weights == "passersby" else ()
     return variants | {label: variants[label].replace(lr=1e-3) for label in lower}
-
-
-def _more_seeds(size: str) -> Mapping[str, Recipe]:
-    # within six points of mAP in the first three seeds of "pooling"; and the yardstick
-    names = ("average", "max", "residual", "max + max", "max + average", YARDSTICK)
-    return {label: recipe for label, recipe in _pooling(size).items() if label in names}
 
 
 def _erasing(size: str) -> Mapping[str, Recipe]:
@@ -56,14 +51,20 @@ def _erasing(size: str) -> Mapping[str, Recipe]:
 
 def _longer(size: str) -> Mapping[str, Recipe]:
     base = at(multitask, size, backbone=_plain_backbone(size))
-    longer = base.replace(epochs=3 * base.epochs, milestones=tuple(3 * epoch for epoch in base.milestones))
-    return {
+    variants = {
         "erasing 0.0": base.replace(erasing=0.0),
         "erasing 0.5": base.replace(erasing=0.5),
         "erasing 0.5, mean colour": base.replace(erasing=0.5, erasing_fill="mean"),
-        "erasing 0.0, 3 x epochs": longer.replace(erasing=0.0),
-        "erasing 0.5, 3 x epochs": longer.replace(erasing=0.5),
     }
+    for times in (3, 10):
+        longer = _times(base, times)
+        variants |= {f"erasing {rate}, {times} x epochs": longer.replace(erasing=rate) for rate in (0.0, 0.5)}
+    return variants
+
+
+def _times(base: R, times: int) -> R:
+    """The recipe with so many times its epochs, over which the learning rate falls in the same way."""
+    return base.replace(epochs=times * base.epochs, milestones=tuple(times * epoch for epoch in base.milestones))
 
 
 def _backbone(size: str) -> Mapping[str, Recipe]:
@@ -129,6 +130,10 @@ def _four_poolings(size: str) -> Mapping[str, Recipe]:
     return {label: recipe for label, recipe in _pooling(size).items() if label in names}
 
 
+def _poolings_longer(size: str) -> Mapping[str, Recipe]:
+    return {f"{label}, 2 x epochs": _times(recipe, 2) for label, recipe in _four_poolings(size).items()}
+
+
 def _three_poolings(size: str) -> Mapping[str, Recipe]:
     return {label: recipe for label, recipe in _four_poolings(size).items() if label != "baseline"}
 
@@ -157,14 +162,12 @@ GRIDS = {
             ("residual",),
         ),
         Grid(
-            "pooling_more_seeds",
-            "The closest of the poolings, to be asked with more seeds",
-            "paper B, Table 2",
-            _more_seeds,
-            "residual",
-            "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "
-            "max + max and max + average; average and max have half of their convolutions. " + _YARDSTICK_IS_FOR,
-            ("residual",),
+            "pooling_longer",
+            "Pooling, given twice the epochs",
+            "paper B, Table 2: do convolutions from random values only need time?",
+            _poolings_longer,
+            "residual, 2 x epochs",
+            "Equal: backbone, data, schedule, batch, seeds; each has its learning rate of the grid pooling.",
         ),
         Grid(
             "heads",
@@ -193,7 +196,7 @@ GRIDS = {
         ),
         Grid(
             "erasing_longer",
-            "Random erasing: another fill, and three times the epochs",
+            "Random erasing: another fill, and three and ten times the epochs",
             "paper A, Table 2: what does erasing need to pay?",
             _longer,
             "",

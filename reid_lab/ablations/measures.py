@@ -15,6 +15,7 @@ import torch
 from reid_lab import retrieval
 from reid_lab.analysis import conditions, cost, gradcam
 from reid_lab.data import Benchmark
+from reid_lab.models import Network
 from reid_lab.retrieval import Result
 from reid_lab.training import Run
 
@@ -49,20 +50,29 @@ def by_condition(run: Run, bench: Benchmark, device: torch.device, rerank: bool)
 
 
 def heat(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
-    """Measure how much of Grad-CAM's heat lies on the person, of the network and of an untrained one.
+    """Measure how much of Grad-CAM's heat lies on the person: of the network, and of two that are not trained.
+
+    "untrained" has random weights; "start" is the network before its training, where it starts from ready-made weights.
 
     Of n queries it looks at every (n // LOOKED_AT)-th from the first, LOOKED_AT at most: of 800 at 0, 6, ... 714.
     """
     records = bench.query[:: max(1, len(bench.query) // LOOKED_AT)][:LOOKED_AT]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.environment["seed"])
-        untrained = run.recipe.replace(weights=None).network(run.model.num_pids).to(device)
+    networks = {"trained": run.model, "untrained": _begun(run, None).to(device)}
+    if run.recipe.weights:
+        networks["start"] = _begun(run, run.recipe.weights).to(device)
     return [
         {"network": name, "layer": layer, "target": target} | _mean_heat(model, records, layer, target)
-        for name, model in {"trained": run.model, "untrained": untrained}.items()
+        for name, model in networks.items()
         for layer in ("layer2", "layer3", "layer4")
         for target in gradcam.TARGETS
     ]
+
+
+def _begun(run: Run, weights: str | None) -> Network:
+    """The run's network before its training, from these weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.environment["seed"])
+        return run.recipe.replace(weights=weights).network(run.model.num_pids)
 
 
 def curves(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:

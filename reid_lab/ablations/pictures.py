@@ -142,18 +142,17 @@ def by_condition(rows: pd.DataFrame) -> Figure:
 
 
 def heat(rows: pd.DataFrame, target: str = "identity") -> Figure:
-    """Draw the share of the heat on the person, of trained and of untrained networks; a line shows even heat."""
+    """Draw the share of the heat on the person, of networks trained and not; a line shows even heat."""
     some = rows[rows["target"] == target]
     layers, labels = sorted(some["layer"].unique()), some["variant"].unique()
     figure = Figure(figsize=(3.6 * len(layers), 1.6 + 0.55 * len(labels)), layout="constrained")
-    panels = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
+    panels, count = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0], some["network"].nunique()
     for axes, layer in zip(panels, layers, strict=True):
         of_layer = some[some["layer"] == layer]
-        look = {"x": "heat", "y": "variant", "hue": "network", "palette": COLORS[:2], "ax": axes}
+        look = {"x": "heat", "y": "variant", "hue": "network", "palette": COLORS[:count], "ax": axes}
         seaborn.stripplot(of_layer, dodge=True, jitter=False, alpha=0.4, size=5, legend=False, **look)
-        seaborn.pointplot(
-            of_layer, dodge=0.4, markers=["o", "X"], markersize=7, legend=axes is panels[0], **MEAN, **look
-        )
+        look |= {"markers": list(MARKS[:count]), "markersize": 7, "legend": axes is panels[0]}
+        seaborn.pointplot(of_layer, dodge=0.4, **MEAN, **look)
         axes.axvline(of_layer["area"].mean(), color="0.4", linestyle="--", label="even heat")
         dress(axes, f"heat of {layer} on the person, %", "")
     _legend_beside(figure, panels[0], "networks")
@@ -199,7 +198,7 @@ def draw_claims(size: str, folder: Path | str) -> Path | None:
     found = claims.judge(size, folder)
     if all(one.lacks for one in found):
         return None
-    names = {name for one in claims.CLAIMS for name in (one.grid, claims.AGAIN.get(one.grid, one.grid))}
+    names = {one.grid for one in claims.CLAIMS}
     recorded = [rows for rows in (tables.read(name, folder) for name in sorted(names)) if len(rows)]
     figure, path = forest(found), Path(folder) / f"claims-{size}.png"
     figure.supxlabel(provenance(pd.concat(recorded), size), fontsize=6.5, color="0.4")

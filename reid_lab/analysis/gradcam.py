@@ -23,6 +23,7 @@ rises unevenly in layer4, on which two of the three branches stand.
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -134,10 +135,28 @@ def _maps(scored: _Scored, images: Images, layer: str, scores: list[Score] | Non
     ):
         for batch in _batches(model, images, batch_size):
             asked = None if scores is None else scores[len(heats) : len(heats) + len(batch)]
-            heats.extend(cam(batch.requires_grad_(True), asked))
+            heats.extend(_stretched(cam(batch.requires_grad_(True), asked), model.input_size))
             _check_heats(heats, len(batch))
             shown.update(len(batch))
     return np.stack(heats).astype(np.float32, copy=False)
+
+
+def _stretched(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Maps (N, h, w) to (N, height, width), linear between positions, each of which is put where it looks.
+
+    Of a map of stride s, position i looks at the pixels around s i, since a layer of stride 2 does: 3 x 3 with padding
+    1 sees 2 i - 1 to 2 i + 1. Squares of s pixels side by side, as most heat maps are drawn, have their middles
+    (s - 1) / 2 pixels further down and to the right. Beyond the last position its heat is repeated.
+    """
+    rows, columns = (_between(*counts) for counts in zip(maps.shape[1:], size, strict=True))
+    return np.einsum("yi,nij,xj->nyx", rows, maps, columns)
+
+
+def _between(positions: int, pixels: int) -> np.ndarray:
+    """Weights (pixels, positions) of the two positions beside each pixel."""
+    stride = 2 ** math.ceil(math.log2(pixels / positions))  # of the last position a part may lie outside
+    places = np.minimum(np.arange(pixels) / stride, positions - 1)
+    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(positions)))
 
 
 def _scores(
@@ -264,6 +283,7 @@ def _library(scored: nn.Module, layer: nn.Module) -> Iterator[Any]:
             f"Heat maps need pytorch-grad-cam ({error}): install it with `pip install grad-cam`."
         ) from error
     cam = GradCAM(scored, [layer])
+    cam.get_target_width_height = lambda images: None  # maps of the layer's own size: see _stretched
     try:
         yield cam
     finally:  # not its own context manager, which prints an IndexError and goes on

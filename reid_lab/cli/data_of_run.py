@@ -55,9 +55,9 @@ def data_of(run: Run, cameras: str | None = None) -> Benchmark:
 
     told = run.environment
     name, root = str(told.get("data")), Path(str(told.get("data_root")))
-    made = re.fullmatch(rf"Passersby (\w+), seed (\d+)(?:{VALIDATION})?", name)
+    made = re.fullmatch(rf"Passersby (?:(?P<town>\w+) )?(?P<size>\w+), seed (?P<seed>\d+)(?:{VALIDATION})?", name)
     if made and not root.exists():  # the cache was cleared
-        return _split_of(run, data.passersby(made[1], int(made[2])))
+        return _split_of(run, data.passersby(made["size"], int(made["seed"]), town=made["town"] or "city"))
     sources = _sources(name, root)
     if not sources:
         raise DataError(

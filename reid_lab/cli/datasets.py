@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,10 +13,16 @@ from reid_lab.cli.options import Cameras, Size, picture_to_write, read_data, who
 GROUP = "Data"
 
 
-@command(GROUP, "passersby --size smoke --sheet people.png")
+@command(GROUP, "passersby --size smoke --town coast --sheet people.png")
 def passersby(
     size: Size = "classroom",
     seed: Annotated[int, typer.Option(parser=whole, help="The seed of the data.")] = 0,
+    town: Annotated[
+        Literal["city", "coast"],
+        typer.Option(
+            metavar="TOWN", help="Where the people walk: city, or coast, with other scenes, light and clothes."
+        ),
+    ] = "city",
     sheet: Annotated[
         Path | None,
         typer.Option(parser=picture_to_write, metavar="FILE", help="Also draw a contact sheet to this .png file."),
@@ -25,7 +31,7 @@ def passersby(
     """Generate the synthetic data set Passersby, or find it in the cache, and say where it is."""
     from reid_lab import data
 
-    benchmark = data.passersby("full" if size == "paper" else size, seed)
+    benchmark = data.passersby("full" if size == "paper" else size, seed, town=town)
     print(f"{benchmark.root}\n\n{benchmark.summary().to_string()}", flush=True)
     if sheet is not None:
         from reid_lab import plots  # the answer above needs no picture

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NAMES = (
     *(
         "pooling",
-        "pooling_more_seeds",
+        "pooling_longer",
         "heads",
         "backbone",
         "erasing",
@@ -73,11 +73,11 @@ Out = Annotated[
 
 
 Start = Annotated[
-    Literal["passersby"] | None,
+    Literal["random", "passersby", "imagenet"] | None,
     typer.Option(
-        metavar="passersby",
+        metavar="START",
         show_default="the recipe's",
-        help="Where slim backbones start: passersby, on another town; at classroom with the schedules tuned for it.",
+        help="Where backbones start: random; passersby, trained on another town (slim ones); imagenet (the papers').",
     ),
 ]
 
@@ -103,9 +103,7 @@ def ablate(
 
     if dry_run and merge:
         raise RecipeError("--dry-run writes nothing, and --merge writes tables: leave out one of them.")
-    if start and size not in ("smoke", "classroom"):
-        raise RecipeError(f"Only slim networks start on {start}: take --size classroom or smoke, not {size}.")
-    setting = f"{size}-{start}" if start else size
+    setting = _setting(size, start)
     names = _every_question() if "all" in experiments else list(dict.fromkeys(experiments))
     folder = out or tables.figures_folder()
     tables.check(folder)
@@ -121,6 +119,19 @@ def ablate(
         except (TrainingError, WorkerError) as error:  # the other runs are recorded, and are shown
             errors.append(error)
     return _report(names, setting, folder, left, errors)
+
+
+def _setting(size: str, start: str | None) -> str:
+    """What a size is called in the tables: with the start, where it is not the usual one."""
+    from reid_lab import methods
+    from reid_lab.ablations.grid import STARTS
+
+    slim = size in ("smoke", "classroom")
+    if start == ("imagenet" if slim else "passersby"):
+        networks, other = ("slim", "passersby") if slim else ("the papers'", "imagenet")
+        raise RecipeError(f"At size {size}, networks are {networks}: take --start random or {other}, not {start}.")
+    usual = start is None or STARTS[start] == methods.residual_pooling(size).weights
+    return size if usual else f"{size}-{start}"
 
 
 def _every_question() -> list[str]:

@@ -68,13 +68,13 @@ def _already(benchmark: Benchmark) -> DataError:
 def _of_passersby(benchmark: Benchmark) -> Benchmark:
     """Passersby's training images, with query and gallery of people drawn for validation alone.
 
-    These lie in the package's cache, wherever the data set lies: they follow from its size and seed.
+    These lie in the package's cache, wherever the data set lies: they follow from its size, seed and town.
     """
     from reid_lab.passersby import generate  # slow to import, and only needed here
 
-    size, seed = _size_and_seed(benchmark)
+    size, seed, town = _drawn_with(benchmark)
     masks = any(record.pid == JUNK for record in benchmark.gallery)
-    drawn = market1501(generate(size, seed, validation=True), "mask" if masks else "drop")
+    drawn = market1501(generate(size, seed, validation=True, town=town), "mask" if masks else "drop")
     tables = [drawn.annotations]
     if benchmark.annotations is not None:
         trained = {benchmark.relative(record) for record in benchmark.train}
@@ -94,14 +94,16 @@ def _of_passersby(benchmark: Benchmark) -> Benchmark:
     )
 
 
-def _size_and_seed(benchmark: Benchmark) -> tuple[str, int]:
-    from reid_lab.passersby import VERSION
+def _drawn_with(benchmark: Benchmark) -> tuple[str, int, str]:
+    """Size, seed and town."""
+    from reid_lab.passersby import DEFAULT_TOWN, VERSION
 
     assert benchmark.root is not None
     path = benchmark.root / MARKER
     try:
         marker = json.loads(path.read_text(encoding="utf-8"))
         size, seed, version = str(marker["size"]), int(marker["seed"]), marker["generator"]
+        town = str(marker.get("town", DEFAULT_TOWN))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is damaged, and it says which people to draw for validation: copy it again from the original, or "
@@ -114,7 +116,7 @@ def _size_and_seed(benchmark: Benchmark) -> tuple[str, int]:
             f"{path} is of generator version {version}, this is version {VERSION}, which would draw the validation "
             "people in another way: generate the data set anew."
         )
-    return size, seed
+    return size, seed, town
 
 
 def _held_out(benchmark: Benchmark, share: float, seed: int) -> Benchmark:

@@ -54,7 +54,8 @@ class ClassificationRecipe(Recipe):
     sizes: ClassVar = {
         "paper": {},
         "full": dict(weights=None),
-        "classroom": SLIM | dict(backbone="resnet_slim", pad=5, epochs=18, warmup_epochs=2),
+        "classroom": SLIM
+        | dict(backbone="resnet_slim", weights="passersby", pad=5, lr=1e-3, epochs=6, warmup_epochs=1),
         "smoke": SLIM
         | dict(
             backbone="resnet_slim",
@@ -68,6 +69,8 @@ class ClassificationRecipe(Recipe):
             evaluate_every=1,
         ),
     }
+
+    from_random: ClassVar = dict(lr=3e-3, epochs=18, warmup_epochs=2)
 
     @property
     def batch(self) -> int:

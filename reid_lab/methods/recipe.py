@@ -75,7 +75,7 @@ class Recipe:
 
     method: ClassVar[str]  # its name on the command line and in files
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]]  # what differs from the paper's values at each of SIZES
-    pretrained: ClassVar[Mapping[str, Any]] = {}  # what a start on another town changes at "classroom"
+    from_random: ClassVar[Mapping[str, Any]] = {}  # what weights=None changes at "classroom"
     groups: ClassVar[int] = 1  # parts of equal size that a batch falls into: 2 for anchors and partners
 
     size: SizeName
@@ -140,8 +140,8 @@ class Recipe:
     def at(cls, size: str | None = None, **fields: Any) -> Self:
         """The recipe at one of SIZES (default: see :func:`default_size`), with some ``fields`` changed.
 
-        At "classroom", ``weights="passersby"`` brings the schedule that was tuned for that start; to change the start
-        and nothing else, use :meth:`replace`.
+        At "classroom", ``weights=None`` brings the longer schedule that random weights need; to change the start and
+        nothing else, use :meth:`replace`.
 
         Raises:
             RecipeError: unknown size or field, or an impossible value.
@@ -149,8 +149,8 @@ class Recipe:
         size = size or default_size()
         if size not in cls.sizes:
             raise RecipeError(f"{cls.method} has no size {size!r}; choose one of {', '.join(cls.sizes)}.")
-        tuned = cls.pretrained if (size, fields.get("weights")) == ("classroom", "passersby") else {}
-        return cls(**({"size": size, **cls.sizes[size], **tuned} | fields))
+        longer = cls.from_random if size == "classroom" and fields.get("weights", "") is None else {}
+        return cls(**({"size": size, **cls.sizes[size], **longer} | fields))
 
     def replace(self, **changes: Any) -> Self:
         """This recipe with some fields changed. Raises RecipeError for an unknown field or impossible value."""

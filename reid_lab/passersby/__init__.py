@@ -1,6 +1,7 @@
 """Passersby: a synthetic data set for person re-identification that is annotated exactly.
 
-``generate(size, seed)`` makes it, or its validation split, in Market-1501's layout. ``annotations(folder)`` is a table
+``generate(size, seed)`` makes it, or its validation split, in Market-1501's layout. There are two towns (``towns/``),
+with other scenes, light and clothes, for questions about a change of domain. ``annotations(folder)`` is a table
 of what each image shows; ``mask(image)`` and ``keypoints(image)`` are drawn again from the image's name. Scores on
 Passersby say nothing about real people or about deployment.
 """
@@ -9,5 +10,20 @@ from reid_lab.passersby.annotations import MARKER, TABLE, VERSION, annotations, 
 from reid_lab.passersby.generate import generate
 from reid_lab.passersby.people import ATTRIBUTES
 from reid_lab.passersby.splits import SIZES
+from reid_lab.passersby.towns import CITY, TOWNS
 
-__all__ = ["ATTRIBUTES", "MARKER", "SIZES", "TABLE", "VERSION", "annotations", "generate", "keypoints", "mask"]
+DEFAULT_TOWN = CITY.name
+
+__all__ = [
+    "ATTRIBUTES",
+    "DEFAULT_TOWN",
+    "MARKER",
+    "SIZES",
+    "TABLE",
+    "TOWNS",
+    "VERSION",
+    "annotations",
+    "generate",
+    "keypoints",
+    "mask",
+]

@@ -1,6 +1,7 @@
 """The annotations of Passersby: the table of a folder, and each image's mask and keypoints.
 
-Masks and keypoints are not stored. The image's name and its folder's seed say what was drawn, so they are drawn again.
+Masks and keypoints are not stored. The image's name and its folder's seed and town say what was drawn, so they are
+drawn again.
 """
 
 import json
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from reid_lab.passersby import render
+from reid_lab.passersby import render, towns
 from reid_lab.passersby.frames import Key
+from reid_lab.passersby.town import Town
 from reid_lab.runtime.errors import DataError
 
 VERSION = 3  # of the generator: change it whenever any pixel changes
@@ -49,7 +51,7 @@ def mask(image: object) -> np.ndarray:
     Raises:
         DataError: The image is not Passersby's, or was made by another version of the generator.
     """
-    return render.person_mask(*_seed_and_key(image))
+    return render.person_mask(*_made_from(image))
 
 
 def keypoints(image: object) -> pd.DataFrame:
@@ -65,17 +67,18 @@ def keypoints(image: object) -> pd.DataFrame:
     Raises:
         DataError: The image is not Passersby's, or was made by another version of the generator.
     """
-    rows = render.person_keypoints(*_seed_and_key(image))
+    rows = render.person_keypoints(*_made_from(image))
     return pd.DataFrame(rows, columns=["joint", "x", "y", "visibility"]).set_index("joint")
 
 
-def _seed_and_key(image: object) -> tuple[int, Key]:
-    """What an image was made from; ``image`` is a path, or has a ``path``."""
+def _made_from(image: object) -> tuple[int, Key, Town]:
+    """Seed, name and town, from which an image was drawn; ``image`` is a path, or has a ``path``."""
     path = Path(str(getattr(image, "path", image)))
     marker = path.parent.parent / MARKER
     try:
         made = json.loads(marker.read_text(encoding="utf-8"))
         version, seed = made["generator"], made["seed"]
+        town = str(made.get("town", towns.CITY.name))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is not in a Passersby folder ({marker} is missing or damaged), so it has no annotations: give an "
@@ -86,4 +89,4 @@ def _seed_and_key(image: object) -> tuple[int, Key]:
             f"{path} was made by generator version {version}, this is version {VERSION}: its annotations cannot be "
             "drawn again. Generate the data set anew."
         )
-    return seed, Key.parse(path)
+    return seed, Key.parse(path), towns.find(town)

@@ -20,6 +20,7 @@ GARMENTS = {  # height of the hem on a body of 1.75 m, width beside the body's, 
     "hoodie": (0.83, 1.12, 0.062),
     "jacket": (0.80, 1.14, 0.063),
     "coat": (0.52, 1.14, 0.063),
+    "parka": (0.68, 1.24, 0.074),
     "dress": (0.86, 0.97, 0.048),
     "vest top": (0.88, 0.96, 0.046),
 }
@@ -163,7 +164,7 @@ def _trunk(body: Body) -> list[Cylinder]:
     )
     neck = body.limb("head", "neck", 0.054, 0.064, b.SKIN, 0.10, shade=b.NECK_SHADE)
     found = [trunk, neck]
-    if who.upper == "hoodie":
+    if who.upper in ("hoodie", "parka"):
         found.append(body.blob((0, 1.56, -0.07), (0, 1.40, -0.11), 0.115, 0.07, HOOD, b.SEAM, 0.20, folds=0.06))
     return found
 

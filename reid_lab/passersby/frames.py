@@ -17,6 +17,8 @@ from reid_lab.passersby.boxes import Box
 from reid_lab.passersby.people import Person
 from reid_lab.passersby.rng import Draw, cosine, sine
 from reid_lab.passersby.scenery import WIDTH
+from reid_lab.passersby.town import Camera, Town
+from reid_lab.passersby.towns.city import CITY
 from reid_lab.runtime.errors import DataError
 
 HEIGHT_PX, WIDTH_PX = 128, 64  # of a finished image
@@ -111,7 +113,7 @@ class Walk:
     lean: float
 
 
-def walk(draw: Draw, camera: cameras.Camera) -> Walk:
+def walk(draw: Draw, camera: Camera) -> Walk:
     """Draw a walk past a camera."""
     far = draw.bernoulli(FAR_SHARE)
     heading = draw.choice(camera.headings) + draw.triangular(0.08)
@@ -131,15 +133,16 @@ def walk(draw: Draw, camera: cameras.Camera) -> Walk:
     )
 
 
-def track(seed: int, pid: int, camid: int) -> Walk:
+def track(seed: int, pid: int, camid: int, town: Town = CITY) -> Walk:
     """Find the walk of an identity past a camera.
 
     Args:
         seed: The seed of the data set.
         pid: The identity, from 1.
         camid: The camera, from 1.
+        town: Where that is.
     """
-    return walk(Draw(seed, TRACK_STREAM, pid, camid), cameras.SPECS[camid - 1])
+    return walk(Draw(town.first_seed + seed, TRACK_STREAM, pid, camid), town.cameras[camid - 1])
 
 
 def _figure(
@@ -155,13 +158,13 @@ def _figure(
     return Figure(who, view, pose, (draw.integer(256), draw.integer(256)), (x, scene.ground(scale)), scale)
 
 
-def _companion(draw: Draw, main: Figure, went: Walk, scene: cameras.CameraScene, apart: float) -> Figure:
+def _companion(draw: Draw, main: Figure, went: Walk, scene: cameras.CameraScene, apart: float, town: Town) -> Figure:
     """Somebody else near the main figure, walking along or the other way."""
     side = -1.0 if draw.bernoulli(0.5) else 1.0
     scale = main.scale * (1.0 + draw.triangular(0.12))
     x = main.feet[0] + side * apart * scale
     way = went if draw.bernoulli(0.6) else walk(draw, scene.camera)
-    return _figure(draw, people.stranger(draw), way, draw.uniform(), scene, scale, x)
+    return _figure(draw, people.stranger(draw, town), way, draw.uniform(), scene, scale, x)
 
 
 def _fit_to_box(frame: Frame) -> None:
@@ -179,37 +182,39 @@ def _fit_to_box(frame: Frame) -> None:
     frame.softness = min(max((HEIGHT_PX / height - 0.75) * 0.6, 0.0), 0.4)  # small boxes were enlarged
 
 
-def compose(seed: int, key: Key) -> Frame:
+def compose(seed: int, key: Key, town: Town = CITY) -> Frame:
     """Decide everything about an image.
 
     Args:
         seed: The seed of the data set.
         key: The image's name.
+        town: Where it was taken.
 
     Returns:
         The people in the image, their poses and places, the box and the light.
     """
-    draw = Draw(seed, FRAME_STREAM, key.pid, key.camid, key.frame, key.box)
-    scene = cameras.camera_scene(seed, key.camid)
+    number = town.first_seed + seed
+    draw = Draw(number, FRAME_STREAM, key.pid, key.camid, key.frame, key.box)
+    scene = cameras.camera_scene(seed, key.camid, town)
     kind = _kind(draw, key)
     if key.pid > 0:
-        went = track(seed, key.pid, key.camid)
-        seconds, who = (key.frame - went.start) / FRAMES_PER_SECOND, people.person(seed, key.pid)
+        went = track(seed, key.pid, key.camid, town)
+        seconds, who = (key.frame - went.start) / FRAMES_PER_SECOND, people.person(seed, key.pid, town)
     else:
         went = walk(draw, scene.camera)
-        seconds, who = 0.0, people.stranger(draw)
+        seconds, who = 0.0, people.stranger(draw, town)
     x, scale = _position(went, seconds)
     main = _figure(draw, who, went, seconds, scene, scale, x)
     ideal = boxes.tight(main.feet, main.who.height, main.scale)
     frame = Frame(key, kind, main, far=went.far, box=_detected(draw, key, kind, ideal))
     if kind == "several" or (kind == "person" and draw.bernoulli(COMPANY)):
-        _add_companion(draw, frame, main, went, scene)
+        _add_companion(draw, frame, main, went, scene, town)
     if kind in ("part", "small"):
         frame.box = boxes.spoiled(draw, frame.box, kind)
     if kind == "background":
         frame.main = None
     frame.box_error = boxes.error(frame.box, ideal)
-    hour = Draw(seed, LIGHT_STREAM, key.camid, key.sequence)
+    hour = Draw(number, LIGHT_STREAM, key.camid, key.sequence)
     frame.exposure = hour.triangular(EXPOSURE) + draw.triangular(FLICKER)
     frame.warmth = hour.triangular(WARMTH)
     frame.grain_at = (draw.integer(300), draw.integer(360))
@@ -233,11 +238,11 @@ def _detected(draw: Draw, key: Key, kind: str, ideal: Box) -> Box:
     return boxes.truncated(draw, box) if truncated else box
 
 
-def _add_companion(draw: Draw, frame: Frame, main: Figure, went: Walk, scene: cameras.CameraScene) -> None:
+def _add_companion(draw: Draw, frame: Frame, main: Figure, went: Walk, scene: cameras.CameraScene, town: Town) -> None:
     """Put somebody else beside the main figure; a box around "several" people moves between the two."""
     several = frame.kind == "several"
     apart = draw.between(0.22, 0.5) if several else draw.between(0.36, 0.85)
-    other = _companion(draw, main, went, scene, apart)
+    other = _companion(draw, main, went, scene, apart, town)
     (frame.before if other.scale > main.scale else frame.behind).append(other)
     if several:
         frame.box = (frame.box[0] + (other.feet[0] - main.feet[0]) / 2, *frame.box[1:])

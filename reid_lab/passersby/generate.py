@@ -21,11 +21,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from reid_lab.passersby import render
+from reid_lab.passersby import render, towns
 from reid_lab.passersby.annotations import MARKER, TABLE, VERSION
 from reid_lab.passersby.frames import Frame, Key
 from reid_lab.passersby.people import ATTRIBUTES
 from reid_lab.passersby.splits import GALLERY, QUERY, SIZES, TRAIN, list_images, list_validation_images
+from reid_lab.passersby.towns import CITY
 from reid_lab.runtime import files
 from reid_lab.runtime.errors import CheckpointError, DataError
 from reid_lab.runtime.pool import available_processors, ordered_map
@@ -39,37 +40,38 @@ COLUMNS = (
 
 
 def generate(
-    size: str, seed: int = 0, home: Path | str | None = None, workers: int | None = None, validation: bool = False
+    size: str,
+    seed: int = 0,
+    home: Path | str | None = None,
+    workers: int | None = None,
+    validation: bool = False,
+    town: str = CITY.name,
 ) -> Path:
     """Make a Passersby data set, unless it is there.
 
     Args:
         size: "smoke", "classroom" or "full".
-        seed: Another seed gives another data set: other people, other scenes.
+        seed: Another seed gives another data set: other people, other things in the same kinds of scenes.
         home: The folder to keep it in; by default the package's cache folder.
-        workers: The number of processes; by default one per processor, and one for few images. The files are the
-            same whatever the number.
-        validation: Make the query and gallery images of the validation split instead: other people, and no training
-            images.
+        workers: The number of processes, which changes no file; by default one per processor, and one for few images.
+        validation: Make the query and gallery images of the validation split instead: other people, no training.
+        town: The name of one of ``towns.TOWNS``.
 
     Returns:
         The folder of the data set, or of its validation split.
 
     Raises:
-        DataError: The size is unknown, the seed is negative, or the folder cannot be written.
+        DataError: The size or the town is unknown, the seed is negative, or the folder cannot be written.
         WorkerError: A worker process ended early.
     """
-    if size not in SIZES:
-        raise DataError(f"Passersby has no size {size!r}; choose one of {', '.join(SIZES)}.")
-    if seed < 0:
-        raise DataError(f"Passersby needs a seed of 0 or more, not {seed}.")
-    final = _folder(size, seed, home, validation)
+    _check(size, seed, town)
+    final = _folder(size, seed, home, validation, town)
     if _complete(final):
         return final
     try:
         with files.lock(final):
             if not _complete(final):
-                _write(size, seed, final, workers, validation)
+                _write(size, seed, final, workers, validation, town)
     except (OSError, CheckpointError) as error:  # the latter from the lock, which hides an OSError
         reason = error.__cause__ or error
         raise DataError(
@@ -79,14 +81,23 @@ def generate(
     return final
 
 
+def _check(size: str, seed: int, town: str) -> None:
+    if size not in SIZES:
+        raise DataError(f"Passersby has no size {size!r}; choose one of {', '.join(SIZES)}.")
+    if seed < 0:
+        raise DataError(f"Passersby needs a seed of 0 or more, not {seed}.")
+    towns.find(town)
+
+
 def is_made(size: str, seed: int = 0, home: Path | str | None = None) -> bool:
-    """Whether :func:`generate` would find the data set ready."""
+    """Whether :func:`generate` would find the city's data set ready."""
     return _complete(_folder(size, seed, home))
 
 
-def _folder(size: str, seed: int, home: Path | str | None, validation: bool = False) -> Path:
-    part = "-validation" if validation else ""
-    return (Path(home) if home else files.cache_folder()) / "passersby" / f"{size}-seed{seed}{part}-v{VERSION}"
+def _folder(size: str, seed: int, home: Path | str | None, validation: bool = False, town: str = CITY.name) -> Path:
+    place, part = "" if town == CITY.name else f"{town}-", "-validation" if validation else ""
+    name = f"{place}{size}-seed{seed}{part}-v{VERSION}"
+    return (Path(home) if home else files.cache_folder()) / "passersby" / name
 
 
 def _complete(folder: Path) -> bool:
@@ -101,7 +112,7 @@ def _complete(folder: Path) -> bool:
         return False
 
 
-def _write(size: str, seed: int, final: Path, workers: int | None, validation: bool) -> None:
+def _write(size: str, seed: int, final: Path, workers: int | None, validation: bool, town: str) -> None:
     # A name of its own: the workers of a killed process may still be writing into theirs.
     partial = final.with_name(f".{final.name}.{uuid.uuid4().hex}.partial")
     for left_over in final.parent.glob(f".{final.name}.*partial"):
@@ -112,8 +123,9 @@ def _write(size: str, seed: int, final: Path, workers: int | None, validation: b
         (partial / split).mkdir(parents=True)
     try:
         marker = {"kind": "Passersby", "size": size, "seed": seed, "generator": VERSION}
+        marker |= {} if town == CITY.name else {"town": town}
         marker |= {"part": "validation"} if validation else {}
-        marker |= _fill(partial, size, seed, workers, validation)
+        marker |= _fill(partial, size, seed, workers, validation, town)
         (partial / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
         os.replace(partial, final)
     except BaseException:
@@ -121,13 +133,13 @@ def _write(size: str, seed: int, final: Path, workers: int | None, validation: b
         raise
 
 
-def _fill(folder: Path, size: str, seed: int, workers: int | None, validation: bool) -> dict[str, object]:
+def _fill(folder: Path, size: str, seed: int, workers: int | None, validation: bool, town: str) -> dict[str, object]:
     """Write all images and the table; returns the images of each split and a digest over all pixels."""
     listed = list_validation_images if validation else list_images
-    images, digest = listed(SIZES[size], seed), hashlib.sha256()
+    images, digest = listed(SIZES[size], seed, towns.find(town)), hashlib.sha256()
     chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
     workers = _workers(workers, len(images), len(chunks))
-    work = functools.partial(_make, seed, folder)
+    work = functools.partial(_make, seed, folder, town)
     made = ordered_map(work, chunks, workers, description=f"Passersby {size}", unit="image", units=len)
     with open(folder / TABLE, "w", newline="", encoding="utf-8") as file, closing(made):
         table = csv.writer(file, lineterminator="\n")
@@ -145,11 +157,11 @@ def _workers(workers: int | None, images: int, chunks: int) -> int:
     return max(1, min(workers, chunks))
 
 
-def _make(seed: int, folder: Path, images: list[tuple[str, Key]]) -> tuple[list[list[object]], str]:
+def _make(seed: int, folder: Path, town: str, images: list[tuple[str, Key]]) -> tuple[list[list[object]], str]:
     """Render and write images; returns their rows of the table and a digest over their pixels."""
     rows, digest = [], hashlib.sha256()
     for split, key in images:
-        pixels, frame, hidden = render.render(seed, key)
+        pixels, frame, hidden = render.render(seed, key, towns.find(town))
         digest.update(pixels.tobytes())
         Image.fromarray(pixels).save(folder / split / f"{key.name}.png", compress_level=1)
         rows.append(_row(split, key, frame, hidden))

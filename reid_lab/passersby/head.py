@@ -81,8 +81,9 @@ def _hat(body: Body, lean: float) -> list[Cylinder]:
     hat = body.who.hat
     if hat == "none":
         return []
-    if hat == "beanie":
-        return [
+    if hat in ("beanie", "bobble hat"):
+        bobble = body.blob((0, 1.86, lean - 0.02), (0, 1.785, lean - 0.02), 0.042, 0.042, b.CROWN, b.HAT, 0.29)
+        cap = [
             body.blob(
                 (0, 1.80, lean - 0.02),
                 (0, 1.655, lean - 0.01),
@@ -95,6 +96,7 @@ def _hat(body: Body, lean: float) -> list[Cylinder]:
                 folds=0.08,
             )
         ]
+        return [*cap, bobble] if hat == "bobble hat" else cap
     crown = body.blob((0, 1.79, lean - 0.01), (0, 1.665, lean), 0.083, 0.103, b.DOME, b.HAT, 0.28)
     reach = (0.07, 0.16) if hat == "cap" else (-0.17, 0.17)
     x0, y0, z0 = body.project(0, 1.69, lean + reach[0])

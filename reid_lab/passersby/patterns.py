@@ -6,7 +6,7 @@ import numpy as np
 
 from reid_lab.passersby import bodies as b
 from reid_lab.passersby.bodies import Body, Wrap
-from reid_lab.passersby.people import UNPRINTED, Person
+from reid_lab.passersby.people import OPEN_FRONT, UNPRINTED, Person
 from reid_lab.passersby.raster import Texture, f32
 
 
@@ -49,6 +49,9 @@ def _pattern(who: Person, left: np.ndarray, meters: np.ndarray, shape: tuple[int
         material[lines] = b.SEAM
     elif who.pattern == "block":
         material[meters < f32(0.27)] = b.SECOND
+    if who.upper == "parka":  # quilted
+        quilt = meters * f32(1 / 0.13)
+        material[quilt - np.floor(quilt) < f32(0.16)] = b.SEAM
     return material
 
 
@@ -58,7 +61,7 @@ def _front(who: Person, material: np.ndarray, left: np.ndarray, fore: np.ndarray
     if who.open_front:
         material[fore & (side < f32(0.26))] = b.INNER
         material[fore & (side >= f32(0.26)) & (side < f32(0.32))] = b.SEAM
-    elif who.upper in ("shirt", "jacket", "coat", "hoodie"):
+    elif who.upper in OPEN_FRONT:
         material[fore & (side < f32(0.045))] = b.SEAM
         material[fore & (side + meters * f32(3.6) < f32(0.42))] = b.SKIN if who.upper == "shirt" else b.INNER
     else:

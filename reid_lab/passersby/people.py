@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reid_lab.passersby.rng import Draw
+from reid_lab.passersby.town import Town, Wardrobe
+from reid_lab.passersby.towns.city import CITY
 
 BLOCK = 4  # consecutive identities that may look alike
 LOOK_ALIKE_SHARE = 0.4  # of the blocks
@@ -55,65 +57,16 @@ CLOTHS: dict[str, Color] = {
     "teal": (54, 112, 118),
     "orange": (200, 112, 58),
     "purple": (96, 72, 116),
+    "cream": (226, 212, 186),
+    "mustard": (186, 142, 54),
+    "rust": (150, 80, 48),
+    "moss": (74, 84, 54),
+    "petrol": (38, 82, 96),
+    "ice": (176, 198, 212),
 }
-UPPER_WEIGHTS = {
-    "black": 9,
-    "charcoal": 5,
-    "grey": 6,
-    "light grey": 4,
-    "white": 9,
-    "navy": 7,
-    "denim": 3,
-    "sky": 4,
-    "beige": 4,
-    "brown": 2,
-    "olive": 3,
-    "green": 2,
-    "burgundy": 3,
-    "pink": 3,
-    "red": 2,
-    "yellow": 1,
-    "teal": 1,
-    "orange": 1,
-    "purple": 1,
-}
-LOWER_WEIGHTS = {
-    "black": 9,
-    "charcoal": 4,
-    "grey": 3,
-    "navy": 5,
-    "denim": 8,
-    "beige": 4,
-    "brown": 1,
-    "olive": 2,
-    "white": 1,
-    "burgundy": 1,
-}
-SHOE_WEIGHTS = {"black": 8, "white": 6, "brown": 3, "grey": 3, "red": 1, "navy": 1, "sky": 1}
-BAG_COLORS = {
-    "black": 7,
-    "charcoal": 3,
-    "navy": 3,
-    "brown": 3,
-    "burgundy": 2,
-    "olive": 2,
-    "red": 1,
-    "teal": 1,
-    "beige": 2,
-    "pink": 1,
-    "orange": 1,
-}
-
-UPPERS = {"t-shirt": 8, "shirt": 5, "sweater": 5, "hoodie": 4, "jacket": 5, "coat": 2, "dress": 2, "vest top": 1}
-LOWERS = {"trousers": 6, "jeans": 6, "slim": 5, "wide": 2, "shorts": 4, "skirt": 3, "long skirt": 1}
-PATTERNS = {"plain": 12, "stripes": 2, "check": 1, "block": 2, "raglan": 1}
 HAIR_STYLES = {"short": 8, "bob": 3, "long": 4, "ponytail": 3, "bun": 2, "bald": 1, "crop": 4}
-HATS = {"none": 16, "cap": 2, "beanie": 1, "sun hat": 1}
-BAGS = {"none": 9, "backpack": 5, "shoulder bag": 4, "handbag": 2, "plastic bag": 1}
-LOGOS = {"none": 10, "disc": 2, "bar": 2, "panel": 2, "letters": 2}
-OPEN_FRONT = ("shirt", "jacket", "coat", "hoodie")
-UNPRINTED = ("coat", "dress")  # no logo or print is drawn on these, nor a logo on an open front
-
+OPEN_FRONT = ("shirt", "jacket", "coat", "hoodie", "parka")
+UNPRINTED = ("coat", "dress", "parka")  # no logo or print is drawn on these, nor a logo on an open front
 
 ATTRIBUTES = (  # of a person, in the table of annotations
     *("height", "skin", "hair", "hair_style", "hat", "hat_colour"),
@@ -164,34 +117,34 @@ def _other(draw: Draw, weights: dict[str, int], color: str) -> str:
     return draw.weighted({name: weight for name, weight in weights.items() if name != color})
 
 
-def _clothes(draw: Draw) -> dict[str, object]:
+def _clothes(draw: Draw, worn: Wardrobe) -> dict[str, object]:
     """The part of the wardrobe that a look-alike block shares."""
-    upper = draw.weighted(UPPERS)
-    color = draw.weighted(UPPER_WEIGHTS)
-    warm = upper in ("sweater", "hoodie", "jacket", "coat")
-    lower = draw.weighted(LOWERS)
+    upper = draw.weighted(worn.uppers)
+    color = draw.weighted(worn.upper_colors)
+    warm = upper in ("sweater", "hoodie", "jacket", "coat", "parka")
+    lower = draw.weighted(worn.lowers)
     unlike = "" if draw.bernoulli(0.1) else color
     if upper == "dress":
         lower = "long skirt" if draw.bernoulli(0.25) else "skirt"
-    if upper == "coat" and lower == "shorts":
+    if upper in ("coat", "parka") and lower == "shorts":
         lower = "trousers"
     return {
         "upper": upper,
         "upper_colour": color,
-        "second_colour": _other(draw, UPPER_WEIGHTS, color),
-        "pattern": draw.weighted(PATTERNS) if upper not in ("coat", "jacket") else "plain",
+        "second_colour": _other(draw, worn.upper_colors, color),
+        "pattern": draw.weighted(worn.patterns) if upper not in ("coat", "jacket", "parka") else "plain",
         "sleeves": "long" if warm or (upper == "shirt" and draw.bernoulli(0.6)) else
                    "none" if upper == "vest top" or (upper == "dress" and draw.bernoulli(0.5)) else "short",
-        "open_front": upper in OPEN_FRONT and draw.bernoulli(0.45),
+        "open_front": upper in OPEN_FRONT and draw.bernoulli(worn.open_front),
         "lower": lower,
-        "lower_colour": color if upper == "dress" else _other(draw, LOWER_WEIGHTS, unlike),
+        "lower_colour": color if upper == "dress" else _other(draw, worn.lower_colors, unlike),
         "tint": (draw.triangular(14.0), draw.triangular(12.0)),
     }  # fmt: skip
 
 
-def _make(body: Draw, wardrobe: Draw) -> Person:
+def _make(body: Draw, wardrobe: Draw, worn: Wardrobe) -> Person:
     """A person from two streams: their own, and the wardrobe (shared in a look-alike block)."""
-    clothes = _clothes(wardrobe)
+    clothes = _clothes(wardrobe, worn)
     long_hair = body.bernoulli(0.5)
     styles = {k: w for k, w in HAIR_STYLES.items() if (k in ("bob", "long", "ponytail", "bun")) == long_hair}
     slight = long_hair and body.bernoulli(0.8)
@@ -204,16 +157,16 @@ def _make(body: Draw, wardrobe: Draw) -> Person:
         skin=body.weighted(SKIN_WEIGHTS),
         hair=body.weighted(HAIR_WEIGHTS),
         hair_style=body.weighted(styles),
-        hat=body.weighted(HATS),
-        hat_colour=body.weighted(BAG_COLORS),
-        tights=body.bernoulli(0.35) and clothes["lower"] == "skirt",
-        shoes=body.weighted(SHOE_WEIGHTS),
-        bag=body.weighted(BAGS),
-        bag_colour=body.weighted(BAG_COLORS),
+        hat=body.weighted(worn.hats),
+        hat_colour=body.weighted(worn.hat_colors),
+        tights=body.bernoulli(worn.tights) and clothes["lower"] == "skirt",
+        shoes=body.weighted(worn.shoe_colors),
+        bag=body.weighted(worn.bags),
+        bag_colour=body.weighted(worn.bag_colors),
         bag_side=1 if body.bernoulli(0.5) else -1,
-        front_logo=body.weighted(LOGOS),
-        back_print=body.weighted(LOGOS),
-        logo_colour=_other(body, UPPER_WEIGHTS, str(clothes["upper_colour"])),
+        front_logo=body.weighted(worn.logos),
+        back_print=body.weighted(worn.logos),
+        logo_colour=_other(body, worn.upper_colors, str(clothes["upper_colour"])),
         **clothes,  # type: ignore[arg-type]
     )
 
@@ -223,25 +176,27 @@ def block_of(pid: int) -> int:
     return (pid - 1) // BLOCK
 
 
-def look_alike(seed: int, pid: int) -> bool:
+def look_alike(seed: int, pid: int, town: Town = CITY) -> bool:
     """Whether this identity shares its clothes with the rest of its block."""
-    return Draw(seed, WARDROBE_STREAM, block_of(pid), 0).bernoulli(LOOK_ALIKE_SHARE)
+    return Draw(town.first_seed + seed, WARDROBE_STREAM, block_of(pid), 0).bernoulli(LOOK_ALIKE_SHARE)
 
 
-def person(seed: int, pid: int) -> Person:
+def person(seed: int, pid: int, town: Town = CITY) -> Person:
     """Make an identity.
 
     Args:
         seed: The seed of the data set.
         pid: The identity, from 1.
+        town: Where the person lives.
     """
-    owner = block_of(pid) if look_alike(seed, pid) else 1_000_000 + pid
-    return _make(Draw(seed, PERSON_STREAM, pid), Draw(seed, WARDROBE_STREAM, owner, 1))
+    owner = block_of(pid) if look_alike(seed, pid, town) else 1_000_000 + pid
+    number = town.first_seed + seed
+    return _make(Draw(number, PERSON_STREAM, pid), Draw(number, WARDROBE_STREAM, owner, 1), town.wardrobe)
 
 
-def stranger(draw: Draw) -> Person:
+def stranger(draw: Draw, town: Town = CITY) -> Person:
     """Make somebody without an identity: a distractor, or another person in the box."""
-    return _make(draw, draw)
+    return _make(draw, draw, town.wardrobe)
 
 
 def cloth(name: str, tint: float = 0.0) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""The props of a scene: posts, boxes, bushes, trees, cars and bicycles, each made of a few cylinders.
+"""The props of a scene: posts, boxes, plants, cars, bicycles and boats, each made of a few cylinders.
 
 ``across`` is in meters to the right of the picture's middle. ``scale`` is the number of pixels of a meter where the
 prop stands. ``front`` props are in front of the far path.
@@ -40,9 +40,16 @@ def box(
 
 
 def bush(
-    scene: Scene, across: float, scale: float, wide: float, tall: float, color: Color, front: bool = False
+    scene: Scene,
+    across: float,
+    scale: float,
+    wide: float,
+    tall: float,
+    color: Color,
+    front: bool = False,
+    folds: float = 0.45,
 ) -> None:
-    """A bush or a stretch of hedge: a rough cylinder on the ground with lumps of different green."""
+    """A bush, a stretch of hedge or a heap: a rough cylinder on the ground with lumps of different brightness."""
     x, y = scene.spot(across, scale)
     half = wide * scale / 2
     main = scene.color(color)
@@ -63,12 +70,12 @@ def bush(
                 number,
                 shade=shade,
                 rough=0.55,
-                folds=0.45,
+                folds=folds,
             ),
             front,
         )
     scene.put(
-        Cylinder(x, y - tall * scale * 0.8, x, y, 0, rounded(3) * f32(half), main, shade=shade, rough=0.5, folds=0.45),
+        Cylinder(x, y - tall * scale * 0.8, x, y, 0, rounded(3) * f32(half), main, shade=shade, rough=0.5, folds=folds),
         front,
     )
 
@@ -159,3 +166,50 @@ def bicycle(scene: Scene, across: float, scale: float, color: Color, front: bool
     for start, end in BICYCLE_RODS:
         (ax, ay), (bx, by) = BICYCLE[start], BICYCLE[end]
         scene.put(limb(x + ax * m, y - ay * m, x + bx * m, y - by * m, 0, thin, thin, paint), front)
+
+
+def grass(scene: Scene, across: float, scale: float, tall: float, color: Color, front: bool = False) -> None:
+    """A tuft of long grass: thin blades that lean apart."""
+    x, y = scene.spot(across, scale)
+    numbers = [scene.color((color[0] * tint, color[1] * tint, color[2] * tint)) for tint in (0.75, 0.95, 1.15)]
+    for _ in range(16):
+        number, foot = scene.draw.choice(numbers), x + scene.draw.triangular(0.22 * scale)
+        tip, size = foot + scene.draw.triangular(0.5 * scale), tall * scale * scene.draw.between(0.55, 1.0)
+        scene.put(limb(tip, y - size, foot, y, 0, 0.008 * scale, 0.03 * scale, number), front)
+
+
+def fir(scene: Scene, across: float, scale: float, tall: float, color: Color, front: bool = False) -> None:
+    """A fir: rough cones one over the other, the lowest the widest; it branches from the ground."""
+    x, y = scene.spot(across, scale)
+    shade, cone = table((0, 1.25), (0.5, 1.0), (1, 0.55)), table((0, 0.05), (0.6, 0.75), (1, 1.0))
+    for step in range(4):
+        wide, foot = (1.0 - 0.2 * step) * tall * 0.24 * scale, y - step * tall * 0.21 * scale
+        tint = scene.draw.between(0.85, 1.15)
+        number = scene.color((color[0] * tint, color[1] * tint, color[2] * tint))
+        top = foot - tall * 0.37 * scale
+        scene.put(Cylinder(x, top, x, foot, 0, cone * f32(wide), number, shade=shade, rough=0.5, folds=0.4), front)
+
+
+def bare_tree(scene: Scene, across: float, scale: float, tall: float, thick: float, front: bool = False) -> None:
+    """A tree in winter: a trunk, and branches that rise from it to both sides."""
+    x, y = scene.spot(across, scale)
+    bark = scene.color((64, 56, 54))
+    scene.put(limb(x, y - tall * scale, x, y, 0, 0.4 * thick * scale, thick * scale, bark, folds=0.3), front)
+    for step in range(10):
+        start = y - tall * scale * (0.35 + 0.06 * step)
+        side, reach = (1.0 if step % 2 else -1.0), tall * scale * scene.draw.between(0.16, 0.3)
+        tip = start - reach * scene.draw.between(0.7, 1.3)
+        scene.put(limb(x + side * reach, tip, x, start, 0, 0.08 * thick * scale, 0.3 * thick * scale, bark), front)
+
+
+def boat(scene: Scene, across: float, scale: float, color: Color) -> None:
+    """A moored boat seen from the side: hull, rail, cabin and mast."""
+    x, y = scene.spot(across, scale)
+    m = scale
+    hull = table((0, 0.30), (0.06, 0.42), (0.75, 0.45), (0.93, 0.36), (1, 0.14)) * f32(m)
+    wood, white, glass = scene.color(color), scene.color((206, 204, 198)), scene.color((44, 52, 60))
+    scene.put(limb(x - 0.3 * m, y - 5.0 * m, x - 0.3 * m, y - 0.8 * m, 0, 0.05 * m, 0.07 * m, white), False)
+    scene.put(Cylinder(x - 0.9 * m, y - 1.5 * m, x - 0.9 * m, y - 0.6 * m, 0, rounded(3) * f32(0.6 * m), white), False)
+    scene.put(limb(x - 1.25 * m, y - 1.25 * m, x - 0.55 * m, y - 1.25 * m, 0, 0.13 * m, 0.13 * m, glass), False)
+    scene.put(Cylinder(x - 2.0 * m, y - 0.42 * m, x + 2.4 * m, y - 0.42 * m, 0, hull, wood, folds=0.1), False)
+    scene.put(limb(x - 1.9 * m, y - 0.8 * m, x + 2.1 * m, y - 0.8 * m, 0, 0.05 * m, 0.05 * m, white), False)

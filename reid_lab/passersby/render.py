@@ -15,6 +15,8 @@ from reid_lab.passersby import bodies, cameras, clothing
 from reid_lab.passersby.clothing import Body
 from reid_lab.passersby.frames import FINE, HEIGHT_PX, WIDTH_PX, Figure, Frame, Key, compose
 from reid_lab.passersby.raster import Canvas
+from reid_lab.passersby.town import Camera, Town
+from reid_lab.passersby.towns.city import CITY
 
 f32 = np.float32
 BLUR = 0.5  # strength of the lenses
@@ -34,10 +36,10 @@ class Drawn:
     area: int  # samples of the main figure before anything hid it
 
 
-def draw_people(seed: int, frame: Frame) -> Drawn:
+def draw_people(seed: int, frame: Frame, town: Town = CITY) -> Drawn:
     """Draw everybody in a frame, the farthest first."""
-    camera = cameras.SPECS[frame.key.camid - 1]
-    _, folds = cameras.noises(seed)
+    camera = town.cameras[frame.key.camid - 1]
+    _, folds = cameras.noises(seed, town)
     canvas = Canvas(HEIGHT_PX * FINE, WIDTH_PX * FINE, folds)
     palette = np.zeros((256, 3), np.float32)
     body, area, number = None, 0, MAIN + 1
@@ -107,8 +109,8 @@ def _shadow(
     image[top:bottom, left:right] *= (f32(1.0) - f32(dark) * soft)[..., None]
 
 
-def _cast_shadows(image: np.ndarray, frame: Frame) -> None:
-    right, away, dark = cameras.SPECS[frame.key.camid - 1].shadow
+def _cast_shadows(image: np.ndarray, frame: Frame, camera: Camera) -> None:
+    right, away, dark = camera.shadow
     for figure in (*frame.behind, *([frame.main] if frame.main else []), *frame.before):
         x, y, meter = figure.view.x / FINE, figure.view.y / FINE, figure.view.scale / FINE
         tall = figure.who.height
@@ -156,9 +158,8 @@ def _blur(image: np.ndarray, strength: float) -> np.ndarray:
     return image
 
 
-def _develop(image: np.ndarray, frame: Frame, grain: np.ndarray) -> np.ndarray:
+def _develop(image: np.ndarray, frame: Frame, camera: Camera, grain: np.ndarray) -> np.ndarray:
     """Lens, color, tone, noise: (128, 64, 3) float32 to uint8."""
-    camera = cameras.SPECS[frame.key.camid - 1]
     image = _blur(image, min(camera.blur * BLUR + frame.softness, 1.0))
     grey = image[..., 0] * f32(0.3) + image[..., 1] * f32(0.59) + image[..., 2] * f32(0.11)
     mixed = f32(1.0 + (camera.saturation - 1.0) * cameras.COLOR_STRENGTH)
@@ -173,35 +174,36 @@ def _develop(image: np.ndarray, frame: Frame, grain: np.ndarray) -> np.ndarray:
     return np.minimum(np.maximum(finished, f32(0.0)), f32(255.0)).astype(np.uint8)
 
 
-def render(seed: int, key: Key) -> tuple[np.ndarray, Frame, float]:
+def render(seed: int, key: Key, town: Town = CITY) -> tuple[np.ndarray, Frame, float]:
     """Render one image.
 
     Args:
         seed: The seed of the data set.
         key: The image's name.
+        town: Where it was taken.
 
     Returns:
         The image, uint8 (128, 64, 3); what it shows; and the share of the main figure that is hidden in the box.
     """
-    frame, drawn, veil = _people(seed, key)
-    scene = cameras.camera_scene(seed, key.camid)
+    frame, drawn, veil = _people(seed, key, town)
+    scene = cameras.camera_scene(seed, key.camid, town)
     rows, columns = _sample_positions(frame)
     image = _crop(scene.both if veil is None else scene.back, rows, columns)
-    _cast_shadows(image, frame)
+    _cast_shadows(image, frame, scene.camera)
     _over(image, drawn)
     if veil is not None:
         image += (_crop(scene.front, rows, columns) - image) * (veil[..., None] * f32(1.0 / 255.0))
-    grain, _ = cameras.noises(seed)
-    return _develop(image, frame, grain), frame, hidden_share(drawn, veil)
+    grain, _ = cameras.noises(seed, town)
+    return _develop(image, frame, scene.camera, grain), frame, hidden_share(drawn, veil)
 
 
-def _people(seed: int, key: Key) -> tuple[Frame, Drawn, np.ndarray | None]:
+def _people(seed: int, key: Key, town: Town) -> tuple[Frame, Drawn, np.ndarray | None]:
     """The frame, its people, and the opacity 0 .. 255 (128, 64) of the front layer if it is before them."""
-    frame = compose(seed, key)
-    drawn = draw_people(seed, frame)
+    frame = compose(seed, key, town)
+    drawn = draw_people(seed, frame, town)
     if not frame.far:
         return frame, drawn, None
-    veil = _crop(cameras.camera_scene(seed, key.camid).alpha, *_sample_positions(frame))
+    veil = _crop(cameras.camera_scene(seed, key.camid, town).alpha, *_sample_positions(frame))
     return frame, drawn, veil if hidden_share(drawn, veil) <= MOST_HIDDEN else None
 
 
@@ -223,21 +225,22 @@ def hidden_share(drawn: Drawn, veil: np.ndarray | None) -> float:
     return 1.0 - int(np.count_nonzero(shown)) / drawn.area
 
 
-def person_mask(seed: int, key: Key) -> np.ndarray:
+def person_mask(seed: int, key: Key, town: Town = CITY) -> np.ndarray:
     """Draw where an image shows its main person.
 
     Args:
         seed: The seed of the data set.
         key: The image's name.
+        town: Where it was taken.
 
     Returns:
         Bool (128, 64).
     """
-    _, drawn, veil = _people(seed, key)
+    _, drawn, veil = _people(seed, key, town)
     return visible_main(drawn, veil)
 
 
-def person_keypoints(seed: int, key: Key) -> list[tuple[str, float, float, int]]:
+def person_keypoints(seed: int, key: Key, town: Town = CITY) -> list[tuple[str, float, float, int]]:
     """Find the keypoints of an image's main person.
 
     A joint behind the person's own body counts as seen: it is where the person is.
@@ -245,12 +248,13 @@ def person_keypoints(seed: int, key: Key) -> list[tuple[str, float, float, int]]
     Args:
         seed: The seed of the data set.
         key: The image's name.
+        town: Where it was taken.
 
     Returns:
         Name, x, y (pixels) and visibility of each: 2 if the person is drawn there, 1 if a prop or somebody else hides
         it, 0 if it is outside the image or there is no person.
     """
-    _, drawn, veil = _people(seed, key)
+    _, drawn, veil = _people(seed, key, town)
     if drawn.body is None:
         return [(name, 0.0, 0.0, 0) for name in bodies.KEYPOINTS]
     seen = visible_main(drawn, veil)

@@ -142,6 +142,15 @@ class Scene:
         times = f32(1.0 - strength / 2) + brick * f32(strength) + joint * f32(0.12)
         self.image *= np.where(region, times, f32(1.0))[..., None]
 
+    def boards(self, over: np.ndarray, region: np.ndarray, size: float, dark: float, uneven: float = 0.12) -> None:
+        """Upright boards or ribs of `size` meters, each a little different, with joints darker by `dark`."""
+        along = over / f32(size)
+        column = np.floor(along)
+        number = column * f32(0.377)
+        board = f32(1.0 - uneven / 2) + (number - np.floor(number)) * f32(uneven)
+        joint = ((along - column) < f32(0.16)).astype(np.float32)
+        self.image *= np.where(region, board * (f32(1.0) - joint * f32(dark)), f32(1.0))[..., None]
+
     def panes(
         self,
         over: np.ndarray,

@@ -8,6 +8,8 @@ from reid_lab.passersby.cameras import CAMERAS
 from reid_lab.passersby.frames import DISTRACTOR, JUNK, Key, track
 from reid_lab.passersby.people import BLOCK
 from reid_lab.passersby.rng import Draw
+from reid_lab.passersby.town import Town
+from reid_lab.passersby.towns.city import CITY
 
 TRAIN, QUERY, GALLERY = "bounding_box_train", "query", "bounding_box_test"
 SPLIT_STREAM, VALIDATION_STREAM = 51, 52
@@ -89,22 +91,23 @@ def _images(draw: Draw, tracklets: list[tuple[int, int]], total: int, each: int,
     return counts
 
 
-def list_images(size: Size, seed: int) -> list[tuple[str, Key]]:
+def list_images(size: Size, seed: int, town: Town = CITY) -> list[tuple[str, Key]]:
     """List every image of a data set.
 
     Args:
         size: How many images of whom there are.
         seed: The seed of the data set.
+        town: Where its images were taken.
 
     Returns:
         (folder, key) of each image, in the order of the table of annotations.
     """
-    draw = Draw(seed, SPLIT_STREAM, size.train_ids)
+    draw = Draw(town.first_seed + seed, SPLIT_STREAM, size.train_ids)
     train, test = identities(size)
-    return _train(draw, size, seed, train) + _test(draw, size, seed, test) + _nobody(draw, size)
+    return _train(draw, size, seed, train, town) + _test(draw, size, seed, test, town) + _nobody(draw, size)
 
 
-def list_validation_images(size: Size, seed: int) -> list[tuple[str, Key]]:
+def list_validation_images(size: Size, seed: int, town: Town = CITY) -> list[tuple[str, Key]]:
     """List every image of a data set's validation split: query and gallery of people from ``VALIDATION_FROM`` on.
 
     The protocol, the cameras and the hours are those of the test.
@@ -112,31 +115,33 @@ def list_validation_images(size: Size, seed: int) -> list[tuple[str, Key]]:
     Args:
         size: The data set's size.
         seed: The seed of the data set.
+        town: Where its images were taken.
 
     Returns:
         (folder, key) of each image, in the order of the table of annotations.
     """
-    draw, size = Draw(seed, VALIDATION_STREAM, size.train_ids), validation_size(size)
+    draw = Draw(town.first_seed + seed, VALIDATION_STREAM, size.train_ids)
+    size = validation_size(size)
     pids = list(range(VALIDATION_FROM, VALIDATION_FROM + size.test_ids))
-    return _test(draw, size, seed, pids) + _nobody(draw, size, VALIDATION_NOBODY)
+    return _test(draw, size, seed, pids, town) + _nobody(draw, size, VALIDATION_NOBODY)
 
 
-def _train(draw: Draw, size: Size, seed: int, pids: list[int]) -> list[tuple[str, Key]]:
+def _train(draw: Draw, size: Size, seed: int, pids: list[int], town: Town) -> list[tuple[str, Key]]:
     pairs = _tracklets(draw, pids, size.train_tracklets, *size.cameras)
     each = size.train_images // len(pairs) if size.cameras[0] == size.cameras[1] else 1
     counts = _images(draw, pairs, size.train_images, each, MOST)
-    frames = (_frames(seed, *pair, count) for pair, count in zip(pairs, counts, strict=True))
+    frames = (_frames(seed, *pair, count, town) for pair, count in zip(pairs, counts, strict=True))
     return [(TRAIN, key) for keys in frames for key in keys]
 
 
-def _test(draw: Draw, size: Size, seed: int, pids: list[int]) -> list[tuple[str, Key]]:
+def _test(draw: Draw, size: Size, seed: int, pids: list[int], town: Town) -> list[tuple[str, Key]]:
     """One query of each tracklet, and its other images in the gallery."""
     pairs = _tracklets(draw, pids, size.queries, *size.cameras)
     most = MOST if size.cameras[0] != size.cameras[1] else -(-size.gallery // len(pairs))
     found = []
     for pair, count in zip(pairs, _images(draw, pairs, size.gallery, 1, most), strict=True):
         query = draw.integer(count + 1)
-        for number, key in enumerate(_frames(seed, *pair, count + 1)):
+        for number, key in enumerate(_frames(seed, *pair, count + 1, town)):
             found.append((QUERY, replace(key, box=0)) if number == query else (GALLERY, key))
     return found
 
@@ -150,9 +155,9 @@ def _nobody(draw: Draw, size: Size, first: int = 0) -> list[tuple[str, Key]]:
     ]
 
 
-def _frames(seed: int, pid: int, camid: int, count: int) -> list[Key]:
+def _frames(seed: int, pid: int, camid: int, count: int, town: Town) -> list[Key]:
     """The keys of a tracklet's images: one sequence, frames half a second apart, a detector's boxes."""
-    start = track(seed, pid, camid).start
+    start = track(seed, pid, camid, town).start
     trains = pid < VALIDATION_FROM and (pid - 1) // BLOCK % 2 == 0
     sequences = TRAIN_SEQUENCES if trains else TEST_SEQUENCES
     sequence = sequences[start // 10 % len(sequences)]

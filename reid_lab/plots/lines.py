@@ -70,17 +70,20 @@ def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -
 
 
 def curves(runs: Mapping[str, Run | pd.DataFrame]) -> Figure:
-    """Loss, identification accuracy in training, and mAP where it was measured, epoch by epoch (paper B, Fig. 5).
+    """Loss, identification accuracy in training, and mAP where a run measured it more than once (paper B, Fig. 5).
 
     A run's mAP is that of its benchmark: of the test, or of a validation split.
     """
-    figure = Figure(figsize=(12, 3.8), layout="constrained")
-    panels = figure.subplots(1, 3, sharex=True)
-    columns = (("loss", "loss", 1), ("accuracy", "training accuracy, %", 100), ("mAP", "mAP, %", 100))
+    histories = {name: run if isinstance(run, pd.DataFrame) else run.history for name, run in runs.items()}
+    columns = [("loss", "loss", 1), ("accuracy", "training accuracy, %", 100)]
+    if any(history["mAP"].count() > 1 for history in histories.values()):
+        columns.append(("mAP", "mAP, %", 100))
+    figure = Figure(figsize=(4 * len(columns), 3.8), layout="constrained")
+    panels = figure.subplots(1, len(columns), sharex=True)
     for axes, (column, label, scale) in zip(panels, columns, strict=True):
         dress(axes, "epoch", label)
-        for i, (name, run) in enumerate(runs.items()):
-            history = (run if isinstance(run, pd.DataFrame) else run.history).dropna(subset=[column])
+        for i, (name, whole) in enumerate(histories.items()):
+            history = whole.dropna(subset=[column])
             axes.plot(
                 history["epoch"],
                 scale * history[column],

@@ -73,6 +73,9 @@ def _results(
     calls = (joblib.delayed(_uninterrupted)(work, job) for job in jobs)
     with joblib.parallel_config("loky", inner_max_num_threads=threads, idle_worker_timeout=IDLE_SECONDS):
         results = joblib.Parallel(n_jobs=workers, batch_size=1, return_as="generator")(calls)
+    warnings.filterwarnings(
+        "ignore", "A worker stopped", UserWarning
+    )  # one that has grown is replaced: nothing is lost
     try:
         for result in results:  # noqa: UP028 (`yield from` would close `results` itself, with the warning)
             yield result

@@ -58,8 +58,9 @@ class Sign:
         return f"{limit}, and not falling" if self.rises else limit
 
 
-# The limits, and the reason for each. "Collapsed" is a run of paper B at classroom size whose triplet losses ended at
-# their margin; "short" is the same recipe for 12 epochs of the smoke data, with half the people in a batch.
+# The limits, and the reason for each. "Collapsed" is a run of paper B at classroom size, from random weights, whose
+# triplet losses ended at their margin; "short" is the same recipe for 12 epochs of the smoke data, with half the people
+# in a batch.
 SIGNS = (
     # Collapsed: from 0.78 to 0.03. Short: from 0.97 to 0.21. Cosine similarities within 5 % are all above 0.99.
     Sign(

@@ -26,33 +26,44 @@ BACKBONES = {
 }
 
 
-def poolings(*labels):
-    yardstick = {"residual, Pmax - Pavg": {"sign": "max-avg"}}
-    return residual_pooling, {label: {"pooling": POOLINGS[label]} for label in labels} | yardstick
+RAW = ("baseline", "raw average", "raw max")  # no convolution begins with random values
 
 
-def without_yardstick(*labels):
-    return residual_pooling, {label: {"pooling": POOLINGS[label]} for label in labels}
+def poolings(size, labels):
+    lower = {"lr": 1e-3} if size == "classroom" else {}
+    return {label: {"pooling": POOLINGS[label]} | (lower if label in RAW else {}) for label in labels}
 
 
 def changes(name, size):
     """The method of a grid, and of each of its variants the fields in which it differs from that method's recipe."""
     a, b = multitask(size), residual_pooling(size)
     plain = {"backbone": {"classroom": "resnet_slim", "full": "resnet50"}[size]}
-    thrice = plain | {"epochs": 3 * a.epochs, "milestones": tuple(3 * epoch for epoch in a.milestones)}
+    thrice, ten = (
+        plain | {"epochs": times * a.epochs, "milestones": tuple(times * epoch for epoch in a.milestones)}
+        for times in (3, 10)
+    )
+    twice = {"epochs": 2 * b.epochs, "milestones": tuple(2 * epoch for epoch in b.milestones)}
     longer = {
         "erasing 0.0": plain | {"erasing": 0.0},
         "erasing 0.5": plain | {"erasing": 0.5},
         "erasing 0.5, mean colour": plain | {"erasing": 0.5, "erasing_fill": "mean"},
         "erasing 0.0, 3 x epochs": thrice | {"erasing": 0.0},
         "erasing 0.5, 3 x epochs": thrice | {"erasing": 0.5},
+        "erasing 0.0, 10 x epochs": ten | {"erasing": 0.0},
+        "erasing 0.5, 10 x epochs": ten | {"erasing": 0.5},
     }
     share, stride = (0.5 if a.positive == 0.2 else 0.2), (1 if b.last_stride == 2 else 2)
     return {
-        "pooling": poolings(*POOLINGS),
-        "pooling_more_seeds": poolings("average", "max", "residual", "max + max", "max + average"),
-        "curves": without_yardstick("average", "max", "residual"),
-        "gradcam": without_yardstick("baseline", "average", "max", "residual"),
+        "pooling": (residual_pooling, poolings(size, POOLINGS) | {"residual, Pmax - Pavg": {"sign": "max-avg"}}),
+        "pooling_longer": (
+            residual_pooling,
+            {
+                f"{label}, 2 x epochs": fields | twice
+                for label, fields in poolings(size, ("baseline", "average", "max", "residual")).items()
+            },
+        ),
+        "curves": (residual_pooling, poolings(size, ("average", "max", "residual"))),
+        "gradcam": (residual_pooling, poolings(size, ("baseline", "average", "max", "residual"))),
         "backbone": (multitask, {label: {"backbone": backbone} for label, backbone in BACKBONES[size].items()}),
         "erasing": (multitask, {f"{i / 10:.1f}": plain | {"erasing": i / 10} for i in range(11)}),
         **dict.fromkeys(("erasing_longer", "occlusion", "erasing_fit"), (multitask, longer)),
@@ -154,7 +165,7 @@ def test_each_grid_asks_what_it_is_about():
     measures = {name: grid.measure for name, grid in grids.GRIDS.items() if grid.measure != "scores"}
     expected = {"conditions": "conditions", "occlusion": "conditions", "curves": "curves", "erasing_fit": "curves"}
     assert measures == expected | {"gradcam": "heat"}
-    assert {name for name, grid in grids.GRIDS.items() if grid.reranked} == {"pooling", "pooling_more_seeds"}
+    assert {name for name, grid in grids.GRIDS.items() if grid.reranked} == {"pooling"}
     references = {
         name: grids.grid(name).compared_with("classroom") for name in ("pooling", "erasing", "heads", "losses")
     }
@@ -165,12 +176,12 @@ def test_each_grid_asks_what_it_is_about():
 
 @pytest.mark.parametrize("name", grids.GRIDS)
 def test_a_size_may_name_a_start_which_changes_the_start_and_what_was_tuned_for_it(name):
-    plain, started = (grids.grid(name).variants(size) for size in ("classroom", "classroom-passersby"))
-    random = {label for label, recipe in started.items() if recipe.weights is None}
-    assert random == {label for label in started if "random start" in label}
-    assert all(recipe.size == "classroom" and recipe.epochs > 0 for recipe in started.values())
-    assert {recipe.weights for recipe in plain.values()} == {None}
-    assert len(plain) == len(started)
+    started, random = (grids.grid(name).variants(size) for size in ("classroom", "classroom-random"))
+    without = {label for label, recipe in started.items() if recipe.weights is None}
+    assert without == {label for label in started if "random start" in label}
+    assert all(recipe.size == "classroom" and recipe.epochs > 0 for recipe in random.values())
+    assert {recipe.weights for recipe in random.values()} == {None}
+    assert len(started) == len(random) and started == grids.grid(name).variants("classroom-passersby")
 
 
 def test_recipes_are_chosen_on_validation_people_and_nothing_else_is_asked_of_them():
@@ -181,22 +192,18 @@ def test_recipes_are_chosen_on_validation_people_and_nothing_else_is_asked_of_th
 
 
 def test_every_pooling_may_choose_among_the_same_rates():
-    arms = grids.grid("tuning_residual_pooling").variants("classroom-passersby")
+    arms = grids.grid("tuning_residual_pooling").variants("classroom")
     rates = {pooling: set() for pooling in ("baseline", "avg", "max", "residual", "raw avg", "raw max")}
-    base = residual_pooling("classroom", weights="passersby")
+    base = residual_pooling("classroom")
     for recipe in arms.values():
         if recipe == base.replace(pooling=recipe.pooling, lr=recipe.lr):
             rates[recipe.pooling].add(recipe.lr)
     assert len(set(map(frozenset, rates.values()))) == 1 and len(rates["max"]) == 4
 
 
-def test_from_a_start_poolings_without_convolutions_have_a_lower_rate_and_nothing_else_differs():
-    plain, started = (grids.grid("pooling").variants(size) for size in ("classroom", "classroom-passersby"))
-    lower = {label for label, recipe in started.items() if recipe.lr < started["residual"].lr}
-    assert lower == {"baseline", "raw average", "raw max"} and len({started[label].lr for label in lower}) == 1
-    for label, recipe in started.items():
-        base = residual_pooling("classroom", weights="passersby", pooling=recipe.pooling, lr=recipe.lr)
-        assert recipe == base.replace(sign=plain[label].sign)
+def test_from_random_weights_all_poolings_have_one_rate():
+    variants = grids.grid("pooling").variants("classroom-random")
+    assert len(variants) == 10 and len({recipe.lr for recipe in variants.values()}) == 1
 
 
 def best_rate(table, labels):
@@ -205,26 +212,26 @@ def best_rate(table, labels):
     return max(labels, key=lambda rate: scores[labels[rate]])
 
 
-@pytest.mark.parametrize("pooling", ["baseline", "average", "max", "residual"])
+@pytest.mark.parametrize("pooling", ["baseline", "average", "max", "residual", *RAW[1:]])
 def test_from_a_start_a_pooling_has_the_rate_that_was_best_on_validation_people(pooling):
     rates = {rate: f"{pooling}, rate {rate:g}" for rate in (3e-4, 1e-3, 3e-3, 1e-2)}
-    recipe = grids.grid("pooling").variants("classroom-passersby")[pooling]
+    recipe = grids.grid("pooling").variants("classroom")[pooling]
     assert recipe.lr == best_rate("tuning_residual_pooling", rates)
 
 
 def test_from_a_start_paper_a_has_the_rate_that_was_best_on_validation_people():
     rates = {rate: f"rate {rate:g}" for rate in (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)}
-    assert multitask("classroom", weights="passersby").lr == best_rate("tuning_multitask", rates)
+    assert multitask("classroom").lr == best_rate("tuning_multitask", rates)
 
 
 @pytest.mark.parametrize("name", TUNING)
 def test_an_arm_of_the_search_has_the_rate_that_its_name_says(name):
-    arms = grids.grid(name).variants("classroom-passersby")
+    arms = grids.grid(name).variants("classroom")
     told = {label: float(label.split("rate ")[1].split(",")[0]) for label in arms if "rate " in label}
     assert {label: arms[label].lr for label in told} == told and len(told) >= 5
     assert {label for label, recipe in arms.items() if recipe.weights is None} == {n for n in arms if "random" in n}
 
 
 def test_the_data_of_a_size_have_no_start_and_those_of_the_papers_recipes_are_the_full_ones():
-    sizes = ["smoke", "classroom-passersby", "full", "paper", "paper-passersby"]
+    sizes = ["smoke", "classroom-random", "full", "paper", "paper-imagenet"]
     assert [grids.data_size(size) for size in sizes] == ["smoke", "classroom", "full", "full", "full"]

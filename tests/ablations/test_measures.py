@@ -11,6 +11,7 @@ import torch
 from reid_lab import methods, retrieval
 from reid_lab.ablations import measures
 from reid_lab.analysis import conditions, cost, gradcam
+from reid_lab.models.weights import passersby_weights
 from reid_lab.retrieval.protocol import Protocol
 
 CPU = torch.device("cpu")
@@ -105,3 +106,19 @@ def test_heat_is_of_the_trained_and_of_a_fresh_network_on_queries_from_all_over(
     fresh = run.recipe.network(12).state_dict()
     other = next(model for model, *_ in asked if model is not run.model)
     assert all(torch.equal(value, fresh[name]) for name, value in other.state_dict().items())
+
+
+def test_heat_is_of_a_networks_start_too_where_it_has_one(run, monkeypatch):
+    asked = {}
+
+    def on_the_person(model, records, layer, target):
+        asked[id(model)] = model
+        return pd.DataFrame({"heat": [0.3], "area": [0.1]})
+
+    monkeypatch.setattr(gradcam, "on_the_person", on_the_person)
+    begun = SimpleNamespace(**vars(run) | {"recipe": run.recipe.replace(weights="passersby")})
+    rows = pd.DataFrame(measures.heat(begun, SimpleNamespace(query=list(range(7))), CPU, rerank=False))
+    assert list(rows["network"].unique()) == ["trained", "untrained", "start"]
+    first = [model.backbone.state_dict()["conv1.weight"] for model in asked.values()]
+    start = passersby_weights(begun.recipe.backbone)["conv1.weight"]
+    assert [torch.equal(weights, start) for weights in first] == [False, False, True]

@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from seen import normed, seen
 from torch import nn
 from torch.nn import functional as F
@@ -57,9 +58,12 @@ def by_hand(model, layer, images, score):
         (gradient,) = torch.autograd.grad(value, kept[-1])
         weights = gradient.mean(dim=(2, 3), keepdim=True)  # alpha_k, eq. 1 there
         heat = F.relu((weights * kept[-1]).sum(dim=1, keepdim=True))  # eq. 2 there
-        heat = F.interpolate(heat, size=images.shape[2:], mode="bilinear", align_corners=False)[0, 0].detach()
-        heat = heat - heat.min()
-        heats.append((heat / heat.max() if heat.max() > 0 else heat).numpy())
+        heat = heat[0, 0].detach() - heat.min().item()
+        heat = (heat / heat.max() if heat.max() > 0 else heat).numpy()
+        places = np.stack(
+            np.meshgrid(*(np.arange(n) * m / n for n, m in zip(SIZE, heat.shape, strict=True)), indexing="ij")
+        )
+        heats.append(ndimage.map_coordinates(heat, places, order=1, mode="nearest"))
     return np.stack(heats)
 
 
@@ -165,6 +169,38 @@ def test_a_network_that_sees_only_red_puts_its_heat_on_the_red_square(target):
     red, green = np.zeros((2, 1, *SIZE), bool)
     red[0, 16:32, 0:16], green[0, 48:64, 16:32] = True, True
     assert gradcam.heat_share(heat[None], red)[0] > 0.4 and gradcam.heat_share(heat[None], green)[0] == 0
+
+
+@pytest.mark.parametrize(("backbone", "layer"), [("resnet_slim", "layer2"), ("res2net_slim", "layer4")])
+def test_a_heat_map_puts_a_position_where_it_looks(backbone, layer):
+    """The pixels that move one position of a layer have their middle where a map of that position alone is hottest."""
+    torch.manual_seed(0)
+    model = methods.classification("smoke", backbone=backbone, last_stride=1, crop=(128, 64), resize=(128, 64)).network(
+        3
+    )
+    image, kept = torch.randn(1, 3, 128, 64, requires_grad=True), []
+    hook = getattr(model.eval().backbone, layer).register_forward_hook(lambda module, given, maps: kept.append(maps))
+    model(image)
+    hook.remove()
+    rows, columns = kept[0].shape[2:]
+    row, column = rows // 2, columns // 2
+    sums = [
+        torch.autograd.grad(one, image, retain_graph=True)[0].abs().sum((0, 1)) for one in kept[0][0, :8, row, column]
+    ]
+    moved = torch.stack(sums).sum(0)
+    looks_at = [float((moved.sum(1 - i) * torch.arange(moved.shape[i])).sum() / moved.sum()) for i in (0, 1)]
+    alone = np.zeros((1, rows, columns))
+    alone[0, row, column] = 1
+    hottest = np.unravel_index(gradcam._stretched(alone, (128, 64))[0].argmax(), (128, 64))
+    assert (
+        looks_at == pytest.approx(hottest, abs=1.5) and 128 // rows > 7
+    )  # in the middle of its square it would be 3.5 off
+
+
+def test_of_a_width_that_the_stride_does_not_divide_the_last_position_is_where_it_looks():
+    """Of 48 columns at stride 32, position 1 looks around column 32."""
+    alone = np.array([[[0.0, 1.0]]])
+    assert gradcam._stretched(alone, (8, 48))[0, 0].tolist() == [min(1, column / 32) for column in range(48)]
 
 
 def test_where_nothing_raises_the_score_there_is_no_heat():

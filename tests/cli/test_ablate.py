@@ -152,12 +152,32 @@ def test_runs_that_failed_cost_no_table_of_the_others(tmp_path, capsys, monkeypa
     assert "residual" in printed.out and "it was killed" in printed.err
 
 
-def test_a_start_is_named_in_the_size_and_refused_where_no_network_has_one(smoke, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("size", "start", "setting"),
+    [
+        *(("smoke", "random", "smoke"), ("smoke", "passersby", "smoke-passersby")),
+        *(("classroom", "random", "classroom-random"), ("classroom", "passersby", "classroom")),
+        *(("full", "random", "full"), ("full", "imagenet", "full-imagenet")),
+    ],
+)
+def test_a_start_is_named_in_the_size_where_it_is_not_the_usual_one(tmp_path, capsys, size, start, setting):
+    options = ("--size", size, "--start", start, "--seeds", "1", "--dry-run", "--out", str(tmp_path))
+    assert main(["ablate", "backbone", *options]) == 0
+    said = capsys.readouterr().out
+    assert said.count(f" {setting} ") == len(grids.grid("backbone").variants(setting))
+
+
+@pytest.mark.parametrize(("size", "start"), [("smoke", "imagenet"), ("classroom", "imagenet"), ("full", "passersby")])
+def test_a_start_that_the_networks_of_a_size_do_not_have_is_refused(tmp_path, capsys, size, start):
+    assert main(["ablate", "pooling", "--start", start, "--size", size, "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert size in said and start in said and not list(tmp_path.iterdir())
+
+
+def test_a_grid_from_a_start_is_planned_under_its_own_size(smoke, tmp_path, capsys):
     assert ablate("pooling", "--start", "passersby", "--seeds", "1", "--dry-run", folder=tmp_path) == 0
     said = capsys.readouterr().out
     assert said.count("smoke-passersby") == len(grids.grid("pooling").variants("smoke-passersby"))
-    assert main(["ablate", "pooling", "--start", "passersby", "--size", "full", "--out", str(tmp_path)]) == 2
-    assert "full" in capsys.readouterr().err
 
 
 def test_all_asks_every_question_and_chooses_no_recipe(smoke, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """`reid-lab demo` and `reid-lab doctor`."""
 
+import dataclasses
 import importlib.metadata
 import json
 import shutil
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from reid_lab import demo, doctor, plots, training
+from reid_lab import demo, doctor, methods, plots, retrieval, training
 from reid_lab.cli import main
 from reid_lab.runtime.errors import CheckpointError
 from reid_lab.training import fitting
@@ -43,6 +44,15 @@ def test_the_demonstration_writes_its_table_and_pictures_and_then_reuses_its_run
     table = pd.read_csv(out / "table.csv", index_col=0)
     assert list(table["device"] == "a machine of its own") == [False, True, False, False]
     assert list(table["run"].str.split("-").str[0]) == ["residual_pooling", "multitask", *["residual_pooling"] * 2]
+
+
+def test_the_demonstration_shows_what_a_start_alone_can_do(smoke, smoke_run):
+    """The start is no worse before the training than random weights are, and no network of that recipe was trained."""
+    begun = dataclasses.replace(smoke_run, recipe=smoke_run.recipe.replace(weights="passersby"))
+    results = demo._evaluate(smoke, {"A": smoke_run, "B": begun}, 0, "cpu")
+    assert list(results) == ["untrained network", demo.START, "A", "B", "B, re-ranked"]
+    alone = methods.classification("smoke", weights="passersby").network(2).eval()
+    assert results[demo.START].mAP == retrieval.evaluate(alone, smoke).mAP > results["untrained network"].mAP + 0.1
 
 
 def full(figure, path):

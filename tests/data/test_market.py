@@ -132,10 +132,10 @@ def test_a_passersby_folder_that_lost_images_or_truth_says_so(market):
 
 def test_passersby_is_generated_and_read(market, monkeypatch):
     asked = []
-    generate = lambda size, seed: asked.append((size, seed)) or marked(market(), [])  # noqa: E731
+    generate = lambda *given, **more: asked.append((*given, more)) or marked(market(), [])  # noqa: E731
     monkeypatch.setattr("reid_lab.passersby.generate", generate, raising=False)
     assert module.passersby("smoke", seed=3).name == "Passersby smoke, seed 3"
-    assert asked == [("smoke", 3)]
+    assert asked == [("smoke", 3, {"town": "city"})]
 
 
 def fake_market(train=12_936, people=751, suffix=".jpg"):

@@ -215,12 +215,13 @@ STARTED = [*BOTH, methods.classification]
 
 
 @pytest.mark.parametrize("method", STARTED)
-def test_a_start_brings_its_schedule_at_classroom_alone_and_what_is_asked_for_wins(method):
-    plain, started = method("classroom"), method("classroom", weights="passersby")
-    assert started == plain.replace(weights="passersby", **method.__self__.pretrained)
+def test_random_weights_bring_a_longer_schedule_at_classroom_alone_and_what_is_asked_for_wins(method):
+    started, random = method("classroom"), method("classroom", weights=None)
+    assert started.weights == "passersby" and random.epochs > started.epochs
+    assert random == started.replace(weights=None, **method.__self__.from_random)
     assert method("smoke", weights="passersby") == method("smoke").replace(weights="passersby")
-    asked = method("classroom", weights="passersby", lr=0.7, epochs=9)
-    assert asked == started.replace(lr=0.7, epochs=9)
+    asked = method("classroom", weights=None, lr=0.7, epochs=9)
+    assert asked == random.replace(lr=0.7, epochs=9)
 
 
 @pytest.mark.parametrize("method", STARTED)

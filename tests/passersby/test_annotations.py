@@ -9,12 +9,18 @@ import pytest
 from reid_lab import data, passersby
 from reid_lab.passersby import bodies, render
 from reid_lab.passersby.frames import Key, compose
+from reid_lab.passersby.towns import CITY, COAST
 from reid_lab.runtime.errors import DataError
 
 
+@pytest.fixture(scope="module", params=[CITY, COAST], ids=["city", "coast"])
+def town(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def folder(smoke):
-    return smoke.root
+def folder(own_home, town):
+    return data.passersby("smoke", town=town.name).root
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +28,9 @@ def table(folder):
     return passersby.annotations(folder)
 
 
-def dyed(key, tone, monkeypatch, materials=slice(1, None)):
+def dyed(town, key, tone, monkeypatch, materials=slice(1, None)):
     """The image with its main person, or some of their materials, all in one brightness."""
-    main, true_palette = compose(0, key).main.who, bodies.palette
+    main, true_palette = compose(0, key, town).main.who, bodies.palette
 
     def palette(who):
         found = true_palette(who)
@@ -34,23 +40,23 @@ def dyed(key, tone, monkeypatch, materials=slice(1, None)):
 
     with monkeypatch.context() as patch:
         patch.setattr(bodies, "palette", palette)
-        return render.render(0, key)[0].astype(int)
+        return render.render(0, key, town)[0].astype(int)
 
 
-def test_the_mask_is_where_recoloring_the_person_changes_the_image(folder, table, monkeypatch):
+def test_the_mask_is_where_recoloring_the_person_changes_the_image(town, folder, table, monkeypatch):
     """An oracle: draw the image twice, with a black and with a white person; the rest must not differ."""
     for path in table.index[table["pid"] > 0][::12]:
         key = Key.parse(path)
-        difference = np.abs(dyed(key, 400.0, monkeypatch) - dyed(key, 0.0, monkeypatch))
+        difference = np.abs(dyed(town, key, 400.0, monkeypatch) - dyed(town, key, 0.0, monkeypatch))
         changed, mask = difference.max(2) > 95, passersby.mask(folder / path)
         assert (mask & changed).sum() > 0.88 * (mask | changed).sum()
 
 
-def test_the_hidden_share_is_what_the_mask_lacks_of_the_person_drawn_alone(folder, table, monkeypatch):
+def test_the_hidden_share_is_what_the_mask_lacks_of_the_person_drawn_alone(town, folder, table, monkeypatch):
     """An oracle: the same frame without whoever walks before the person, and without the place's front layer."""
 
-    def alone(seed, key):
-        frame = compose(seed, key)
+    def alone(seed, key, town):
+        frame = compose(seed, key, town)
         frame.before, frame.far = [], False
         return frame
 
@@ -60,12 +66,12 @@ def test_the_hidden_share_is_what_the_mask_lacks_of_the_person_drawn_alone(folde
         key = Key.parse(path)
         with monkeypatch.context() as patch:
             patch.setattr(render, "compose", alone)
-            whole = render.person_mask(0, key)
+            whole = render.person_mask(0, key, town)
         mask = passersby.mask(folder / path)
         assert not (mask & ~whole).any()
         found.append((1 - mask.sum() / whole.sum(), row["occluded"]))
         half_hidden += row["occluded"] > 0.25
-        veiled += row["occluded"] > 0.02 and not compose(0, key).before
+        veiled += row["occluded"] > 0.02 and not compose(0, key, town).before
     ours, told = np.array(found).T
     assert np.abs(ours - told).max() < 0.06 and half_hidden >= 5 and veiled >= 3
 
@@ -97,15 +103,15 @@ def test_a_pixel_is_the_persons_if_two_of_its_four_samples_are(monkeypatch):
     assert np.argwhere(render.visible_main(drawn, veil)).tolist() == [[0, 1]]
 
 
-def test_the_truth_of_an_image_is_drawn_with_its_own_folders_seed(folder, table, tmp_path):
+def test_the_truth_of_an_image_is_drawn_with_its_own_folders_seed_and_town(town, folder, table, tmp_path):
     key = Key.parse(table.index[table["pid"] > 0][0])
     (tmp_path / "query").mkdir()
     marker = json.loads((folder / passersby.MARKER).read_text()) | {"seed": 7}
     (tmp_path / passersby.MARKER).write_text(json.dumps(marker))
     path = tmp_path / "query" / f"{key.name}.png"
-    assert np.array_equal(passersby.mask(path), render.person_mask(7, key))
-    assert not np.array_equal(passersby.mask(path), render.person_mask(0, key))
-    points = pd.DataFrame(render.person_keypoints(7, key)).set_index(0)
+    assert np.array_equal(passersby.mask(path), render.person_mask(7, key, town))
+    assert not np.array_equal(passersby.mask(path), render.person_mask(0, key, town))
+    points = pd.DataFrame(render.person_keypoints(7, key, town)).set_index(0)
     assert passersby.keypoints(path).to_numpy().tolist() == points.to_numpy().tolist()
 
 
@@ -122,13 +128,14 @@ def test_keypoints_that_are_seen_lie_on_the_person(folder, table):
     assert seen > 250
 
 
-def test_the_head_keypoint_is_in_the_middle_of_the_hair(table, folder, monkeypatch):
+def test_the_head_keypoint_is_in_the_middle_of_the_hair(town, table, folder, monkeypatch):
     """An oracle: dye the hair and see where the image changes."""
     short = table["hair_style"].isin(["short", "crop"]) & (table["hat"] == "none")
     apart = []
     for path in table.index[(table["pid"] > 0) & short & (table["occluded"] == 0)][:25]:
         key = Key.parse(path)
-        difference = dyed(key, 400.0, monkeypatch, [bodies.HAIR]) - dyed(key, 0.0, monkeypatch, [bodies.HAIR])
+        bright, dark = (dyed(town, key, tone, monkeypatch, [bodies.HAIR]) for tone in (400.0, 0.0))
+        difference = bright - dark
         rows, columns = np.nonzero(difference.max(2) > 95)
         x, y, visibility = passersby.keypoints(folder / path).loc["head"]
         if visibility == 2 and y > 12:
@@ -192,6 +199,14 @@ def test_a_folder_without_a_table_of_truth_is_a_sentence(tmp_path, text):
         (tmp_path / passersby.TABLE).write_text(text)
     with pytest.raises(DataError, match=passersby.TABLE):
         passersby.annotations(tmp_path)
+
+
+def test_an_image_of_a_town_that_is_not_known_has_no_truth(tmp_path):
+    (tmp_path / "query").mkdir()
+    marker = {"kind": "Passersby", "seed": 0, "generator": passersby.VERSION, "town": "moon"}
+    (tmp_path / passersby.MARKER).write_text(json.dumps(marker))
+    with pytest.raises(DataError, match=r"'moon'.*city, coast"):
+        passersby.mask(tmp_path / "query" / "0001_c1s1_000351_00.png")
 
 
 def test_an_image_of_another_generator_has_no_truth(tmp_path):

@@ -158,10 +158,18 @@ def test_a_full_disk_is_a_sentence_and_leaves_nothing_behind(tmp_path, monkeypat
     assert not [path for path in (tmp_path / "passersby").iterdir() if path.is_dir()]
 
 
-@pytest.mark.parametrize(("size", "seed", "culprit"), [("huge", 0, "'huge'"), ("smoke", -1, "seed.*-1")])
-def test_what_cannot_be_made_is_refused_by_its_name(size, seed, culprit, tmp_path):
+@pytest.mark.parametrize(
+    ("size", "more", "culprit"),
+    [
+        ("huge", {}, "'huge'"),
+        ("smoke", {"seed": -1}, "seed.*-1"),
+        ("smoke", {"town": "moon"}, "'moon'.*city, coast"),
+        ("smoke", {"town": None}, "None.*city, coast"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_by_its_name(size, more, culprit, tmp_path):
     with pytest.raises(DataError, match=culprit):
-        passersby.generate(size, seed=seed, home=tmp_path)
+        passersby.generate(size, **more, home=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

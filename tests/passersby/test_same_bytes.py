@@ -15,11 +15,14 @@ import reid_lab.passersby
 from reid_lab.passersby import SIZES
 from reid_lab.passersby.render import render
 from reid_lab.passersby.splits import list_images
+from reid_lab.passersby.towns import CITY, COAST
 
 DIGEST = "6ee1787602947320fec17e59ab25516853ba0662e941692ccde742e3ae450775"
+COAST_DIGEST = "571b3cc9d5d9dcf39ecc9f4bdae9dd9294fef6d6a9e1c45988abcc3ef0d97b52"
 PIXEL_PATH = (
     *("rng", "people", "bodies", "boxes", "clothing", "patterns", "head", "raster", "cameras", "scenery", "props"),
-    *("scenes", "frames", "render", "splits"),
+    *("town", "towns/__init__", "towns/city", "towns/city_scenes", "towns/coast", "towns/coast_scenes"),
+    *("frames", "render", "splits"),
 )
 ALLOWED = {
     *("float32", "uint8", "uint16", "int32", "int64", "ndarray"),
@@ -28,17 +31,18 @@ ALLOWED = {
 }
 
 
-def digest(keys):
-    return hashlib.sha256(b"".join(render(0, key)[0].tobytes() for key in keys)).hexdigest()
+def digest(keys, town=CITY):
+    return hashlib.sha256(b"".join(render(0, key, town)[0].tobytes() for key in keys)).hexdigest()
 
 
-def some_keys():
-    return [key for _, key in list_images(SIZES["smoke"], 0)][::6]
+def some_keys(town=CITY):
+    return [key for _, key in list_images(SIZES["smoke"], 0, town)][::6]
 
 
-def test_the_pixels_are_those_of_this_version_of_the_generator():
+@pytest.mark.parametrize(("town", "expected"), [(CITY, DIGEST), (COAST, COAST_DIGEST)], ids=["city", "coast"])
+def test_the_pixels_are_those_of_this_version_of_the_generator(town, expected):
     """A new digest means a new VERSION in annotations.py."""
-    assert digest(some_keys()) == DIGEST
+    assert digest(some_keys(town), town) == expected
 
 
 def test_the_order_of_drawing_changes_nothing():

@@ -80,19 +80,23 @@ def dukemtmc_reid(root: Path | str, cameras: Cameras = None) -> Benchmark:
     return Benchmark("DukeMTMC-reID", **splits, root=root, notes=(verdict("DukeMTMC-reID", splits), *left_out))
 
 
-def passersby(size: str = "classroom", seed: int = 0, junk: Junk = "drop") -> Benchmark:
+def passersby(size: str = "classroom", seed: int = 0, junk: Junk = "drop", town: str = "city") -> Benchmark:
     """Read Passersby, the synthetic data set with exact annotations; generate it on first use.
 
     Its scores say nothing about real people.
 
     Args:
         size: "smoke", "classroom" or "full".
-        seed: Another seed is another data set.
+        seed: Another seed is another data set of the same town.
         junk: As in :func:`market1501`.
+        town: "city", or "coast" for other scenes, another light and other clothes: a domain shift.
+
+    Raises:
+        DataError: There is no such size, seed or town, or the images cannot be written.
     """
     from reid_lab.passersby import generate  # slow to import, and only needed here
 
-    return market1501(generate(size, seed), junk)
+    return market1501(generate(size, seed, town=town), junk)
 
 
 def is_duke(root: Path) -> bool:
@@ -157,7 +161,8 @@ def _passersby_name(root: Path) -> str:
     try:
         marker = json.loads((root / MARKER).read_text(encoding="utf-8"))
         part = VALIDATION if marker.get("part") == "validation" else ""
-        return f"Passersby {marker['size']}, seed {marker['seed']}{part}"
+        town = f"{marker['town']} " if "town" in marker else ""
+        return f"Passersby {town}{marker['size']}, seed {marker['seed']}{part}"
     except (ValueError, KeyError, TypeError):
         return "Passersby"
 

@@ -1,4 +1,4 @@
-"""The painters of the six scenes, one function each. They vary with the seed in what stands where."""
+"""The painters of the city's six scenes, one function each. They vary with the seed in what stands where."""
 
 from __future__ import annotations
 

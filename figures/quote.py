@@ -1,0 +1,94 @@
+"""Write the recorded numbers into the tables of RESULTS.md: ``python figures/quote.py``; ``--check`` only compares.
+
+Each table of that page stands first under its heading, and is made anew from the files in this folder.
+Nothing else of the page is touched.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from reid_lab.ablations import claims, statistics, tables
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE.parent / "RESULTS.md"
+
+
+def demonstration():
+    """The demonstration's rankings."""
+    table = pd.read_csv(HERE / "demo.csv", index_col=0)
+    return table[["rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP"]].round(1).rename_axis("ranking, %")
+
+
+def variants(name, size, columns=("seeds", "descriptor", "rank-1", "mAP")):
+    """Means and deviations of a grid's variants, and their differences from its reference."""
+    rows = tables.read(name, HERE)
+    measured, against = statistics.variants(rows, size), statistics.against(name, rows, size)
+    for score in ("rank-1", "mAP"):
+        spread = [f" ± {value:.1f}" if pd.notna(value) else "" for value in measured[f"{score} sd"]]
+        measured[score] = [f"{value:.1f}{end}" for value, end in zip(measured[score], spread, strict=True)]
+    words = {label: f"{points:+.1f} ± {half:.1f}, {verdict}" for label, (points, half, verdict) in against.T.items()}
+    table = measured[list(columns)]
+    return table.assign(**{f"mAP minus that of {tables.GRIDS[name].compared_with(size)}": pd.Series(words)})
+
+
+def papers_claims():
+    """Every claim, its verdict from the usual start, before and after the correction, and from random weights."""
+    found, before = (claims.verdicts(size, HERE) for size in ("classroom", "classroom-random"))
+    found["after Holm"] = found["verdict after correction"].where(found["verdict after correction"] != found["verdict"])
+    found["from random weights"] = before["ours"] + ": " + before["verdict"]
+    lacking = before["ours"] == ""
+    found.loc[lacking, "from random weights"] = before["verdict"][lacking]
+    shown = ["paper", "claim", "the paper's numbers", "ours", "verdict", "after Holm", "from random weights"]
+    return found[shown].set_index("paper")
+
+
+def tuning():
+    """The mAP of every pooling at every rate that was tried on validation people."""
+    scores = tables.read("tuning_residual_pooling", HERE).set_index("variant")["mAP"]
+    arms = scores[scores.index.str.match(r"[a-z ]+, rate [0-9.]+$")].round(1)
+    arms.index = pd.MultiIndex.from_tuples([label.split(", rate ") for label in arms.index], names=["pooling", ""])
+    table = arms.unstack(sort=False)
+    return table[sorted(table, key=float)]
+
+
+TABLES = {
+    "What the demonstration shows": demonstration,
+    "What the experiments show": lambda: variants("pooling", "classroom"),
+    "What the papers claim": papers_claims,
+    "From random weights": lambda: variants("pooling", "classroom-random"),
+    "Where paper B leaves a choice": lambda: variants(
+        "interpretations", "classroom-random", ("seeds", "rank-1", "mAP")
+    ),
+    "How the recipes were chosen": tuning,
+}
+
+
+def markdown(table):
+    """A table as Markdown: its index first, nothing where nothing is known."""
+    rows = table.reset_index().astype(object)
+    rows = rows.where(rows.notna(), "")
+    lines = [
+        " | ".join(map(str, cells)) for cells in [rows.columns, ["---"] * rows.shape[1], *rows.to_numpy().tolist()]
+    ]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def quoted(page):
+    """The page with all tables made anew."""
+    for heading, make in TABLES.items():
+        before, section = page.split(f"\n## {heading}\n", 1)
+        head, _, rest = section.partition("\n| ")
+        lines = rest.split("\n")
+        end = next(i for i, line in enumerate(lines) if i and not line.startswith("|"))
+        page = f"{before}\n## {heading}\n{head}\n{markdown(make())}\n" + "\n".join(lines[end:])
+    return page
+
+
+if __name__ == "__main__":
+    there = PAGE.read_text(encoding="utf-8")
+    now = quoted(there)
+    if "--check" in sys.argv:
+        sys.exit(0 if now == there else "RESULTS.md differs from the recorded tables: run python figures/quote.py")
+    PAGE.write_text(now, encoding="utf-8")
