@@ -125,6 +125,11 @@ def _conditions(size: str) -> Mapping[str, Recipe]:
     return {"A": at(multitask, size)} | {f"B, {label}": recipe for label, recipe in _three_poolings(size).items()}
 
 
+def _domain(size: str) -> Mapping[str, Recipe]:
+    names = ("baseline", "average", "max", "residual", YARDSTICK, "max + average")
+    return {label: recipe for label, recipe in _pooling(size).items() if label in names} | {"A": at(multitask, size)}
+
+
 def _four_poolings(size: str) -> Mapping[str, Recipe]:
     names = ("baseline", "average", "max", "residual")
     return {label: recipe for label, recipe in _pooling(size).items() if label in names}
@@ -277,6 +282,17 @@ GRIDS = {
             "Equal: backbone, data, schedule, batches, seeds, the images that are looked at.",
             measure="heat",
             several=("network", "layer", "target"),
+        ),
+        Grid(
+            "domain",
+            "Trained in the city, tested in the city and on the coast",
+            "ours: what is left of a network before other scenes, in other light, on other clothes",
+            _domain,
+            "residual",
+            "Equal: data, seeds and all of the training; A is another method, with a schedule of its own. "
+            + _YARDSTICK_IS_FOR,
+            measure="domain",
+            several=("town",),
         ),
         *seeds.GRIDS,
         *tuning.GRIDS,

@@ -14,8 +14,10 @@ import torch
 
 from reid_lab import retrieval
 from reid_lab.analysis import conditions, cost, gradcam
-from reid_lab.data import Benchmark
+from reid_lab.data import Benchmark, passersby
+from reid_lab.data.held_out import drawn_with
 from reid_lab.models import Network
+from reid_lab.passersby.towns import TOWNS
 from reid_lab.retrieval import Result
 from reid_lab.training import Run
 
@@ -81,11 +83,24 @@ def curves(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Ro
     return [{"epoch": int(row.pop("epoch"))} | row for row in kept.round(4).to_dict("records")]
 
 
+def domain(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
+    """Measure accuracy on people of the town of the training, and of the other town, of equal size and seed."""
+    size, seed, town = drawn_with(bench)
+    rows = []
+    for other in TOWNS:
+        result = retrieval.evaluate(
+            run.model, bench if other == town else passersby(size, seed, town=other), device=device
+        )
+        rows.append({"town": other} | _percent(result))
+    return rows
+
+
 MEASURES: dict[str, Callable[[Run, Benchmark, torch.device, bool], Rows]] = {
     "scores": scores,
     "conditions": by_condition,
     "heat": heat,
     "curves": curves,
+    "domain": domain,
 }
 
 

@@ -50,7 +50,7 @@ def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
         return erasing(some)
     if name == "seeds":
         return strips(some, grid(name).title)
-    drawn = {"conditions": by_condition, "heat": heat, "curves": curves}.get(grid(name).measure)
+    drawn = {"conditions": by_condition, "heat": heat, "curves": curves, "domain": domain}.get(grid(name).measure)
     return drawn(some) if drawn else dots(some, grid(name).title)
 
 
@@ -95,6 +95,14 @@ def dots(rows: pd.DataFrame, title: str, metrics: Sequence[str] = ("rank-1", "mA
     _legend_beside(figure, panels[-1], "seed")
     figure.suptitle(f"{title}\n(bars: mean and standard deviation of the seeds)", fontsize=11)
     return figure
+
+
+def domain(rows: pd.DataFrame) -> Figure:
+    """Draw mAP in both towns, side by side: a line per variant, as :func:`dots` does."""
+    towns = {town: f"mAP in the town {town!r}" for town in rows["town"].unique()}
+    beside = rows.pivot(index=["variant", "seed"], columns="town", values="mAP").rename(columns=towns)
+    order = rows["variant"].unique()
+    return dots(beside.loc[order].reset_index(), grid("domain").title, tuple(towns.values()))
 
 
 def erasing(rows: pd.DataFrame) -> Figure:

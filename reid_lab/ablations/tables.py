@@ -23,6 +23,7 @@ MEASURED = {  # by a grid's measure: the columns of its table that running and d
     "conditions": ("mAP", "rank-1", FOUND),
     "heat": ("heat", "area"),
     "curves": ("loss", "accuracy"),
+    "domain": ("mAP", "rank-1"),
 }
 
 

@@ -27,7 +27,7 @@ NAMES = (
         "interpretations",
         "projection",
     ),
-    *("conditions", "occlusion", "curves", "erasing_fit", "gradcam"),
+    *("conditions", "occlusion", "curves", "erasing_fit", "gradcam", "domain"),
     "seeds",
     *("tuning_residual_pooling", "tuning_multitask"),
 )

@@ -72,7 +72,7 @@ def _of_passersby(benchmark: Benchmark) -> Benchmark:
     """
     from reid_lab.passersby import generate  # slow to import, and only needed here
 
-    size, seed, town = _drawn_with(benchmark)
+    size, seed, town = drawn_with(benchmark)
     masks = any(record.pid == JUNK for record in benchmark.gallery)
     drawn = market1501(generate(size, seed, validation=True, town=town), "mask" if masks else "drop")
     tables = [drawn.annotations]
@@ -94,7 +94,7 @@ def _of_passersby(benchmark: Benchmark) -> Benchmark:
     )
 
 
-def _drawn_with(benchmark: Benchmark) -> tuple[str, int, str]:
+def drawn_with(benchmark: Benchmark) -> tuple[str, int, str]:
     """Size, seed and town."""
     from reid_lab.passersby import DEFAULT_TOWN, VERSION
 
