@@ -55,3 +55,8 @@ def at(method: Callable[..., R], size: str, **fields: Any) -> R:
     """A method's recipe at a size that may name a start."""
     plain, _, start = size.partition("-")
     return method(plain, **({"weights": STARTS[start]} if start else {}), **fields)
+
+
+def times(base: R, factor: int) -> R:
+    """The recipe with so many times its epochs, over which the learning rate falls in the same way."""
+    return base.replace(epochs=factor * base.epochs, milestones=tuple(factor * epoch for epoch in base.milestones))

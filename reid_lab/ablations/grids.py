@@ -7,14 +7,12 @@ of the papers' families, at `full` size the papers' own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
 
-from reid_lab.ablations import seeds, tuning
-from reid_lab.ablations.grid import Grid, at, data_size
+from reid_lab.ablations import erasing, seeds, tuning
+from reid_lab.ablations.grid import Grid, at, data_size, times
 from reid_lab.methods import MultiTaskRecipe, Recipe, multitask, residual_pooling
 from reid_lab.runtime.errors import RecipeError
 
-R = TypeVar("R", bound=Recipe)
 YARDSTICK = "residual, Pmax - Pavg"
 _YARDSTICK_IS_FOR = (
     "The yardstick is residual, Pmax - Pavg. It only turns a sign, and each term has a convolution of its own, so both "
@@ -41,30 +39,6 @@ def _pooling(size: str) -> Mapping[str, Recipe]:
     # The best of four rates on validation people: lower where no convolution begins with random values.
     lower = ("baseline", "raw average", "raw max") if base.weights == "passersby" else ()
     return variants | {label: variants[label].replace(lr=1e-3) for label in lower}
-
-
-def _erasing(size: str) -> Mapping[str, Recipe]:
-    base = at(multitask, size, backbone=_plain_backbone(size))
-    rates = [0.0, 0.5, 1.0, 0.2, 0.4, 0.7, 0.1, 0.3, 0.6, 0.8, 0.9]  # in order of worth
-    return {f"{rate:.1f}": base.replace(erasing=rate) for rate in rates}
-
-
-def _longer(size: str) -> Mapping[str, Recipe]:
-    base = at(multitask, size, backbone=_plain_backbone(size))
-    variants = {
-        "erasing 0.0": base.replace(erasing=0.0),
-        "erasing 0.5": base.replace(erasing=0.5),
-        "erasing 0.5, mean colour": base.replace(erasing=0.5, erasing_fill="mean"),
-    }
-    for times in (3, 10):
-        longer = _times(base, times)
-        variants |= {f"erasing {rate}, {times} x epochs": longer.replace(erasing=rate) for rate in (0.0, 0.5)}
-    return variants
-
-
-def _times(base: R, times: int) -> R:
-    """The recipe with so many times its epochs, over which the learning rate falls in the same way."""
-    return base.replace(epochs=times * base.epochs, milestones=tuple(times * epoch for epoch in base.milestones))
 
 
 def _backbone(size: str) -> Mapping[str, Recipe]:
@@ -136,7 +110,7 @@ def _four_poolings(size: str) -> Mapping[str, Recipe]:
 
 
 def _poolings_longer(size: str) -> Mapping[str, Recipe]:
-    return {f"{label}, 2 x epochs": _times(recipe, 2) for label, recipe in _four_poolings(size).items()}
+    return {f"{label}, 2 x epochs": times(recipe, 2) for label, recipe in _four_poolings(size).items()}
 
 
 def _three_poolings(size: str) -> Mapping[str, Recipe]:
@@ -145,11 +119,6 @@ def _three_poolings(size: str) -> Mapping[str, Recipe]:
 
 def _other_norm(base: MultiTaskRecipe) -> MultiTaskRecipe:
     return base.replace(embed_norm=not base.embed_norm)
-
-
-def _plain_backbone(size: str) -> str:
-    """Paper A's Table 2 equals the ResNet-50 row of its Table 3: that is what it was measured with."""
-    return "resnet_slim" if data_size(size) in ("smoke", "classroom") else "resnet50"
 
 
 GRIDS = {
@@ -192,22 +161,6 @@ GRIDS = {
             "nearly; the time of a step is not.",
         ),
         Grid(
-            "erasing",
-            "Random erasing, from never to always",
-            "paper A, Table 2",
-            _erasing,
-            "0.0",
-            "Equal: everything but the probability of erasing.",
-        ),
-        Grid(
-            "erasing_longer",
-            "Random erasing: another fill, and three and ten times the epochs",
-            "paper A, Table 2: what does erasing need to pay?",
-            _longer,
-            "",
-            "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
-        ),
-        Grid(
             "losses",
             "The terms of eq. 2",
             "paper B, eq. 2",
@@ -244,32 +197,12 @@ GRIDS = {
             several=("condition", "value"),
         ),
         Grid(
-            "occlusion",
-            "The same with and without random erasing",
-            "paper A, section III: erasing is there against occlusion",
-            _longer,
-            "",
-            "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
-            measure="conditions",
-            several=("condition", "value"),
-        ),
-        Grid(
             "curves",
             "Loss and training accuracy of three poolings",
             "paper B, Fig. 5",
             _three_poolings,
             "",
             "Equal: backbone, data, schedule, batches, seeds; residual has twice the convolutions of the others.",
-            measure="curves",
-            several=("epoch",),
-        ),
-        Grid(
-            "erasing_fit",
-            "Loss and training accuracy with and without random erasing",
-            "paper A, Table 2: what erasing does to the fit",
-            _longer,
-            "",
-            "Equal: network, data, batches, seeds; the learning rate falls over the epochs that there are.",
             measure="curves",
             several=("epoch",),
         ),
@@ -294,6 +227,7 @@ GRIDS = {
             measure="domain",
             several=("town",),
         ),
+        *erasing.GRIDS,
         *seeds.GRIDS,
         *tuning.GRIDS,
     )

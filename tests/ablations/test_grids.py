@@ -55,6 +55,11 @@ def changes(name, size):
     share, stride = (0.5 if a.positive == 0.2 else 0.2), (1 if b.last_stride == 2 else 2)
     return {
         "pooling": (residual_pooling, poolings(size, POOLINGS) | {"residual, Pmax - Pavg": {"sign": "max-avg"}}),
+        "domain": (
+            residual_pooling,
+            poolings(size, ("baseline", "average", "max", "residual", "max + average"))
+            | {"residual, Pmax - Pavg": {"sign": "max-avg"}},
+        ),
         "pooling_longer": (
             residual_pooling,
             {
@@ -114,6 +119,7 @@ def changes(name, size):
 def test_a_variant_differs_from_its_papers_recipe_in_what_its_name_says(name, size):
     method, fields = changes(name, size)
     expected = {label: method(size, **changed) for label, changed in fields.items()}
+    expected |= {"A": multitask(size)} if name == "domain" else {}
     assert grids.grid(name).variants(size) == expected
 
 
@@ -164,7 +170,7 @@ def test_the_yardstick_can_learn_what_residual_can():
 def test_each_grid_asks_what_it_is_about():
     measures = {name: grid.measure for name, grid in grids.GRIDS.items() if grid.measure != "scores"}
     expected = {"conditions": "conditions", "occlusion": "conditions", "curves": "curves", "erasing_fit": "curves"}
-    assert measures == expected | {"gradcam": "heat"}
+    assert measures == expected | {"gradcam": "heat", "domain": "domain"}
     assert {name for name, grid in grids.GRIDS.items() if grid.reranked} == {"pooling"}
     references = {
         name: grids.grid(name).compared_with("classroom") for name in ("pooling", "erasing", "heads", "losses")

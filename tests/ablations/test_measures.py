@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from reid_lab import methods, retrieval
+from reid_lab import data, methods, retrieval
 from reid_lab.ablations import measures
 from reid_lab.analysis import conditions, cost, gradcam
 from reid_lab.models.weights import passersby_weights
@@ -122,3 +122,20 @@ def test_heat_is_of_a_networks_start_too_where_it_has_one(run, monkeypatch):
     first = [model.backbone.state_dict()["conv1.weight"] for model in asked.values()]
     start = passersby_weights(begun.recipe.backbone)["conv1.weight"]
     assert [torch.equal(weights, start) for weights in first] == [False, False, True]
+
+
+def test_both_towns_are_asked_with_the_size_and_the_seed_of_the_data(run, monkeypatch):
+    asked = []
+
+    def evaluate(model, bench, device=None):
+        asked.append((model, bench))
+        return result_of(bench, len(asked))
+
+    monkeypatch.setattr(measures.retrieval, "evaluate", evaluate)
+    bench = data.passersby("smoke", seed=3)
+    rows = pd.DataFrame(measures.domain(run, bench, CPU, rerank=False))
+    assert [model for model, _ in asked] == [run.model, run.model]
+    assert asked[0][1] is bench and asked[1][1].name == "Passersby coast smoke, seed 3"
+    assert list(rows["town"]) == ["city", "coast"]
+    for seed, row in enumerate(rows.itertuples(), start=1):
+        assert row.mAP == pytest.approx(100 * result_of(asked[seed - 1][1], seed).mAP, abs=6e-4)

@@ -268,7 +268,7 @@ def test_an_unknown_grid_is_refused():
         grids.grid("pools")
 
 
-@pytest.mark.parametrize("name", ["conditions", "gradcam", "curves"])
+@pytest.mark.parametrize("name", ["conditions", "gradcam", "curves", "domain"])
 def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monkeypatch, name):
     whole = grids.GRIDS[name]
     some = {label: whole.variants("smoke")[label].replace(**SHORT) for label in list(whole.variants("smoke"))[-2:]}
@@ -288,6 +288,8 @@ def test_measures_with_several_rows_are_recorded_and_drawn(smoke, tmp_path, monk
         assert rows["heat"].dropna().between(0, 100).all() and (rows["images"] > 0).any()
     elif name == "curves":
         assert list(rows["epoch"]) == [1, 1] and rows["accuracy"].between(0, 100).all()
+    elif name == "domain":
+        assert set(rows["town"]) == {"city", "coast"} and rows["mAP"].between(0, 100).all()
     else:
         assert set(rows["condition"]) == {measures.HIDDEN, measures.TURNED, measures.CAMERAS}
         by_cameras = rows[rows["condition"] == measures.CAMERAS]
