@@ -44,6 +44,22 @@ def papers_claims():
     return found[shown].set_index("paper")
 
 
+def domain():
+    """Every network's mAP in the town that it was trained in and in the other one; there, how far from residual's."""
+    rows = tables.read("domain", HERE).query("size == 'classroom'")
+    found = rows.groupby(["variant", "town"], sort=False)["mAP"].agg(["mean", "std"]).round(1).astype(str)
+    table = (found["mean"] + " ± " + found["std"]).unstack(sort=False)
+    table.columns = [f"mAP, {town}" for town in table.columns]
+    coast = rows[rows["town"] == "coast"]
+    against = {
+        label: f"{one.points:+.1f} ± {one.half_width:.1f}, {'separated' if one.separated else 'not separated'}"
+        for label in table.index.difference(["residual"])
+        for one in [statistics.difference(coast, "classroom", label, "residual")]
+    }
+    seeds = rows.groupby("variant")["seed"].nunique()
+    return table.assign(seeds=seeds, **{"coast, mAP minus that of residual": pd.Series(against)}).rename_axis("variant")
+
+
 def tuning():
     """The mAP of every pooling at every rate that was tried on validation people."""
     scores = tables.read("tuning_residual_pooling", HERE).set_index("variant")["mAP"]
@@ -57,6 +73,7 @@ TABLES = {
     "What the demonstration shows": demonstration,
     "What the experiments show": lambda: variants("pooling", "classroom"),
     "What the papers claim": papers_claims,
+    "In a town that was not trained in": domain,
     "From random weights": lambda: variants("pooling", "classroom-random"),
     "Where paper B leaves a choice": lambda: variants(
         "interpretations", "classroom-random", ("seeds", "rank-1", "mAP")
