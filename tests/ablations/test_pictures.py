@@ -113,3 +113,18 @@ def test_verdicts_before_and_after_the_correction_differ_by_color_and_by_mark():
 
 def test_claims_are_drawn_only_where_something_is_recorded(tmp_path):
     assert pictures.draw_claims("classroom", tmp_path) is None and not list(tmp_path.iterdir())
+
+
+def test_each_town_has_a_panel_with_its_own_scores_in_the_tables_order():
+    rows = pd.DataFrame(
+        {"variant": variant, "seed": seed, "town": town, "mAP": score + 10 * (variant == "residual") + seed}
+        for variant in ("residual", "average")
+        for seed in range(2)
+        for town, score in (("city", 60), ("coast", 5))
+    )
+    figure = pictures.domain(rows)
+    city, coast = figure.axes[:2]
+    assert "city" in city.get_xlabel() and "coast" in coast.get_xlabel()
+    assert [label.get_text() for label in city.get_yticklabels()] == ["residual", "average"]
+    for axes, score in ((city, 60), (coast, 5)):
+        assert marks_of(axes) == (sorted([(score + 10, 0), (score + 11, 0), (score, 1), (score + 1, 1)]), 2)
