@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WrapValidator
 from reid_lab import models
 
 STATUSES = ("stated", "contradicts itself", "silent")  # of what a paper says about a field
+UNCONFIRMED = "unconfirmed"  # where the paper itself was not at hand
 
 
 def _as_given(value: Any, check: Callable[[Any], object]) -> Any:
@@ -91,3 +92,8 @@ def silent(value: Any, says: str = "nothing") -> Any:
 def contradictory(value: Any, says: str) -> Any:
     """A field about which the paper contradicts itself: ``says`` names both places, the value is our choice."""
     return dataclasses.field(default=value, metadata={"status": "contradicts itself", "paper says": says})
+
+
+def unconfirmed(value: Any, says: str) -> Any:
+    """A field whose value is from memory or from others' accounts: the paper itself was not at hand."""
+    return dataclasses.field(default=value, metadata={"status": UNCONFIRMED, "paper says": says})
