@@ -1,8 +1,8 @@
 """The papers' own networks, of 50 and 101 layers, where there is no GPU: trained on the data of the slim ones.
 
 They begin with random weights, because ImageNet's cannot be had everywhere, and no start of this size is kept here.
-Most epochs see images of half the size, which is a quarter of the work. Two seeds take some hours on two cores. At "full"
-and "paper" the networks are the papers' own anyway, and the recipes are those of the other grids.
+Most epochs see images of half the size, which is a quarter of the work. Two seeds take some hours on two cores. At
+"full" and "paper" the networks are the papers' own anyway, and the recipes are those of the other grids.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def _paper_b(size: str, lr: float = 1e-3) -> ResidualPoolingRecipe:
 
 def _own(size: str) -> Mapping[str, Recipe]:
     a, b = _paper_a(size), _paper_b(size)
+    erased = {"A, ResNet-50, erasing 0.5": a.replace(erasing=0.5)} if not a.erasing else {}
     return {
         **{f"B, {label}": b.replace(pooling=pooling) for label, pooling in B_POOLINGS.items()},
         **{f"A, {label}": a.replace(backbone=backbone) for label, backbone in A_BACKBONES.items()},
-        "A, ResNet-50, erasing 0.5": a.replace(erasing=0.5),
-    }
+    } | erased
 
 
 def _looked_at(size: str) -> Mapping[str, Recipe]:

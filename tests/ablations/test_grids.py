@@ -259,7 +259,7 @@ def test_on_a_gpu_the_papers_own_networks_are_those_of_the_other_grids(size):
     assert all(own[f"B, {label}"] == pooling[label] for label in ("baseline", "average", "max", "residual"))
     backbones = grids.grid("backbone").variants(size)
     assert all(own[f"A, {label}"] == recipe for label, recipe in backbones.items())
-    assert own["A, ResNet-50, erasing 0.5"] == grids.grid("erasing").variants(size)["0.5"]
+    assert len(own) == 8  # the papers' recipes erase already
 
 
 def differences(recipe, other):
