@@ -50,6 +50,7 @@ def changes(name, size):
         "erasing 0.0": plain | {"erasing": 0.0},
         "erasing 0.5": plain | {"erasing": 0.5},
         "erasing 0.5, mean colour": plain | {"erasing": 0.5, "erasing_fill": "mean"},
+        "erasing 0.5, small": plain | {"erasing": 0.5, "erasing_area": (0.02, 0.1)},
         "erasing 0.0, 3 x epochs": thrice | {"erasing": 0.0},
         "erasing 0.5, 3 x epochs": thrice | {"erasing": 0.5},
         "erasing 0.0, 10 x epochs": ten | {"erasing": 0.0},
