@@ -1,7 +1,7 @@
 """What the systems report of themselves, beside what papers A and B quote of them.
 
-Paper A compares itself with ten systems in its Table 4, paper B with eight in its Table 3. Most of these rows agree with
-what their systems report. Some hold the numbers of another system, or of another version of it.
+Paper A compares itself with ten systems in its Table 4, paper B with eight in its Table 3. Most of these rows agree
+with what their systems report. Some hold the numbers of another system, or of another version of it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ GAN|2017|Zheng, Zheng and Yang, ICCV 2017|78.06|56.23|from memory|67.68|47.13|se
 Paper A's row mixes two networks. Its numbers on Market-1501 are those of a two-stream network of identification and \
 verification, which is paper A's own ancestor; those on DukeMTMC-reID belong to a plain network.
 SVDNet+Era|2020|Zhong et al., AAAI 2020|87.08|71.31|from memory|79.31|62.44|seen|\
-Another input size than SVDNet's. Its authors' own SVDNet without erasing has 84.41 / 65.60 (from memory), more than the \
-published one, so erasing is worth less than the two rows suggest.
+Another input size than SVDNet's. Its authors' own SVDNet without erasing has 84.41 / 65.60 (from memory), more than \
+the published one, so erasing is worth less than the two rows suggest.
 MultiScate|2017|Chen, Zhu and Gong, ICCV Workshops 2017|88.9|73.1|from memory|79.2|60.6|seen|\
 DPFL; the name is that of another paper's table.
 MultiLoss|2017|Li, Zhu and Gong, IJCAI 2017|85.1|65.5|second-hand||||\
@@ -50,7 +50,7 @@ The numbers on DukeMTMC-reID are in the journal version alone, from memory.
 BEF|2019|Dai et al., ICCV 2019|95.3|86.7|seen|89.0|76.0|seen|\
 Later called batch DropBlock. The numbers are those of the last version, which was trained with Cutout, too.
 APR|2019|Lin et al., Pattern Recognition 2019|87.04|66.89|from memory|73.92|55.56|from memory|\
-The journal version; the first version has 70.69 / 51.88 on DukeMTMC-reID (seen) and 84.29 / 64.67 on Market-1501 (from memory).
+The journal version; the first one has 84.29 / 64.67 (from memory) and, on DukeMTMC-reID, 70.69 / 51.88 (seen).
 DG-Net|2019|Zheng et al., CVPR 2019|94.8|86.0|seen|86.6|74.8|seen|\
 The published weights give 94.77 / 86.09.
 CtF|2020|Wang et al., ECCV 2020|93.7|84.9|from memory|87.6|74.8|from memory|\
