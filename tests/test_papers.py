@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from reid_lab import methods, papers
+from reid_lab.papers.originals import CHECKED
 from reid_lab.papers.settings import STATUSES
 from reid_lab.runtime.errors import DataError
 
@@ -132,6 +133,23 @@ def test_every_public_anchor_beats_paper_bs_baseline():
     anchors, baseline = papers.anchors(), papers.table("B", 2).loc["ResNet50_baseline", MARKET]
     assert len(anchors) == 7
     assert (anchors[["rank-1", "mAP"]] > baseline[["rank-1", "mAP"]]).all(axis=None)
+
+
+def test_every_system_of_both_tables_stands_beside_what_it_reports():
+    found = papers.originals()
+    for paper, number, own in (("A", 4, ["Proposed"]), ("B", 3, ["Residual", "Residual + re-ranking"])):
+        quoted, rows = papers.table(paper, number).drop(own), found[found["quoted by"] == paper]
+        assert list(dict.fromkeys(rows.index.get_level_values("system"))) == list(quoted.index)
+        for (system, where), row in rows.iterrows():
+            assert row["quoted mAP"] == quoted.loc[system, (where, "mAP")]
+    assert set(found["checked"]) == set(CHECKED) and found[["rank-1", "mAP", "note"]].notna().all(axis=None)
+
+
+def test_five_rows_are_quoted_with_other_numbers_than_their_systems_report():
+    differing = papers.differing()
+    assert set(differing.index.get_level_values("system")) == {"GAN", "MultiLoss", "PCB", "CtF"} and len(differing) == 5
+    multi_loss = differing.loc[("MultiLoss", "Market-1501")]
+    assert (multi_loss["mAP"], multi_loss["quoted mAP"], multi_loss["checked"]) == (65.5, 64.4, "second-hand")
 
 
 def test_a_table_given_away_is_a_copy():

@@ -20,6 +20,7 @@ def _longer(size: str) -> Mapping[str, Recipe]:
         "erasing 0.0": base.replace(erasing=0.0),
         "erasing 0.5": base.replace(erasing=0.5),
         "erasing 0.5, mean colour": base.replace(erasing=0.5, erasing_fill="mean"),
+        "erasing 0.5, small": base.replace(erasing=0.5, erasing_area=(0.02, 0.1)),
     }
     for factor in (3, 10):
         longer = times(base, factor)
@@ -43,7 +44,7 @@ GRIDS = (
     ),
     Grid(
         "erasing_longer",
-        "Random erasing: another fill, and three and ten times the epochs",
+        "Random erasing: another fill, a smaller area, and three and ten times the epochs",
         "paper A, Table 2: what does erasing need to pay?",
         _longer,
         "",

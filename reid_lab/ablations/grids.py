@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reid_lab.ablations import erasing, seeds, tuning
+from reid_lab.ablations import erasing, own_networks, seeds, tuning
 from reid_lab.ablations.grid import Grid, at, data_size, times
 from reid_lab.methods import MultiTaskRecipe, Recipe, multitask, residual_pooling
 from reid_lab.runtime.errors import RecipeError
@@ -229,7 +229,9 @@ GRIDS = {
         ),
         *erasing.GRIDS,
         *seeds.GRIDS,
+        *own_networks.GRIDS,
         *tuning.GRIDS,
+        own_networks.TUNING,
     )
 }
 

@@ -22,7 +22,8 @@ def plan(wanted: Sequence[Job], folder: Path | str | None = None, runs: Path | s
 
     Returns:
         Columns ``grid``, ``variant``, ``size``, ``seed``, ``run``; ``state``: recorded, trained, interrupted or to do;
-        ``minutes``: what recorded runs of the method and size took per epoch, in the mean; NaN where there is none.
+        ``minutes``: what recorded runs of the method and size took per epoch, those of the same grid where there are
+        any; the median; NaN where there are none.
     """
     left = {job.name for job in missing(wanted, folder)}
     made = {key: is_made(*key) for key in {(job.data_size, job.data_seed) for job in wanted}}
@@ -30,7 +31,8 @@ def plan(wanted: Sequence[Job], folder: Path | str | None = None, runs: Path | s
     for job in wanted:
         where = job.folder(runs) if made[job.data_size, job.data_seed] else None
         state = "recorded" if job.name not in left else _state(where)
-        per_epoch = rates.get((job.recipe.method, job.size), float("nan"))
+        method = job.recipe.method
+        per_epoch = rates.get((job.grid, method, job.size), rates.get(("", method, job.size), float("nan")))
         minutes = 0.0 if state in ("recorded", "trained") else per_epoch * job.recipe.epochs
         keys = {name: getattr(job, name) for name in ("grid", *KEYS)}
         rows.append(keys | {"run": where.name if where else "", "state": state, "minutes": minutes})
@@ -43,10 +45,12 @@ def _state(where: Path | None) -> str:
     return "trained" if finished(where) else "interrupted"
 
 
-def _minutes_per_epoch(folder: Path | str | None) -> dict[tuple[str, str], float]:
-    """By method and size, of everything that is recorded."""
-    known = [tables.read(grid.name, folder) for grid in GRIDS.values() if grid.measure == "scores"]
-    rows = pd.concat([one for one in known if len(one)] or [pd.DataFrame(columns=["run", "size", "minutes", "epochs"])])
-    method = rows["run"].str.split("-").str[0] if len(rows) else rows["run"]
-    rates = (rows["minutes"] / rows["epochs"]).groupby([method, rows["size"]]).mean()
-    return dict(zip(rates.index.tolist(), rates.tolist(), strict=True))
+def _minutes_per_epoch(folder: Path | str | None) -> dict[tuple[str, str, str], float]:
+    """By grid, method and size, of everything that is recorded; the grid "" is all of them."""
+    known = {grid.name: tables.read(grid.name, folder) for grid in GRIDS.values() if grid.measure == "scores"}
+    rows = [one.assign(grid=name) for name, one in known.items() if len(one)]
+    if not rows:
+        return {}
+    table = pd.concat([*rows, *(one.assign(grid="") for one in rows)])
+    method = table["run"].str.split("-").str[0]
+    return (table["minutes"] / table["epochs"]).groupby([table["grid"], method, table["size"]]).median().to_dict()

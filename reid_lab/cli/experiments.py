@@ -33,15 +33,17 @@ NAMES = (
         "occlusion",
         "erasing_fit",
         "seeds",
+        "own_networks",
+        "own_networks_gradcam",
     ),
-    *("tuning_residual_pooling", "tuning_multitask"),
+    *("tuning_residual_pooling", "tuning_multitask", "tuning_own_networks"),
 )
 
 
 def _experiment(name: Any) -> str:
     if name not in (*NAMES, "all"):
         raise typer.BadParameter(
-            f"'{name}' is not an experiment: choose from {', '.join(NAMES)}, or all, which leaves out the two of tuning"
+            f"'{name}' is not an experiment: choose from {', '.join(NAMES)}, or all, which leaves out those of tuning"
         )
     return name
 
@@ -52,7 +54,7 @@ Experiments = Annotated[
         metavar="EXPERIMENT",
         parser=_experiment,
         autocompletion=lambda: [*NAMES, "all"],
-        help=f"One or more of {', '.join(NAMES)}; all is all but the last two, which choose recipes.",
+        help=f"One or more of {', '.join(NAMES)}; all is all but the last three, which choose recipes.",
     ),
 ]
 Seeds = Annotated[int, typer.Option(parser=a_few, help="How many seeds of data and training, counted from 0.")]

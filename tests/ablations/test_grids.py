@@ -1,5 +1,7 @@
 """What a variant's name says is what its recipe does, and nothing else is changed."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -14,7 +16,8 @@ POOLINGS = {
     **{"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual", "average + average": "avg+avg"},
     **{"max + max": "max+max", "max + average": "max+avg", "raw average": "raw avg", "raw max": "raw max"},
 }
-TUNING = ("tuning_residual_pooling", "tuning_multitask")
+TUNING = ("tuning_residual_pooling", "tuning_multitask", "tuning_own_networks")
+OWN = ("own_networks", "own_networks_gradcam")
 BACKBONES = {
     "classroom": {"slim ResNet": "resnet_slim", "slim Res2Net": "res2net_slim"},
     "full": {
@@ -47,6 +50,7 @@ def changes(name, size):
         "erasing 0.0": plain | {"erasing": 0.0},
         "erasing 0.5": plain | {"erasing": 0.5},
         "erasing 0.5, mean colour": plain | {"erasing": 0.5, "erasing_fill": "mean"},
+        "erasing 0.5, small": plain | {"erasing": 0.5, "erasing_area": (0.02, 0.1)},
         "erasing 0.0, 3 x epochs": thrice | {"erasing": 0.0},
         "erasing 0.5, 3 x epochs": thrice | {"erasing": 0.5},
         "erasing 0.0, 10 x epochs": ten | {"erasing": 0.0},
@@ -115,7 +119,7 @@ def changes(name, size):
 
 
 @pytest.mark.parametrize("size", ["classroom", "full"])
-@pytest.mark.parametrize("name", sorted(set(grids.GRIDS) - {"conditions", "seeds", *TUNING}))
+@pytest.mark.parametrize("name", sorted(set(grids.GRIDS) - {"conditions", "seeds", *OWN, *TUNING}))
 def test_a_variant_differs_from_its_papers_recipe_in_what_its_name_says(name, size):
     method, fields = changes(name, size)
     expected = {label: method(size, **changed) for label, changed in fields.items()}
@@ -170,7 +174,7 @@ def test_the_yardstick_can_learn_what_residual_can():
 def test_each_grid_asks_what_it_is_about():
     measures = {name: grid.measure for name, grid in grids.GRIDS.items() if grid.measure != "scores"}
     expected = {"conditions": "conditions", "occlusion": "conditions", "curves": "curves", "erasing_fit": "curves"}
-    assert measures == expected | {"gradcam": "heat", "domain": "domain"}
+    assert measures == expected | {"gradcam": "heat", "own_networks_gradcam": "heat", "domain": "domain"}
     assert {name for name, grid in grids.GRIDS.items() if grid.reranked} == {"pooling"}
     references = {
         name: grids.grid(name).compared_with("classroom") for name in ("pooling", "erasing", "heads", "losses")
@@ -180,7 +184,7 @@ def test_each_grid_asks_what_it_is_about():
     }
 
 
-@pytest.mark.parametrize("name", grids.GRIDS)
+@pytest.mark.parametrize("name", sorted(set(grids.GRIDS) - {*OWN, "tuning_own_networks"}))
 def test_a_size_may_name_a_start_which_changes_the_start_and_what_was_tuned_for_it(name):
     started, random = (grids.grid(name).variants(size) for size in ("classroom", "classroom-random"))
     without = {label for label, recipe in started.items() if recipe.weights is None}
@@ -230,12 +234,39 @@ def test_from_a_start_paper_a_has_the_rate_that_was_best_on_validation_people():
     assert multitask("classroom").lr == best_rate("tuning_multitask", rates)
 
 
-@pytest.mark.parametrize("name", TUNING)
+@pytest.mark.parametrize("name", TUNING[:2])
 def test_an_arm_of_the_search_has_the_rate_that_its_name_says(name):
     arms = grids.grid(name).variants("classroom")
     told = {label: float(label.split("rate ")[1].split(",")[0]) for label in arms if "rate " in label}
     assert {label: arms[label].lr for label in told} == told and len(told) >= 5
     assert {label for label, recipe in arms.items() if recipe.weights is None} == {n for n in arms if "random" in n}
+
+
+def test_the_papers_own_networks_begin_at_random_and_differ_from_the_slim_ones_in_size_and_schedule():
+    own, size = grids.grid("own_networks").variants("classroom"), ("backbone", "weights", "epochs", "half_size_epochs")
+    b, a = own["B, residual"], own["A, Res2Net-50"]
+    assert differences(b, residual_pooling("classroom")) == {*size, "dim", "lr"} and b.dim == 640
+    assert differences(a, multitask("classroom")) == {*size, "embed_dim", "lr"} and a.embed_dim == 4096
+    assert differences(own["B, max"], b) == {"pooling"} and differences(own["A, Res2Net-101"], a) == {"backbone"}
+    assert differences(own["A, ResNet-50, erasing 0.5"], own["A, ResNet-50"]) == {"erasing"}
+    assert {recipe.weights for recipe in own.values()} == {None}
+    assert grids.grid("own_networks_gradcam").variants("classroom").items() <= own.items()
+    assert {recipe.lr for recipe in grids.grid("tuning_own_networks").variants("classroom").values()} == {1e-3, 3e-3}
+
+
+@pytest.mark.parametrize("size", ["full", "paper"])
+def test_on_a_gpu_the_papers_own_networks_are_those_of_the_other_grids(size):
+    own, pooling = (grids.grid(name).variants(size) for name in ("own_networks", "pooling"))
+    assert all(own[f"B, {label}"] == pooling[label] for label in ("baseline", "average", "max", "residual"))
+    backbones = grids.grid("backbone").variants(size)
+    assert all(own[f"A, {label}"] == recipe for label, recipe in backbones.items())
+    assert len(own) == 8  # the papers' recipes erase already
+
+
+def differences(recipe, other):
+    """The fields in which two recipes differ."""
+    a, b = dataclasses.asdict(recipe), dataclasses.asdict(other)
+    return {name for name in a if a[name] != b[name]}
 
 
 def test_the_data_of_a_size_have_no_start_and_those_of_the_papers_recipes_are_the_full_ones():
