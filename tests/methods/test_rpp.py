@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from reid_lab import data, methods, models, training
 from reid_lab.models import backbones
+from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import RecipeError
 from reid_lab.training import learning_rate, stages, step
 from reid_lab.training.engine import Engine
@@ -253,6 +254,26 @@ def test_the_published_stages_follow_at_a_tenth_of_the_rate_after_pcbs_steps():
     other = recipe.replace(induction_lr=2.0, refinement_lr=0.5)
     assert [learning_rate(other, at) for at in (0, 60, 63)] == pytest.approx([0.1, 0.2, 0.05])
     assert [stage.epochs for stage in methods.rpp("classroom").stages] == [6, 1, 2]
+
+
+@pytest.mark.usefixtures("a_gpu")
+@pytest.mark.parametrize("partition", ["rows", "random"])
+def test_no_step_of_any_stage_waits_for_a_gpu(partition):
+    recipe = recipe_of(partition=partition)
+    torch.manual_seed(0)
+    engine = Engine(recipe, 8, Processes(torch.device("cuda")))
+    images = torch.zeros(recipe.batch, 3, *recipe.resize, dtype=torch.uint8).cuda()
+    pids = (torch.arange(recipe.batch) % 8).cuda()
+    for stage in recipe.stages:
+        engine.enter(stage, key=1)
+        engine.begin_epoch(stage, 0)
+        engine.step(images, pids, 1)  # kernels are loaded and chosen here
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            engine.step(images, pids, 2).report()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    assert engine.model.refined
 
 
 def test_each_parameter_is_in_one_group():
