@@ -2,6 +2,7 @@
 
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
+from reid_lab.methods.pcb import PCB, PCBOutputs, PCBRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
 from reid_lab.methods.residual_pooling import (
     ResidualPool,
@@ -9,16 +10,21 @@ from reid_lab.methods.residual_pooling import (
     ResidualPoolingOutputs,
     ResidualPoolingRecipe,
 )
+from reid_lab.methods.rpp import RPP, RPPRecipe
 from reid_lab.methods.stage import Stage
 from reid_lab.methods.variants import POOLINGS
 
 multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroom", erasing=0.5) is a recipe
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
+pcb = register(PCBRecipe).at  # parts: horizontal stripes
+rpp = register(RPPRecipe).at  # PCB, parts refined
 
 __all__ = [
     "METHODS",
+    "PCB",
     "POOLINGS",
+    "RPP",
     "SIZES",
     "Classification",
     "ClassificationOutputs",
@@ -26,6 +32,9 @@ __all__ = [
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
+    "PCBOutputs",
+    "PCBRecipe",
+    "RPPRecipe",
     "Recipe",
     "ResidualPool",
     "ResidualPooling",
@@ -37,6 +46,8 @@ __all__ = [
     "default_size",
     "from_json",
     "multitask",
+    "pcb",
     "register",
     "residual_pooling",
+    "rpp",
 ]
