@@ -1,6 +1,7 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.feature_erasing import FeatureErasing, FeatureErasingOutputs, FeatureErasingRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
 from reid_lab.methods.residual_pooling import (
@@ -10,11 +11,14 @@ from reid_lab.methods.residual_pooling import (
     ResidualPoolingRecipe,
 )
 from reid_lab.methods.stage import Stage
+from reid_lab.methods.strong_baseline import StrongBaseline, StrongBaselineRecipe
 from reid_lab.methods.variants import POOLINGS
 
 multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroom", erasing=0.5) is a recipe
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
+feature_erasing = register(FeatureErasingRecipe).at  # BEF, Batch DropBlock
+strong_baseline = register(StrongBaselineRecipe).at  # bag of tricks
 
 __all__ = [
     "METHODS",
@@ -23,6 +27,9 @@ __all__ = [
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
+    "FeatureErasing",
+    "FeatureErasingOutputs",
+    "FeatureErasingRecipe",
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
@@ -33,10 +40,14 @@ __all__ = [
     "ResidualPoolingRecipe",
     "Sampler",
     "Stage",
+    "StrongBaseline",
+    "StrongBaselineRecipe",
     "classification",
     "default_size",
+    "feature_erasing",
     "from_json",
     "multitask",
     "register",
     "residual_pooling",
+    "strong_baseline",
 ]
