@@ -44,7 +44,6 @@ from reid_lab.methods.fields import (
     Several,
     Share,
     Whole,
-    silent,
     stated,
 )
 from reid_lab.methods.recipe import Recipe
@@ -100,7 +99,6 @@ class FeatureErasingRecipe(Recipe):
     drop_dim: Count = stated(1024, "the authors' code: 1024")
     margin: NotNegative | Literal["soft"] = stated("soft", "the authors' code: the soft margin")
     triplet_on: Literal["before ReLU", "after ReLU"] = stated("after ReLU", "the authors' code: the features")
-    evaluate_every: Whole = silent(0)
 
     sizes: ClassVar = {
         "paper": dict(evaluate_every=20),
@@ -155,18 +153,18 @@ class RowErasing(nn.Module):
         drop: "batch": the same neighboring rows in all images; "image": neighboring rows, others in each image;
             "scattered": the same rows in all images, anywhere; "none": no row.
         share: of the rows; their number is rounded, and one row is always left.
-        rows: how many rows a map has at most.
+        most: how many rows a map has at most, and how many images a process has of a batch.
     """
 
     drawn: Tensor
 
-    def __init__(self, drop: Drop, share: float, rows: int) -> None:
+    def __init__(self, drop: Drop, share: float, most: int) -> None:
         super().__init__()
         self.drop, self.share = drop, share
-        self.register_buffer("drawn", torch.arange(rows) / rows, persistent=False)  # uniform in [0, 1)
+        self.register_buffer("drawn", torch.arange(most) / most, persistent=False)  # numbers in [0, 1)
 
     def draw(self, generator: torch.Generator) -> None:
-        """Draw the rows for a whole batch, of all processes."""
+        """Draw the rows of a batch. The numbers are the same in all processes that share it."""
         drawn = torch.rand(len(self.drawn), generator=generator)
         self.drawn.copy_(data.to_device(drawn, self.drawn.device))
 
@@ -182,8 +180,7 @@ class RowErasing(nn.Module):
         if self.drop == "scattered":
             rank = self.drawn[:h].argsort().argsort()
             return (rank < count)[None, None, :, None]
-        own = self.drop == "image"  # each process draws for its own images, as dropout does
-        place = torch.rand(batch, 1, device=rows.device) if own else self.drawn[0]
+        place = self.drawn[:batch, None] if self.drop == "image" else self.drawn[0]
         top = (place * (h - count + 1)).floor().clamp(max=h - count)  # a product may be rounded up
         return ((rows >= top) & (rows < top + count)).view(-1, 1, h, 1)
 
@@ -211,7 +208,7 @@ class FeatureErasing(Network):
         self.recipe = recipe
         channels, dims = self.backbone.channels[1], (recipe.global_dim, recipe.drop_dim)
         self.block = models.Bottleneck(channels, channels // models.Bottleneck.expansion)
-        self.erasing = RowErasing(recipe.drop, recipe.drop_height, recipe.rows)
+        self.erasing = RowErasing(recipe.drop, recipe.drop_height, max(recipe.rows, recipe.batch))
         self.reductions = nn.ModuleList(reduction(channels, dim) for dim in dims)
         self.classifiers = nn.ModuleList(_linear(dim, num_pids) for dim in dims)
 

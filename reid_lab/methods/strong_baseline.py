@@ -1,4 +1,4 @@
-r"""The bag of tricks: a plain ResNet-50 that is trained with care, and was better than most systems of its day.
+r"""The bag of tricks: a plain ResNet-50 that is trained with care.
 
 The plain baseline becomes strong by a triplet loss before its BNNeck, by last stride 1, warm-up, random erasing and
 label smoothing:
@@ -40,7 +40,6 @@ from reid_lab.methods.fields import (
     Several,
     Share,
     Whole,
-    silent,
     stated,
 )
 from reid_lab.methods.recipe import Recipe
@@ -83,7 +82,6 @@ class StrongBaselineRecipe(Recipe):
     neck: bool = stated(True, "the authors' code: a BNNeck, a trick")
     triplet: bool = stated(True, "the authors' code: a triplet loss before the BNNeck")
     margin: NotNegative = stated(0.3, "the authors' code: 0.3")
-    evaluate_every: Whole = silent(0)
 
     sizes: ClassVar = {
         "paper": dict(evaluate_every=20),
