@@ -141,6 +141,33 @@ def paying_triplet(features: Tensor, pids: Tensor, margin: float) -> tuple[Tenso
     return (hinge * usable).sum() / anchors, paying.sum() / anchors
 
 
+def soft_margin_triplet(features: Tensor, pids: Tensor) -> Tensor:
+    """Batch-hard triplet loss without a margin: each anchor pays log(1 + exp(d_positive - d_negative)).
+
+    The distances are those of :func:`batch_hard_triplet`. The loss has no end: an anchor whose nearest negative is far
+    away still pays a little. Where all features are alike, the loss is ln 2.
+
+    Source: Hermans, Beyer and Leibe, "In Defense of the Triplet Loss for Person Re-Identification" (2017), who call it
+    the soft margin.
+
+    Args:
+        features: (batch, d), or any map (batch, ...), which is flattened.
+        pids: (batch,) identities.
+
+    Returns:
+        The mean over the anchors that have a positive and a negative in the batch, a scalar; 0 where there are none.
+
+    Raises:
+        TrainingError: Shapes or types do not fit.
+    """
+    _check("features", features, pids, features.ndim > 1, "(batch, d)")
+    features = features.flatten(1).float()  # (batch, d)
+    hardest_positive, hardest_negative, usable = _hardest(features.detach(), pids)
+    d_positive = _distance(features, features[hardest_positive])  # (batch,)
+    d_negative = _distance(features, features[hardest_negative])  # (batch,)
+    return (F.softplus(d_positive - d_negative) * usable).sum() / usable.sum().clamp(min=1)
+
+
 def _hardest(features: Tensor, pids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Per anchor the index of its farthest positive and nearest negative, and whether it has both."""
     same = pids[:, None] == pids[None, :]  # (batch, batch)

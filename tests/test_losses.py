@@ -89,6 +89,39 @@ def test_identical_images_give_a_finite_gradient():
     assert features.grad.isfinite().all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), identities=st.integers(2, 6), scale=st.sampled_from([0.1, 1.0, 20.0]))
+def test_the_soft_margin_and_its_gradient_are_torchs_on_the_hardest_distances(seed, identities, scale):
+    features, _ = random_batch(seed)
+    features, pids = (scale * features).detach().requires_grad_(), torch.arange(16) % identities
+    same = pids[:, None] == pids
+    distances = (features[:, None] - features).square().sum(dim=2).clamp(min=1e-12).sqrt()
+    d_ap = distances.where(same, -torch.inf).amax(dim=1)
+    d_an = distances.where(~same, torch.inf).amin(dim=1)
+    theirs = torch.nn.SoftMarginLoss()(d_an - d_ap, torch.ones(16))
+    ours = losses.soft_margin_triplet(features, pids)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        torch.autograd.grad(ours, features)[0], torch.autograd.grad(theirs, features)[0], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_the_soft_margin_counts_the_anchors_that_have_a_positive_and_a_negative():
+    features, pids = torch.tensor([[0.0], [1.0], [3.0], [3.5]], requires_grad=True), torch.tensor([0, 0, 0, 1])
+    loss = losses.soft_margin_triplet(features, pids)  # the last has no positive
+    assert loss.item() == pytest.approx(sum(math.log1p(math.exp(d)) for d in (3 - 3.5, 2 - 2.5, 3 - 0.5)) / 3)
+    none = losses.soft_margin_triplet(features, torch.tensor([0, 1, 2, 3]))
+    none.backward()
+    assert none.item() == 0 and features.grad.abs().max() == 0
+
+
+def test_the_soft_margin_of_features_that_are_all_alike_is_ln_2_with_a_finite_gradient():
+    features = torch.ones(4, 8, requires_grad=True)
+    loss = losses.soft_margin_triplet(features, torch.tensor([0, 0, 1, 1]))
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(2), abs=1e-6) and features.grad.isfinite().all()
+
+
 def test_the_triplet_loss_of_a_2x2_map_is_that_of_the_flattened_map():
     maps, pids = torch.randn(8, 3, 2, 2), torch.arange(8) // 2
     flat = losses.batch_hard_triplet(maps.flatten(1), pids, 0.3)
@@ -112,6 +145,7 @@ def test_losses_of_bfloat16_tensors_are_computed_in_float32():
         lambda f: losses.identification(f, pids, 0.1),
         lambda f: losses.verification(f[:, :2], pids > 1),
         lambda f: losses.batch_hard_triplet(f, pids, 0.3),
+        lambda f: losses.soft_margin_triplet(f, pids),
         lambda f: losses.square_layer(f, f.roll(1, 0)),
     ):
         torch.testing.assert_close(loss(features), loss(features.float()), rtol=0, atol=0)
@@ -141,6 +175,7 @@ LABELS = {
         losses.verification,
         losses.accuracy,
         lambda rows, pids: losses.batch_hard_triplet(rows, pids, 0.3),
+        losses.soft_margin_triplet,
     ],
 )
 def test_labels_that_are_not_one_whole_number_for_each_row_are_refused(loss, pids):
@@ -155,6 +190,7 @@ def test_labels_that_are_not_one_whole_number_for_each_row_are_refused(loss, pid
         (losses.verification, torch.randn(4, 1)),
         (losses.accuracy, torch.randn(4, 5, 4)),
         (lambda rows, pids: losses.batch_hard_triplet(rows, pids, 0.3), torch.randn(4)),
+        (losses.soft_margin_triplet, torch.randn(4)),
     ],
 )
 def test_rows_of_another_shape_than_a_loss_takes_are_refused(loss, rows):

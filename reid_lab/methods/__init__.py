@@ -1,6 +1,7 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.feature_erasing import FeatureErasing, FeatureErasingOutputs, FeatureErasingRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.pcb import PCB, PCBOutputs, PCBRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
@@ -12,6 +13,7 @@ from reid_lab.methods.residual_pooling import (
 )
 from reid_lab.methods.rpp import RPP, RPPRecipe
 from reid_lab.methods.stage import Stage
+from reid_lab.methods.strong_baseline import StrongBaseline, StrongBaselineRecipe
 from reid_lab.methods.variants import POOLINGS
 
 multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroom", erasing=0.5) is a recipe
@@ -19,6 +21,8 @@ residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
 pcb = register(PCBRecipe).at  # parts: horizontal stripes
 rpp = register(RPPRecipe).at  # PCB, parts refined
+feature_erasing = register(FeatureErasingRecipe).at  # BEF, Batch DropBlock
+strong_baseline = register(StrongBaselineRecipe).at  # bag of tricks
 
 __all__ = [
     "METHODS",
@@ -29,6 +33,9 @@ __all__ = [
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
+    "FeatureErasing",
+    "FeatureErasingOutputs",
+    "FeatureErasingRecipe",
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
@@ -42,12 +49,16 @@ __all__ = [
     "ResidualPoolingRecipe",
     "Sampler",
     "Stage",
+    "StrongBaseline",
+    "StrongBaselineRecipe",
     "classification",
     "default_size",
+    "feature_erasing",
     "from_json",
     "multitask",
     "pcb",
     "register",
     "residual_pooling",
     "rpp",
+    "strong_baseline",
 ]

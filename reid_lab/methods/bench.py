@@ -1,11 +1,8 @@
 """The bench: what all systems of the papers' tables have in common at the sizes "classroom" and "smoke".
 
-Each system was published with a schedule, a start and an input of its own, so that its number says as much about these as
-about its idea. On the bench all are equal: the backbone and its start, the images, the epochs of all stages
-together, the optimizer, no random erasing. A system's file says what it changes, and why it must.
-
-``classification``, ``multitask`` and ``residual_pooling`` have these values, too. Each system's learning rate is the best
-of the same few on validation people.
+Each system was published with a schedule, a start and an input of its own, so that its number says as much about
+these as about its idea. On the bench all are equal: the backbone and its start, the images, the optimizer, no random
+erasing, and the epochs of all stages together where the idea does not need more. A system's file says what it changes.
 """
 
 from typing import Any

@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic.dataclasses import dataclass
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_lab import data, losses, models
@@ -98,10 +98,10 @@ class ClassificationOutputs:
 class Classification(Network):
     """The mean of layer4, a BNNeck, a classifier."""
 
-    def __init__(self, recipe: ClassificationRecipe, num_pids: int) -> None:
+    def __init__(self, recipe: Recipe, num_pids: int) -> None:
         super().__init__(models.backbone(recipe.backbone, recipe.last_stride, recipe.weights), num_pids, recipe.crop)
         self.recipe = recipe
-        self.neck = heads.BNNeck(self.backbone.channels[1])
+        self.neck: nn.Module = heads.BNNeck(self.backbone.channels[1])
         self.classifier = heads.classifier(self.backbone.channels[1], num_pids, bias=False)
 
     def forward(self, images: Tensor) -> ClassificationOutputs:
