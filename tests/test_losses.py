@@ -94,11 +94,11 @@ def test_identical_images_give_a_finite_gradient():
 def test_the_soft_margin_and_its_gradient_are_torchs_on_the_hardest_distances(seed, identities, scale):
     features, _ = random_batch(seed)
     features, pids = (scale * features).detach().requires_grad_(), torch.arange(16) % identities
-    same = pids[:, None] == pids
-    distances = (features[:, None] - features).square().sum(dim=2).clamp(min=1e-12).sqrt()
+    same, exact = pids[:, None] == pids, features.double()  # in float32, torch's own overflows from 89 on
+    distances = (exact[:, None] - exact).square().sum(dim=2).clamp(min=1e-12).sqrt()
     d_ap = distances.where(same, -torch.inf).amax(dim=1)
     d_an = distances.where(~same, torch.inf).amin(dim=1)
-    theirs = torch.nn.SoftMarginLoss()(d_an - d_ap, torch.ones(16))
+    theirs = torch.nn.SoftMarginLoss()(d_an - d_ap, torch.ones(16)).float()
     ours = losses.soft_margin_triplet(features, pids)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(
@@ -113,6 +113,13 @@ def test_the_soft_margin_counts_the_anchors_that_have_a_positive_and_a_negative(
     none = losses.soft_margin_triplet(features, torch.tensor([0, 1, 2, 3]))
     none.backward()
     assert none.item() == 0 and features.grad.abs().max() == 0
+
+
+def test_the_soft_margin_of_features_far_apart_is_as_large_as_the_gap_and_no_more():
+    features = torch.tensor([[0.0], [1000.0], [1.0], [1001.0]], requires_grad=True)
+    loss = losses.soft_margin_triplet(features, torch.tensor([0, 0, 1, 1]))
+    loss.backward()
+    assert loss.item() == 999 and features.grad.isfinite().all()
 
 
 def test_the_soft_margin_of_features_that_are_all_alike_is_ln_2_with_a_finite_gradient():
