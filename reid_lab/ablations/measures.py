@@ -20,6 +20,7 @@ from reid_lab.models import Network
 from reid_lab.passersby.towns import TOWNS
 from reid_lab.retrieval import Result
 from reid_lab.training import Run
+from reid_lab.training.stages import total_epochs
 
 RANKS = (1, 5, 10, 20, 50)
 LOOKED_AT = 120  # query images for heat maps, at most
@@ -34,7 +35,7 @@ def scores(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Ro
     rows = []
     for reranked in (False, True) if rerank else (False,):
         result = retrieval.evaluate(run.model, bench, device=device, rerank=reranked)
-        about = {"epochs": run.recipe.epochs, "descriptor": _dimension(run, device)}
+        about = {"epochs": total_epochs(run.recipe), "descriptor": _dimension(run, device)}
         about["parameters"] = cost.parameters(run.model)
         rows.append(about | {"reranked": reranked} | _percent(result))
     return rows

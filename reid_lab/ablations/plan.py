@@ -13,6 +13,7 @@ from reid_lab.ablations.run import Job, missing
 from reid_lab.ablations.tables import KEYS
 from reid_lab.passersby.generate import is_made
 from reid_lab.training.run import finished
+from reid_lab.training.stages import total_epochs
 
 
 def plan(wanted: Sequence[Job], folder: Path | str | None = None, runs: Path | str | None = None) -> pd.DataFrame:
@@ -33,7 +34,7 @@ def plan(wanted: Sequence[Job], folder: Path | str | None = None, runs: Path | s
         state = "recorded" if job.name not in left else _state(where)
         method = job.recipe.method
         per_epoch = rates.get((job.grid, method, job.size), rates.get(("", method, job.size), float("nan")))
-        minutes = 0.0 if state in ("recorded", "trained") else per_epoch * job.recipe.epochs
+        minutes = 0.0 if state in ("recorded", "trained") else per_epoch * total_epochs(job.recipe)
         keys = {name: getattr(job, name) for name in ("grid", *KEYS)}
         rows.append(keys | {"run": where.name if where else "", "state": state, "minutes": minutes})
     return pd.DataFrame(rows)
