@@ -1,0 +1,212 @@
+"""Every system of the papers' tables on one bench, and beside each what would explain its gain without its idea.
+
+All start where :mod:`reid_lab.methods.bench` says. A control changes one field of its system: it has the same heads, the
+same descriptor or the same epochs, and lacks the idea. Where a control scores as well, the idea explains nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from reid_lab import methods
+from reid_lab.ablations import statistics
+from reid_lab.ablations.grid import Grid, at
+from reid_lab.methods import Recipe
+
+RATES = (1e-3, 3e-3, 3e-4)  # the same for every system that has one
+OF = ": "  # in a control's label, after its system's
+
+
+@dataclass(frozen=True)
+class System:
+    """A system: its name in the tables, the year of its publication, its recipe, its controls by name."""
+
+    label: str
+    year: int
+    recipe: Callable[..., Any]
+    controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+SYSTEMS = (
+    System("LOMO + XQDA", 2015, methods.lomo, {"no metric learned": {"metric": "none"}}),
+    System(
+        "BoW + KISSME",
+        2015,
+        methods.bow,
+        {"no metric learned": {"metric": "none"}, "inverse covariance of matches alone": {"metric": "similar"}},
+    ),
+    System("softmax baseline", 2016, methods.classification, {}),
+    System(
+        "SVDNet",
+        2017,
+        methods.svdnet,
+        {
+            "the same restarts, no SVD": {"decorrelation": "none"},
+            "random erasing, too": {"erasing": 0.5},
+            "random erasing and restarts, no SVD": {"erasing": 0.5, "decorrelation": "none"},
+        },
+    ),
+    System(
+        "PAR",
+        2017,
+        methods.part_aligned,
+        {"maps of ones": {"maps": "one"}, "one map": {"parts": 1}, "with a classifier": {"identification": 1.0}},
+    ),
+    System(
+        "LSRO",
+        2017,
+        methods.lsro,
+        {"noise instead of generated images": {"source": "noise"}, "no such images": {"generated": 0}},
+    ),
+    System(
+        "MultiScale",
+        2017,
+        methods.multi_scale,
+        {"both at the whole scale": {"scales": (1.0, 1.0)}, "no consensus": {"consensus": 0.0}},
+    ),
+    System(
+        "MultiLoss",
+        2017,
+        methods.multi_loss,
+        {"one merged loss": {"merged": True}, "two global branches": {"streams": 1}, "no sparsity": {"sparsity": 0.0}},
+    ),
+    System(
+        "GLAD",
+        2017,
+        methods.glad,
+        {
+            "fixed stripes": {"pose": "stripes"},
+            "joints wrong by 4 pixels": {"pose_noise": 4.0},
+            "joints wrong by 16 pixels": {"pose_noise": 16.0},
+        },
+    ),
+    System(
+        "PAN",
+        2018,
+        methods.alignment,
+        {"theta stays at 0.8": {"theta": "fixed"}, "theta stays at 1": {"theta": "fixed", "scale": 1.0}},
+    ),
+    System(
+        "PCB",
+        2018,
+        methods.pcb,
+        {
+            "four classifiers, no parts": {"partition": "none"},
+            "random groups of positions": {"partition": "random"},
+            "columns": {"partition": "columns"},
+        },
+    ),
+    System(
+        "PCB + RPP",
+        2018,
+        methods.rpp,
+        {"the same stages, stripes stay": {"refinement": "none"}, "no induction": {"refinement": "direct"}},
+    ),
+    System(
+        "BEF",
+        2019,
+        methods.feature_erasing,
+        {
+            "nothing erased": {"drop": "none"},
+            "other rows for each image": {"drop": "image"},
+            "scattered rows": {"drop": "scattered"},
+        },
+    ),
+    System(
+        "APR",
+        2019,
+        methods.attributes,
+        {"identification alone": {"attribute": 0.0}, "somebody else's attributes": {"labels": "shuffled"}},
+    ),
+    System(
+        "strong baseline",
+        2019,
+        methods.strong_baseline,
+        {"no BNNeck": {"neck": False}, "no triplet loss": {"triplet": False}, "last stride 2": {"last_stride": 2}},
+    ),
+    System("paper A", 2019, methods.multitask, {"identification alone": {"verification": 0.0}}),
+    System(
+        "DG-Net's losses, perfect generator",
+        2019,
+        methods.dgnet,
+        {"dressed in their own clothes": {"clothes": "own"}, "hard labels, no teacher": {"primary": "owner"}},
+    ),
+    System(
+        "CtF, real values",
+        2020,
+        methods.coarse_to_fine,
+        {"random projections": {"projection": "random"}, "each code teaches the next": {"teacher": "previous"}},
+    ),
+    System("paper B", 2022, methods.residual_pooling, {"average + average": {"pooling": "avg+avg"}}),
+)
+
+
+def variants_of(size: str) -> Iterator[tuple[System, str, Recipe]]:
+    """Every system and its controls: the system, the label, the recipe."""
+    for system in SYSTEMS:
+        base = at(system.recipe, size) if hasattr(system.recipe(size.partition("-")[0]), "weights") else None
+        base = base or system.recipe(size.partition("-")[0])  # a closed form has no start
+        yield system, system.label, base
+        for label, changes in system.controls.items():
+            yield system, f"{system.label}{OF}{label}", base.replace(**changes)
+
+
+def _systems(size: str) -> Mapping[str, Recipe]:
+    return {label: recipe for _, label, recipe in variants_of(size)}
+
+
+def _tuning(size: str) -> Mapping[str, Recipe]:
+    of_systems = {system.label: recipe for system, label, recipe in variants_of(size) if label == system.label}
+    return {
+        f"{label}, rate {rate:g}": recipe.replace(lr=rate)
+        for label, recipe in of_systems.items()
+        if hasattr(recipe, "lr") and not label.startswith("paper")
+        for rate in RATES
+    }
+
+
+def gains(rows: pd.DataFrame, size: str) -> pd.DataFrame:
+    """How far every system lies above each of its controls, in points of mAP.
+
+    Args:
+        rows: the table of the grid "systems".
+        size: which of its rows.
+
+    Returns:
+        One row per system and control that have two seeds in common: ``points``, ``half width`` of the 95 % interval,
+        ``separated``.
+    """
+    found = {}
+    some = rows[rows["size"] == size]
+    for system, label, _ in variants_of(size):
+        common = set(some.loc[some["variant"] == label, "seed"]) & set(
+            some.loc[some["variant"] == system.label, "seed"]
+        )
+        if label == system.label or len(common) < 2:
+            continue
+        one = statistics.difference(rows, size, system.label, label)
+        found[system.label, label.removeprefix(system.label + OF)] = (one.points, one.half_width, one.separated)
+    index = pd.MultiIndex.from_tuples(list(found), names=["system", "control"])
+    return pd.DataFrame(list(found.values()), index=index, columns=["points", "half width", "separated"])
+
+
+EQUAL = (
+    "Equal: backbone and its start, images, optimizer, and the epochs of all stages together but where a label says more; "
+    "each system has the best of three learning rates on validation people. Closed forms have neither start nor epochs."
+)
+GRIDS = (
+    Grid("systems", "Ten years of re-ID on one bench", "papers A and B, Tables 3 and 4", _systems, "softmax baseline", EQUAL),
+)
+TUNING = Grid(
+    "tuning_systems",
+    "Choosing every system's learning rate, on validation people",
+    "ours: every system gets the same rates to choose from",
+    _tuning,
+    "",
+    "Equal: data, batches, seeds, and all of the recipe but what the names say.",
+    split="validation",
+)
