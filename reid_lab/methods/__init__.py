@@ -1,5 +1,6 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
+from reid_lab.methods.attributes import Attributes, AttributesOutputs, AttributesRecipe
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
@@ -15,11 +16,15 @@ from reid_lab.methods.variants import POOLINGS
 multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroom", erasing=0.5) is a recipe
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
+attributes = register(AttributesRecipe).at  # identity and attributes
 
 __all__ = [
     "METHODS",
     "POOLINGS",
     "SIZES",
+    "Attributes",
+    "AttributesOutputs",
+    "AttributesRecipe",
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
@@ -33,6 +38,7 @@ __all__ = [
     "ResidualPoolingRecipe",
     "Sampler",
     "Stage",
+    "attributes",
     "classification",
     "default_size",
     "from_json",
