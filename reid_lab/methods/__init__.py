@@ -2,6 +2,7 @@
 
 from reid_lab.methods.attributes import Attributes, AttributesOutputs, AttributesRecipe
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.glad import GLAD, GLADOutputs, GLADRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
 from reid_lab.methods.residual_pooling import (
@@ -17,8 +18,10 @@ multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroo
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
 attributes = register(AttributesRecipe).at  # identity and attributes
+glad = register(GLADRecipe).at  # parts at joints
 
 __all__ = [
+    "GLAD",
     "METHODS",
     "POOLINGS",
     "SIZES",
@@ -28,6 +31,8 @@ __all__ = [
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
+    "GLADOutputs",
+    "GLADRecipe",
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
@@ -42,6 +47,7 @@ __all__ = [
     "classification",
     "default_size",
     "from_json",
+    "glad",
     "multitask",
     "register",
     "residual_pooling",
