@@ -12,6 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
 
+from reid_lab.data.geometry import Geometry
 from reid_lab.runtime.device import current, pins
 from reid_lab.runtime.errors import DataError, RecipeError
 from reid_lab.runtime.validation import size, whole
@@ -240,18 +241,8 @@ class Augment:
         Raises:
             RecipeError: The images are smaller than the crop.
         """
-        whole = part.batch if part else len(images)
+        corners, flipped = self._draw(images, random, part)
         padded = F.pad(images, (self.pad,) * 4)
-        room = torch.tensor(padded.shape[2:]) - torch.tensor(self.size)
-        if (room < 0).any():
-            raise RecipeError(
-                f"Images of {images.shape[2]} x {images.shape[3]} with padding {self.pad} are smaller than "
-                f"the crop {self.size[0]} x {self.size[1]}: read larger images, crop less or pad more."
-            )
-        corners = (torch.rand(whole, 2, generator=random, dtype=torch.float64) * (room + 1)).long()
-        flipped = torch.rand(whole, 1, generator=random) < self.flip
-        if part:
-            corners, flipped = part.of(corners), part.of(flipped)
         top, left = corners[:, :, None].unbind(1)  # (B, 1)
         rows = top + torch.arange(self.size[0])  # (B, h)
         columns = torch.arange(self.size[1])
@@ -260,6 +251,24 @@ class Augment:
         taken = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # (B, h, w), indices into a flat image
         flat = taken.flatten(1)[:, None].expand(-1, 3, -1)
         return padded.flatten(2).gather(2, flat).view(len(images), 3, *self.size)
+
+    def geometry(self, images: Tensor, seed: int, part: Part | None = None) -> Geometry:
+        """Tell how a call with these arguments crops and flips, so that points can move with the pixels."""
+        corners, flipped = (to_device(draw, images.device) for draw in self._draw(images, generator(seed), part))
+        return Geometry(corners, flipped, self.pad, self.size, self.shrink)
+
+    def _draw(self, images: Tensor, random: Generator, part: Part | None) -> tuple[Tensor, Tensor]:
+        """Top and left of each crop in its padded image, int64 (B, 2), and whether it is mirrored, bool (B, 1)."""
+        room = torch.tensor(images.shape[2:]) + 2 * self.pad - torch.tensor(self.size)
+        if (room < 0).any():
+            raise RecipeError(
+                f"Images of {images.shape[2]} x {images.shape[3]} with padding {self.pad} are smaller than "
+                f"the crop {self.size[0]} x {self.size[1]}: read larger images, crop less or pad more."
+            )
+        whole = part.batch if part else len(images)
+        corners = (torch.rand(whole, 2, generator=random, dtype=torch.float64) * (room + 1)).long()
+        flipped = torch.rand(whole, 1, generator=random) < self.flip
+        return (part.of(corners), part.of(flipped)) if part else (corners, flipped)
 
 
 def _within(name: str, value: float, low: float, high: float) -> None:

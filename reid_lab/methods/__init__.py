@@ -1,7 +1,9 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
+from reid_lab.methods.attributes import Attributes, AttributesOutputs, AttributesRecipe
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
 from reid_lab.methods.feature_erasing import FeatureErasing, FeatureErasingOutputs, FeatureErasingRecipe
+from reid_lab.methods.glad import GLAD, GLADOutputs, GLADRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.pcb import PCB, PCBOutputs, PCBRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
@@ -23,19 +25,27 @@ pcb = register(PCBRecipe).at  # parts: horizontal stripes
 rpp = register(RPPRecipe).at  # PCB, parts refined
 feature_erasing = register(FeatureErasingRecipe).at  # BEF, Batch DropBlock
 strong_baseline = register(StrongBaselineRecipe).at  # bag of tricks
+attributes = register(AttributesRecipe).at  # identity and attributes
+glad = register(GLADRecipe).at  # parts at joints
 
 __all__ = [
+    "GLAD",
     "METHODS",
     "PCB",
     "POOLINGS",
     "RPP",
     "SIZES",
+    "Attributes",
+    "AttributesOutputs",
+    "AttributesRecipe",
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
     "FeatureErasing",
     "FeatureErasingOutputs",
     "FeatureErasingRecipe",
+    "GLADOutputs",
+    "GLADRecipe",
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
@@ -51,10 +61,12 @@ __all__ = [
     "Stage",
     "StrongBaseline",
     "StrongBaselineRecipe",
+    "attributes",
     "classification",
     "default_size",
     "feature_erasing",
     "from_json",
+    "glad",
     "multitask",
     "pcb",
     "register",

@@ -24,6 +24,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import ArgsKwargs, ErrorDetails
 
 from reid_lab import data, models
+from reid_lab.methods.extras import WithExtras
 from reid_lab.methods.fields import (
     EXACT,
     Area,
@@ -63,7 +64,7 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
-class Recipe:
+class Recipe(WithExtras):
     """What all methods need: network, input, augmentation, optimizer, schedule, precision.
 
     A subclass is a method. It gives ``method``, ``sizes`` (values at each of SIZES), ``batch``, ``network``,
@@ -165,7 +166,6 @@ class Recipe:
         return json.dumps({"method": self.method, **fields}, indent=1)
 
     # What training asks a method for
-
     @property
     def batch(self) -> int:
         """Images in a batch."""

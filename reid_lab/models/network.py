@@ -1,13 +1,15 @@
 """The contract of all methods' networks: what the rest of the package may ask of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.records import Record
 from reid_lab.losses import Losses
 from reid_lab.models.backbones import Backbone
 from reid_lab.runtime.distributed import Gather, no_gather
@@ -22,8 +24,8 @@ class Network(nn.Module, ABC):
     compared) and :meth:`loss` (outputs to a loss).
 
     It may define more. For training: :meth:`groups`, :meth:`enter`, :meth:`draw` and :meth:`collapse_margin`. For
-    retrieval: ``metric``, the distance that it wants. For Grad-CAM: :meth:`identity_logits` and
-    :meth:`unnormalized_features`. Whoever uses a network calls :meth:`embed`.
+    retrieval: ``metric``, the distance that it wants, and :meth:`extras`, what it needs beside images. For Grad-CAM:
+    :meth:`identity_logits` and :meth:`unnormalized_features`. Whoever uses a network calls :meth:`embed`.
 
     Args:
         backbone: Gives the maps of layer3 and layer4.
@@ -68,7 +70,26 @@ class Network(nn.Module, ABC):
             The loss and its parts.
         """
 
-    def embed(self, images: Tensor) -> Tensor:
+    def extras(self, benchmark: Benchmark, records: Sequence[Record]) -> dict[str, Tensor]:
+        """Read what the network needs beside images to describe them. By default nothing.
+
+        Where no benchmark is, nobody asks: in a search among a folder of crops, in an ONNX file, for Grad-CAM. There
+        :meth:`features` has to do without.
+
+        Args:
+            benchmark: The data set.
+            records: Images of it, N.
+
+        Returns:
+            By name, one row for each image: (N, ...). They become arguments of :meth:`features`, by these names. The
+            mirror image, too, is given this row.
+
+        Raises:
+            DataError: The benchmark lacks what is needed. The sentence names what would provide it.
+        """
+        return {}
+
+    def embed(self, images: Tensor, **extras: Tensor) -> Tensor:
         """Compute the features of images in evaluation mode.
 
         Every module gets its mode back afterwards. Gradients flow unless the caller switches them off, since Grad-CAM
@@ -76,6 +97,7 @@ class Network(nn.Module, ABC):
 
         Args:
             images: (batch, 3, H, W), normalized by :func:`reid_lab.data.normalize`, which cannot be checked.
+            **extras: The rows of :meth:`extras` of these images.
 
         Returns:
             (batch, d), float32.
@@ -88,8 +110,9 @@ class Network(nn.Module, ABC):
                 f"The images are {images.dtype}, but networks take normalized ones in float32, float16 or bfloat16: "
                 "pass data.normalize(images), of uint8 pixels or of floats in [0, 1]."
             )
+        features: Callable[..., Tensor] = self.features
         with evaluating(self):
-            return self.features(images)
+            return features(images, **extras)
 
     def identity_logits(self, images: Tensor) -> Tensor:
         """Classify the identities of single images, for Grad-CAM.

@@ -51,7 +51,7 @@ def mask(image: object) -> np.ndarray:
     Raises:
         DataError: The image is not Passersby's, or was made by another version of the generator.
     """
-    return render.person_mask(*_made_from(image))
+    return render.person_mask(*made_from(image))
 
 
 def keypoints(image: object) -> pd.DataFrame:
@@ -67,12 +67,16 @@ def keypoints(image: object) -> pd.DataFrame:
     Raises:
         DataError: The image is not Passersby's, or was made by another version of the generator.
     """
-    rows = render.person_keypoints(*_made_from(image))
+    rows = render.person_keypoints(*made_from(image))
     return pd.DataFrame(rows, columns=["joint", "x", "y", "visibility"]).set_index("joint")
 
 
-def _made_from(image: object) -> tuple[int, Key, Town]:
-    """Seed, name and town, from which an image was drawn; ``image`` is a path, or has a ``path``."""
+def made_from(image: object) -> tuple[int, Key, Town]:
+    """Read what an image was drawn from: seed, name and town. ``image`` is a path, or has a ``path``.
+
+    Raises:
+        DataError: The image is not Passersby's, or was made by another version of the generator.
+    """
     path = Path(str(getattr(image, "path", image)))
     marker = path.parent.parent / MARKER
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -34,6 +34,7 @@ def extract(
     flip: bool = False,
     autocast: bool = False,
     cache: Path | None = None,
+    extras: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """Compute the features of images on disk: `model.embed` of images of `model.input_size`.
 
@@ -45,6 +46,7 @@ def extract(
         flip: take the mean of the features of each image and of its mirror image.
         autocast: bfloat16 or float16, whichever is fast here; float32, and a warning, where that is found to be wrong.
         cache: folder that keeps the features for the next call with the same network, images and options.
+        extras: what the network takes beside the images (see `Network.extras`): (N, ...) each.
 
     Returns:
         The features (N, d), float32 on the CPU, in the order of the records.
@@ -57,18 +59,22 @@ def extract(
     batch_size = None if batch_size is None else whole("batch_size", batch_size, 1, FeatureError)
     if len(records) == 0:
         raise DataError("There are no images to embed: the query or gallery list is empty, so check the data.")
-    if device is not None:
-        model.to(find_device(device))
+    where = _place(model, device)
     if cache is not None:
-        return _cached(Path(cache), model, records, batch_size, flip, autocast)
-    where = next(model.parameters()).device
+        return _cached(Path(cache), model, records, batch_size, flip, autocast, extras or {})
     batch_size = batch_size or (64 if where.type == "cpu" else 256)
     store = image_store(records, model.input_size, where)
     used = _precision(model, next(_batches(store, batch_size))) if autocast else "float32"
-    return embed(model, _batches(store, batch_size), flip, used)
+    return embed(model, _batches(store, batch_size), flip, used, extras)
 
 
-def embed(model: Network, batches: Iterable[Tensor], flip: bool = False, used: str = "float32") -> Tensor:
+def embed(
+    model: Network,
+    batches: Iterable[Tensor],
+    flip: bool = False,
+    used: str = "float32",
+    extras: Mapping[str, Tensor] | None = None,
+) -> Tensor:
     """Compute the features of batches of images, in evaluation mode and without gradients.
 
     Args:
@@ -76,11 +82,13 @@ def embed(model: Network, batches: Iterable[Tensor], flip: bool = False, used: s
         batches: normalized images (B, 3, H, W) each, on any device.
         flip: take the mean of the features of each image and of its mirror image.
         used: the precision, "float32", "bf16" or "float16".
+        extras: what the network takes beside the images: (N, ...) each.
 
     Returns:
         The features (N, d), float32 on the CPU.
     """
-    device = next(model.parameters()).device
+    device, done = _place(model), 0
+    told = {name: values.to(device) for name, values in (extras or {}).items()}
     features: list[Tensor] = []  # on the device until the end: a copy per batch would make the GPU wait
     with (
         evaluating(model),
@@ -90,11 +98,20 @@ def embed(model: Network, batches: Iterable[Tensor], flip: bool = False, used: s
     ):
         for batch in batches:
             images = batch.to(device)
-            found = model.embed(images).float()
+            rows = {name: values[done : done + len(images)] for name, values in told.items()}
+            found = model.embed(images, **rows).float()
             if flip:
-                found = (found + model.embed(images.flip(3)).float()) / 2
+                found = (found + model.embed(images.flip(3), **rows).float()) / 2
+            done += len(images)
             features.append(found)
     return torch.cat(features).cpu()
+
+
+def _place(model: Network, device: torch.device | str | None = None) -> torch.device:
+    """Where the model is, having moved to ``device`` if one is given."""
+    if device is not None:
+        model.to(find_device(device))
+    return next(model.parameters()).device
 
 
 def _batches(store: ImageStore, batch_size: int) -> Iterator[Tensor]:
@@ -105,12 +122,18 @@ def _batches(store: ImageStore, batch_size: int) -> Iterator[Tensor]:
 
 
 def _cached(
-    folder: Path, model: Network, records: Sequence[Record], batch_size: int | None, flip: bool, autocast: bool
+    folder: Path,
+    model: Network,
+    records: Sequence[Record],
+    batch_size: int | None,
+    flip: bool,
+    autocast: bool,
+    extras: Mapping[str, Tensor],
 ) -> Tensor:
     """The features that the folder keeps of this network, these images and options; else new ones, which it keeps."""
-    file = folder / f"features-{_digest(model, records, flip, autocast)}.safetensors"
+    file = folder / f"features-{_digest(model, records, flip, autocast, extras)}.safetensors"
     if (features := _kept(file, len(records))) is None:
-        _keep(file, features := extract(model, records, None, batch_size, flip, autocast))
+        _keep(file, features := extract(model, records, None, batch_size, flip, autocast, extras=extras))
     return features
 
 
@@ -148,14 +171,14 @@ def _precision(model: Network, images: Tensor) -> str:
     return fast
 
 
-def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: bool) -> str:
+def _digest(model: Network, records: Sequence[Record], flip: bool, autocast: bool, extras: Mapping[str, Tensor]) -> str:
     """Of all that decides features: modules and their settings, weights, images, size, options, kind of device."""
     where = kind(next(model.parameters()).device)
     digest = hashlib.sha256(repr((model.input_size, flip, autocast, where)).encode())
     for name, module in model.named_modules():
         settings = [(key, value) for key, value in sorted(vars(module).items()) if _is_setting(key, value)]
         digest.update(repr((name, type(module), settings)).encode())
-    for name, values in model.state_dict().items():
+    for name, values in [*model.state_dict().items(), *sorted(extras.items())]:
         digest.update(name.encode() + values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     for record in records:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from inspect import signature
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from reid_lab.data.benchmark import Benchmark
+from reid_lab.data.records import Record
 from reid_lab.losses import full_precision
 from reid_lab.models.network import Network
 from reid_lab.retrieval.distances import (
@@ -103,12 +104,17 @@ def evaluate(
     if check:
         check_once(benchmark)
     query, gallery = (
-        extract(model, records, device, batch_size, flip, autocast, cache)
+        extract(model, records, device, batch_size, flip, autocast, cache, _extras(model, benchmark, records))
         for records in (benchmark.query, benchmark.gallery)
     )
     features = comparable(query, gallery, how.metric, next(model.parameters()).device)
     result = _rank(features, Protocol.of(benchmark.query, benchmark.gallery), how)
     return replace(result, query=benchmark.query, gallery=benchmark.gallery)
+
+
+def _extras(model: Network, benchmark: Benchmark, records: Sequence[Record]) -> dict[str, Tensor]:
+    """What the network needs beside the images; of another module that describes images nothing is asked."""
+    return model.extras(benchmark, records) if isinstance(model, Network) else {}
 
 
 def rank(

@@ -57,7 +57,7 @@ class Check:
         return self.fault or agrees
 
 
-def check_training(network: nn.Module, images: Tensor, loss: Loss, precision: str) -> Check:
+def check_training(network: nn.Module, images: Tensor, loss: Loss, precision: str, **extras: Tensor) -> Check:
     """Compare layers, loss and all gradients of one batch with those of float32.
 
     Args:
@@ -65,6 +65,7 @@ def check_training(network: nn.Module, images: Tensor, loss: Loss, precision: st
         images: (batch, 3, H, W), prepared as for a step.
         loss: Gives the loss, a scalar, of a copy of the network and of what this copy made of the images.
         precision: "bf16" or "float16", a key of :data:`DTYPES`.
+        **extras: What the network takes beside the images, by name.
 
     Returns:
         What was found.
@@ -73,7 +74,7 @@ def check_training(network: nn.Module, images: Tensor, loss: Loss, precision: st
     def run(trial: nn.Module, used: str) -> Tensor:
         torch.manual_seed(0)  # of dropout
         with autocast(images.device, used):
-            outputs = trial(images)
+            outputs = trial(images, **extras)
         return loss(trial, outputs)
 
     if precision == "bf16" and not has_bf16(images.device):

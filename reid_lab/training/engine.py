@@ -51,7 +51,7 @@ class Engine:
         # Small gradients are zero in float16, so the loss is multiplied until they are too large for it, then by less.
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=self.precision == "float16")
 
-    def check_precision(self, pixels: Tensor, pids: Tensor) -> str:
+    def check_precision(self, pixels: Tensor, pids: Tensor, **extras: Tensor) -> str:
         """Compare a fast precision with float32, at each size that images have in training.
 
         Where it is wrong, training goes on in float32, and a warning is logged. All processes decide alike.
@@ -59,6 +59,7 @@ class Engine:
         Args:
             pixels: uint8 (batch, 3, H, W), at the recipe's ``resize``.
             pids: whose they are: (batch,), counted from 0.
+            **extras: what travels with them (see :mod:`reid_lab.methods.extras`): (batch, ...) each.
 
         Returns:
             What was found, as a sentence.
@@ -72,13 +73,13 @@ class Engine:
         for shrink in sorted({self.recipe.augmentation(epoch).shrink for epoch in range(total_epochs(self.recipe))}):
             self.augment = replace(first, shrink=shrink)
             if self.precision != "float32":
-                found = self._check_precision(self.prepare(pixels, 0), pids)
+                found = self._check_precision(self.prepare(pixels, 0), pids, **self.move(extras, pixels, 0))
         self.augment = first
         return found
 
-    def _check_precision(self, images: Tensor, pids: Tensor) -> str:
+    def _check_precision(self, images: Tensor, pids: Tensor, **extras: Tensor) -> str:
         check = precision.check_training(
-            self.model, images, lambda network, outputs: network.loss(outputs, pids).total, self.precision
+            self.model, images, lambda network, outputs: network.loss(outputs, pids).total, self.precision, **extras
         )
         faults = [fault for fault in self.processes.answers(check.fault) if fault]
         if not faults:
@@ -118,15 +119,16 @@ class Engine:
                 self.network = cast(nn.Module, torch.compile(self.network))
         stages.set_training_mode(stage, self.model)
 
-    def step(self, images: Tensor, pids: Tensor, key: int) -> Losses:
+    def step(self, images: Tensor, pids: Tensor, key: int, **extras: Tensor) -> Losses:
         """Train on one batch.
 
         Args:
             images: uint8 (batch, 3, H, W), at the recipe's ``resize``.
             pids: whose they are: (batch,), counted from 0.
             key: decides everything random.
+            **extras: what travels with the images: (batch, ...) each.
         """
-        return self.update(self.prepare(images, key), pids)
+        return self.update(self.prepare(images, key), pids, **self.move(extras, images, key))
 
     def prepare(self, images: Tensor, key: int) -> Tensor:
         """Augment and normalize uint8 images: float32, channels last; what the network draws is seeded, too."""
@@ -134,9 +136,13 @@ class Engine:
         self.model.draw(torch.Generator().manual_seed(key))
         return self.augment(images, key, self.part).contiguous(memory_format=torch.channels_last)
 
-    def update(self, images: Tensor, pids: Tensor) -> Losses:
+    def move(self, extras: dict[str, Tensor], images: Tensor, key: int) -> dict[str, Tensor]:
+        """Let what travels with uint8 images follow what :meth:`prepare` makes of them."""
+        return self.recipe.move(extras, self.augment.geometry(images, key, self.part)) if extras else extras
+
+    def update(self, images: Tensor, pids: Tensor, **extras: Tensor) -> Losses:
         """Compute the losses of prepared images and their gradients, and update the weights."""
-        losses = self.losses(images, pids)
+        losses = self.losses(images, pids, **extras)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(losses.total).backward()
         signs = losses.signs | {"gradient_norm": self._gradient_norm()}
@@ -152,10 +158,10 @@ class Engine:
             return norm
         return torch.where(norm.isfinite(), norm / self.scaler.scale(torch.ones_like(norm)), 0.0)
 
-    def losses(self, images: Tensor, pids: Tensor) -> Losses:
+    def losses(self, images: Tensor, pids: Tensor, **extras: Tensor) -> Losses:
         """Compute the losses of prepared images. Distances and logits are float32, whatever the autocast."""
         with precision.autocast(self.device, self.precision):
-            outputs = self.network(images)
+            outputs = self.network(images, **extras)
         return self.model.loss(outputs, pids, self.processes.gather)
 
     def set_lr(self, progress: float) -> float:
@@ -164,7 +170,7 @@ class Engine:
         set_learning_rate(self.optimizer, lr)
         return lr
 
-    def compile(self, images: Tensor, pids: Tensor) -> float:
+    def compile(self, images: Tensor, pids: Tensor, **extras: Tensor) -> float:
         """Compile the network with torch.compile and try it on a prepared batch.
 
         Returns:
@@ -176,7 +182,7 @@ class Engine:
         began, before = time.perf_counter(), copy.deepcopy(self.model.state_dict())
         try:
             self.network, self.compiled = cast(nn.Module, torch.compile(self.network)), True
-            self.losses(images, pids).total.backward()
+            self.losses(images, pids, **extras).total.backward()
         except Exception as error:  # a missing compiler, an unsupported operation: many libraries take part
             if out_of_memory(error):  # told by the loop, with its cure
                 raise
@@ -189,8 +195,8 @@ class Engine:
         synchronize(self.device)
         return time.perf_counter() - began
 
-    def fastest_threads(self, images: Tensor, pids: Tensor) -> int:
+    def fastest_threads(self, images: Tensor, pids: Tensor, **extras: Tensor) -> int:
         """Find the faster number of CPU threads for a step on prepared images, tried on a copy of the network."""
         trial = copy.copy(self)
         trial.network = trial.model = copy.deepcopy(self.model)
-        return environment.fastest_threads(lambda: trial.losses(images, pids).total.backward())
+        return environment.fastest_threads(lambda: trial.losses(images, pids, **extras).total.backward())

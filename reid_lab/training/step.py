@@ -9,6 +9,9 @@ Everything random in a step is decided by (seed, epoch, step): its batch, its au
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,6 +21,8 @@ from reid_lab.methods import Recipe, Sampler
 from reid_lab.runtime.errors import RecipeError
 from reid_lab.training import stages
 from reid_lab.training.schedule import learning_rate
+
+NO_EXTRAS: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0) -> models.Network:
@@ -31,6 +36,7 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0) -> models.Ne
     Returns:
         The trained network, in evaluation mode.
     """
+    extras = recipe.extras(benchmark)  # neither paper's method has any
     torch.manual_seed(seed)  # decides the initial weights
     pids, labels = np.unique([record.pid for record in benchmark.train], return_inverse=True)  # labels count from 0
     camids = np.array([record.camid for record in benchmark.train])
@@ -44,7 +50,7 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0) -> models.Ne
         stages.freeze(stage, optimizer)
         for _ in range(stage.epochs):
             stages.set_training_mode(stage, network)
-            train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed)
+            train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed, extras)
             epoch += 1
     return network.eval()
 
@@ -58,8 +64,9 @@ def train_epoch(
     labels: Tensor,
     epoch: int,
     seed: int,
+    extras: Mapping[str, Tensor] = NO_EXTRAS,
 ) -> list[float]:
-    """Learn from each batch of one epoch.
+    """Learn from each batch of one epoch, and return the loss of each step.
 
     Args:
         recipe: gives the augmentation and the learning rate.
@@ -70,9 +77,7 @@ def train_epoch(
         labels: their identities, counted from 0: (N,), on the network's device.
         epoch: which one, counted from 0.
         seed: of the training.
-
-    Returns:
-        The loss of each step.
+        extras: what travels with the training images (see :mod:`reid_lab.methods.extras`): (N, ...) each.
     """
     augment, losses = recipe.augmentation(epoch), []
     for step, indices in enumerate(map(torch.from_numpy, sampler.epoch(epoch))):  # (batch,)
@@ -80,14 +85,21 @@ def train_epoch(
         key = random_key(seed, epoch, step)
         torch.manual_seed(key)  # decides dropout
         network.draw(torch.Generator().manual_seed(key))  # for a network that draws more; neither paper's does
-        images = augment(store.batch(indices), key)  # float32 (batch, 3, H, W): crop, flip, erasing, normalization
-        outputs = network(images.contiguous(memory_format=torch.channels_last))
+        pixels = store.batch(indices)  # uint8 (batch, 3, H, W)
+        images = augment(pixels, key)  # float32: crop, flip, erasing, normalization
+        told = recipe.move(rows_of(extras, indices), augment.geometry(pixels, key))  # points move with the pixels
+        outputs = network(images.contiguous(memory_format=torch.channels_last), **told)
         loss = network.loss(outputs, labels[indices]).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     return losses
+
+
+def rows_of(extras: Mapping[str, Tensor], indices: Tensor) -> dict[str, Tensor]:
+    """Take the rows (batch, ...) of a batch of extras (N, ...), by the indices (batch,) of its images."""
+    return {name: values[indices] for name, values in extras.items()}
 
 
 def make_optimizer(recipe: Recipe, network: models.Network) -> torch.optim.Optimizer:

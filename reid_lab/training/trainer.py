@@ -1,7 +1,6 @@
 """The training loop that researchers run; :mod:`.step` has the plain one, to be read first.
 
 It reads and writes checkpoints, shares the work among processes, watches the losses and evaluates on the way.
-
 Everything random in a step is decided by (seed, epoch, step), so a run that was killed goes on from its last
 checkpoint to the same weights, bit for bit, on one thread of the same CPU, and on several with ``deterministic``.
 """
@@ -34,7 +33,7 @@ from reid_lab.training.progress import Progress
 from reid_lab.training.run import METRICS
 from reid_lab.training.schedule import learning_rate
 from reid_lab.training.stages import stage_at, total_epochs
-from reid_lab.training.step import random_key
+from reid_lab.training.step import random_key, rows_of
 from reid_lab.training.tensorboard import write_tensorboard
 
 READ_EVERY = 20  # steps between two looks at the loss: each look makes a GPU wait
@@ -57,6 +56,7 @@ class Trainer:
         engine: the network, the optimizer and a step of them.
         sampler: what draws the batches.
         labels: the identities of all training images, counted from 0: (N,), on the device.
+        extras: what travels with them (see :mod:`reid_lab.methods.extras`): (N, ...) each, on the device.
         progress: how far it has come; taken up from the folder's checkpoint, if there is one.
     """
 
@@ -71,6 +71,7 @@ class Trainer:
     ) -> None:
         self.recipe, self.benchmark, self.seed, self.processes, self.folder = recipe, benchmark, seed, processes, folder
         self.options, self.device = options, processes.device
+        self.extras = {name: values.to(self.device) for name, values in recipe.extras(benchmark).items()}
         pids = np.array([record.pid for record in benchmark.train])
         camids = np.array([record.camid for record in benchmark.train])
         known, labels = np.unique(pids, return_inverse=True)  # classifiers count identities from 0
@@ -79,8 +80,7 @@ class Trainer:
         self.sampler = recipe.sampler(labels, camids, seed)
         self.engine = Engine(recipe, self.identities, processes)
         self.epochs = total_epochs(recipe)
-        self.interruption = Interruption(active=processes.size == 1)
-        self.precision_check = ""
+        self.interruption, self.precision_check = Interruption(active=processes.size == 1), ""
         self.progress, self.counted, self.saved = Progress(), time.monotonic(), time.monotonic()
         if processes.broadcast((folder / progress.FILE).is_file()):
             self.progress = progress.restore(folder, self.engine)
@@ -115,16 +115,17 @@ class Trainer:
             The seconds of compilation.
         """
         indices = torch.from_numpy(self.sampler.epoch(0)[0])[self.engine.places]
-        pids, pixels = self.labels[indices.to(self.device)], store.batch(indices)
-        images = self.engine.prepare(pixels, 0)
+        there, pixels = indices.to(self.device), store.batch(indices)
+        pids, extras = self.labels[there], rows_of(self.extras, there)
+        images, moved = self.engine.prepare(pixels, 0), self.engine.move(extras, pixels, 0)
         if self.device.type == "cpu":  # a resumed run keeps its own number, so that its bits stay the same
             threads = self.progress.threads
             if threads is None and self.processes.size == 1 and not torch.are_deterministic_algorithms_enabled():
-                threads = self.engine.fastest_threads(images, pids)
+                threads = self.engine.fastest_threads(images, pids, **moved)
             self.progress.threads = threads or torch.get_num_threads()
             torch.set_num_threads(self.progress.threads)
-        self.precision_check = self.engine.check_precision(pixels, pids)
-        return round(self.engine.compile(images, pids), 1) if self.options.compile else 0.0
+        self.precision_check = self.engine.check_precision(pixels, pids, **extras)
+        return round(self.engine.compile(images, pids, **moved), 1) if self.options.compile else 0.0
 
     def epoch(self, epoch: int, store: data.ImageStore, shown: Any) -> None:
         """Take the steps of an epoch that are left, keep what they amounted to, and evaluate where that is due.
@@ -176,27 +177,29 @@ class Trainer:
         picks = here if store.pixels.device.type == "cpu" else batches  # where the images are, so that no step waits
         while (step := self.progress.step) < len(batches):
             with self.interruption.held():
-                lr = self.step(store.batch(picks[step]), self.labels[batches[step]], epoch)
+                rows = rows_of(self.extras, batches[step])
+                lr = self.step(store.batch(picks[step]), self.labels[batches[step]], epoch, **rows)
             shown.update()
             if step % READ_EVERY == 0:
                 self._look(epoch, lr, shown)
             if time.monotonic() - self.saved > self.options.checkpoint_seconds:
                 self.save()
 
-    def step(self, images: Tensor, pids: Tensor, epoch: int) -> float:
+    def step(self, images: Tensor, pids: Tensor, epoch: int, **extras: Tensor) -> float:
         """Take one step, and add its losses to the sums.
 
         Args:
             images: uint8 (batch, 3, H, W), at the recipe's ``resize``.
             pids: whose they are: (batch,), counted from 0.
             epoch: the present one, counted from 0.
+            **extras: what travels with the images: (batch, ...) each.
 
         Returns:
             The step's learning rate.
         """
         step = self.progress.step
         lr = self.engine.set_lr(epoch + step / len(self.sampler))
-        losses = self.engine.step(images, pids, random_key(self.seed, epoch, step))
+        losses = self.engine.step(images, pids, random_key(self.seed, epoch, step), **extras)
         self.progress.add(losses.report())
         return lr
 
@@ -218,9 +221,8 @@ class Trainer:
 
     def _evaluate(self, epochs: int) -> dict[str, float]:
         """On the way in the precision of training, twice as fast; the end, which is what counts, in float32."""
-        fast = self.engine.precision != "float32" and epochs < self.epochs
-        options: dict[str, Any] = dict(device=self.device, autocast=fast, check=False)  # fit has checked already
-        result = retrieval.evaluate(self.engine.model, self.benchmark, **options)
+        fast = self.engine.precision != "float32" and epochs < self.epochs  # and fit has checked the benchmark already
+        result = retrieval.evaluate(self.engine.model, self.benchmark, device=self.device, autocast=fast, check=False)
         return {name: result.table()[name].item() / 100 for name in METRICS}
 
     def _kept_images(self) -> list[data.ImageStore]:
@@ -231,7 +233,6 @@ class Trainer:
         return [data.image_store(split, self.recipe.crop, self.device) for split in splits]
 
     # the run's folder
-
     def save(self) -> None:
         """Write a checkpoint, unless a loss is no longer finite: the last good one stays."""
         self.saved = time.monotonic()

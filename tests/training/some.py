@@ -11,4 +11,4 @@ def few_of(bench):
 
     chosen = {*people(bench.train, 8), *people(bench.query, 4)}
     splits = [[record for record in split if record.pid in chosen] for split in bench.splits.values()]
-    return data.Benchmark("few", *splits, root=bench.root)
+    return data.Benchmark("few", *splits, annotations=bench.annotations, root=bench.root)
