@@ -2,11 +2,13 @@
 
 ``generate(size, seed)`` makes it, or its validation split, in Market-1501's layout. There are two towns (``towns/``),
 with other scenes, light and clothes, for questions about a change of domain. ``annotations(folder)`` is a table
-of what each image shows; ``mask(image)`` and ``keypoints(image)`` are drawn again from the image's name. Scores on
-Passersby say nothing about real people or about deployment.
+of what each image shows; ``mask(image)`` and ``keypoints(image)`` are drawn again from the image's name.
+``dressed(image, clothes)`` draws the image itself again, its person in another one's clothes. Scores on Passersby say
+nothing about real people or about deployment.
 """
 
 from reid_lab.passersby.annotations import MARKER, TABLE, VERSION, annotations, keypoints, mask
+from reid_lab.passersby.dressed import dressed
 from reid_lab.passersby.generate import generate
 from reid_lab.passersby.people import ATTRIBUTES
 from reid_lab.passersby.splits import SIZES
@@ -23,6 +25,7 @@ __all__ = [
     "TOWNS",
     "VERSION",
     "annotations",
+    "dressed",
     "generate",
     "keypoints",
     "mask",

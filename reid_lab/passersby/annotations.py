@@ -51,7 +51,7 @@ def mask(image: object) -> np.ndarray:
     Raises:
         DataError: The image is not Passersby's, or was made by another version of the generator.
     """
-    return render.person_mask(*_made_from(image))
+    return render.person_mask(*made_from(image))
 
 
 def keypoints(image: object) -> pd.DataFrame:
@@ -67,12 +67,19 @@ def keypoints(image: object) -> pd.DataFrame:
     Raises:
         DataError: The image is not Passersby's, or was made by another version of the generator.
     """
-    rows = render.person_keypoints(*_made_from(image))
+    rows = render.person_keypoints(*made_from(image))
     return pd.DataFrame(rows, columns=["joint", "x", "y", "visibility"]).set_index("joint")
 
 
-def _made_from(image: object) -> tuple[int, Key, Town]:
-    """Seed, name and town, from which an image was drawn; ``image`` is a path, or has a ``path``."""
+def made_from(image: object) -> tuple[int, Key, Town]:
+    """Find seed, name and town, from which an image was drawn.
+
+    Args:
+        image: A path in a Passersby folder, or a record with such a ``path``.
+
+    Raises:
+        DataError: The image is not Passersby's, or was made by another version of the generator.
+    """
     path = Path(str(getattr(image, "path", image)))
     marker = path.parent.parent / MARKER
     try:
@@ -81,12 +88,12 @@ def _made_from(image: object) -> tuple[int, Key, Town]:
         town = str(made.get("town", towns.CITY.name))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is not in a Passersby folder ({marker} is missing or damaged), so it has no annotations: give an "
-            "image of a folder that passersby.generate has made."
+            f"{path} is not in a Passersby folder ({marker} is missing or damaged), so it has no annotations and "
+            "cannot be drawn again: give an image of a folder that passersby.generate has made."
         ) from error
     if version != VERSION:
         raise DataError(
-            f"{path} was made by generator version {version}, this is version {VERSION}: its annotations cannot be "
-            "drawn again. Generate the data set anew."
+            f"{path} was made by generator version {version}, this is version {VERSION}: neither it nor its "
+            "annotations can be drawn again. Generate the data set anew."
         )
     return seed, Key.parse(path), towns.find(town)

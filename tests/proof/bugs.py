@@ -244,7 +244,7 @@ BUGS = (
     ),
     Bug(
         *("the person's mask is that of everything else", "passersby/annotations.py"),
-        *("return render.person_mask(*_made_from(image))", "return ~render.person_mask(*_made_from(image))"),
+        *("return render.person_mask(*made_from(image))", "return ~render.person_mask(*made_from(image))"),
         *(("00",), "passersby/test_annotations.py"),
     ),
 )
