@@ -3,8 +3,8 @@
 ``generate(size, seed)`` makes it, or its validation split, in Market-1501's layout. There are two towns (``towns/``),
 with other scenes, light and clothes, for questions about a change of domain. ``annotations(folder)`` is a table
 of what each image shows; ``mask(image)`` and ``keypoints(image)`` are drawn again from the image's name.
-``dressed(image, clothes)`` draws the image itself again, its person in another one's clothes. Scores on Passersby say
-nothing about real people or about deployment.
+``dressed(image, clothes)`` draws the image itself again, its person in another one's clothes; ``wardrobe(images)`` does
+so for many and keeps them. Scores on Passersby say nothing about real people or about deployment.
 """
 
 from reid_lab.passersby.annotations import MARKER, TABLE, VERSION, annotations, keypoints, mask
@@ -13,12 +13,14 @@ from reid_lab.passersby.generate import generate
 from reid_lab.passersby.people import ATTRIBUTES
 from reid_lab.passersby.splits import SIZES
 from reid_lab.passersby.towns import CITY, TOWNS
+from reid_lab.passersby.wardrobe import Dressed, wardrobe
 
 DEFAULT_TOWN = CITY.name
 
 __all__ = [
     "ATTRIBUTES",
     "DEFAULT_TOWN",
+    "Dressed",
     "MARKER",
     "SIZES",
     "TABLE",
@@ -29,4 +31,5 @@ __all__ = [
     "generate",
     "keypoints",
     "mask",
+    "wardrobe",
 ]
