@@ -37,6 +37,7 @@ from reid_lab.methods.fields import (
     Share,
     Whole,
 )
+from reid_lab.methods.sources import WithSources
 from reid_lab.methods.stage import Stage
 from reid_lab.runtime.errors import RecipeError
 
@@ -63,7 +64,7 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
-class Recipe:
+class Recipe(WithSources):
     """What all methods need: network, input, augmentation, optimizer, schedule, precision.
 
     A subclass is a method. It gives ``method``, ``sizes`` (values at each of SIZES), ``batch``, ``network``,
@@ -165,7 +166,6 @@ class Recipe:
         return json.dumps({"method": self.method, **fields}, indent=1)
 
     # What training asks a method for
-
     @property
     def batch(self) -> int:
         """Images in a batch."""
