@@ -1,6 +1,7 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.dgnet import DGNet, DGNetOutputs, DGNetRecipe
 from reid_lab.methods.lsro import LSRO, LSROOutputs, LSRORecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
@@ -17,6 +18,7 @@ multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroo
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
 lsro = register(LSRORecipe).at  # unlabelled generated images
+dgnet = register(DGNetRecipe).at  # other people's clothes
 
 __all__ = [
     "LSRO",
@@ -26,6 +28,9 @@ __all__ = [
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
+    "DGNet",
+    "DGNetOutputs",
+    "DGNetRecipe",
     "LSROOutputs",
     "LSRORecipe",
     "MultiTask",
@@ -40,6 +45,7 @@ __all__ = [
     "Stage",
     "classification",
     "default_size",
+    "dgnet",
     "from_json",
     "lsro",
     "multitask",
