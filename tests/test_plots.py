@@ -164,6 +164,24 @@ def test_an_erasing_grid_changes_only_what_was_erased(smoke):
         assert changed.sum() > 0.98 * box  # one rectangle
 
 
+def test_swapped_clothes_are_a_matrix_with_the_data_sets_images_on_its_diagonal(smoke):
+    shots = list({record.pid: record for record in smoke.train}.values())[:4]
+    figure = plots.swapped_clothes(shots, at_most=3)
+    drawn(figure)
+    cells = np.array(figure.axes).reshape(3, 3)
+    for i, row in enumerate(cells):
+        for j, cell in enumerate(row):
+            assert np.array_equal(cell.images[0].get_array(), passersby.dressed(shots[i], shots[j]))
+            assert cell.spines["left"].get_visible() == (i == j)
+        assert np.array_equal(row[i].images[0].get_array(), decode(shots[i].path, (128, 64)))
+        assert str(shots[i].pid) in row[0].get_ylabel() and str(shots[i].pid) in cells[0, i].get_title()
+
+
+def test_swapped_clothes_of_nobody_are_refused_with_a_sentence():
+    with pytest.raises(DataError, match="no images of people"):
+        plots.swapped_clothes([])
+
+
 def test_thresholds_mark_the_false_match_rate_that_was_asked_for(result):
     figure = plots.thresholds({"cosine": result.roc}, false_match_rate=0.05)
     drawn(figure)

@@ -199,7 +199,14 @@ EQUAL = (
     "each system has the best of three learning rates on validation people. Closed forms have neither start nor epochs."
 )
 GRIDS = (
-    Grid("systems", "Ten years of re-ID on one bench", "papers A and B, Tables 3 and 4", _systems, "softmax baseline", EQUAL),
+    Grid(
+        "systems",
+        "Ten years of re-ID on one bench",
+        "papers A and B, Tables 3 and 4",
+        _systems,
+        "softmax baseline",
+        EQUAL,
+    ),
 )
 TUNING = Grid(
     "tuning_systems",

@@ -13,9 +13,11 @@ from reid_lab.data.datasets.market import dukemtmc_reid, market1501, passersby
 from reid_lab.data.datasets.msmt import msmt17
 from reid_lab.data.finding import Finding
 from reid_lab.data.images import ImageStore, image_store
+from reid_lab.data.mixing import MixedSampler, VersionSampler
 from reid_lab.data.recognition import recognize
 from reid_lab.data.records import DISTRACTOR, JUNK, UNKNOWN_CAMERA, Record
 from reid_lab.data.samplers import PairSampler, PKSampler, ShuffleSampler
+from reid_lab.data.unlabelled import ghosts, unlabelled
 
 __all__ = [
     "DISTRACTOR",
@@ -25,15 +27,18 @@ __all__ = [
     "Benchmark",
     "Finding",
     "ImageStore",
+    "MixedSampler",
     "PKSampler",
     "Part",
     "PairSampler",
     "RandomErasing",
     "Record",
     "ShuffleSampler",
+    "VersionSampler",
     "csv",
     "dukemtmc_reid",
     "folder",
+    "ghosts",
     "image_store",
     "market1501",
     "msmt17",
@@ -41,4 +46,5 @@ __all__ = [
     "passersby",
     "recognize",
     "to_device",
+    "unlabelled",
 ]

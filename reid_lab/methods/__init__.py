@@ -2,8 +2,10 @@
 
 from reid_lab.methods.attributes import Attributes, AttributesOutputs, AttributesRecipe
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.dgnet import DGNet, DGNetOutputs, DGNetRecipe
 from reid_lab.methods.feature_erasing import FeatureErasing, FeatureErasingOutputs, FeatureErasingRecipe
 from reid_lab.methods.glad import GLAD, GLADOutputs, GLADRecipe
+from reid_lab.methods.lsro import LSRO, LSROOutputs, LSRORecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.pcb import PCB, PCBOutputs, PCBRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
@@ -28,8 +30,12 @@ strong_baseline = register(StrongBaselineRecipe).at  # bag of tricks
 attributes = register(AttributesRecipe).at  # identity and attributes
 glad = register(GLADRecipe).at  # parts at joints
 
+lsro = register(LSRORecipe).at  # unlabelled generated images
+dgnet = register(DGNetRecipe).at  # other people's clothes
+
 __all__ = [
     "GLAD",
+    "LSRO",
     "METHODS",
     "PCB",
     "POOLINGS",
@@ -46,6 +52,11 @@ __all__ = [
     "FeatureErasingRecipe",
     "GLADOutputs",
     "GLADRecipe",
+    "DGNet",
+    "DGNetOutputs",
+    "DGNetRecipe",
+    "LSROOutputs",
+    "LSRORecipe",
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
@@ -67,6 +78,8 @@ __all__ = [
     "feature_erasing",
     "from_json",
     "glad",
+    "dgnet",
+    "lsro",
     "multitask",
     "pcb",
     "register",

@@ -38,6 +38,7 @@ from reid_lab.methods.fields import (
     Share,
     Whole,
 )
+from reid_lab.methods.sources import WithSources
 from reid_lab.methods.stage import Stage
 from reid_lab.runtime.errors import RecipeError
 
@@ -64,7 +65,7 @@ class Sampler(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, extra="forbid"))
-class Recipe(WithExtras):
+class Recipe(WithExtras, WithSources):
     """What all methods need: network, input, augmentation, optimizer, schedule, precision.
 
     A subclass is a method. It gives ``method``, ``sizes`` (values at each of SIZES), ``batch``, ``network``,

@@ -169,6 +169,15 @@ class Network(nn.Module, ABC):
                 which differs between them.
         """
 
+    def learn_from(self, teacher: "Network") -> None:  # noqa: B027
+        """Take the trained network of the recipe's teacher, before the first step. By default nobody has one.
+
+        A network should keep it out of its own modules: a teacher is not trained, and is no part of the weights.
+
+        Args:
+            teacher: In evaluation mode, on the network's device.
+        """
+
     def collapse_margin(self) -> float:
         """Give the margin of the triplet loss, at which a collapsed network stands still. 0: there is none."""
         return 0.0

@@ -72,7 +72,10 @@ def keypoints(image: object) -> pd.DataFrame:
 
 
 def made_from(image: object) -> tuple[int, Key, Town]:
-    """Read what an image was drawn from: seed, name and town. ``image`` is a path, or has a ``path``.
+    """Find seed, name and town, from which an image was drawn.
+
+    Args:
+        image: A path in a Passersby folder, or a record with such a ``path``.
 
     Raises:
         DataError: The image is not Passersby's, or was made by another version of the generator.
@@ -85,12 +88,12 @@ def made_from(image: object) -> tuple[int, Key, Town]:
         town = str(made.get("town", towns.CITY.name))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} is not in a Passersby folder ({marker} is missing or damaged), so it has no annotations: give an "
-            "image of a folder that passersby.generate has made."
+            f"{path} is not in a Passersby folder ({marker} is missing or damaged), so it has no annotations and "
+            "cannot be drawn again: give an image of a folder that passersby.generate has made."
         ) from error
     if version != VERSION:
         raise DataError(
-            f"{path} was made by generator version {version}, this is version {VERSION}: its annotations cannot be "
-            "drawn again. Generate the data set anew."
+            f"{path} was made by generator version {version}, this is version {VERSION}: neither it nor its "
+            "annotations can be drawn again. Generate the data set anew."
         )
     return seed, Key.parse(path), towns.find(town)

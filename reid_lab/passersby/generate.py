@@ -14,8 +14,6 @@ import functools
 import hashlib
 import json
 import os
-import shutil
-import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -27,7 +25,7 @@ from reid_lab.passersby.frames import Frame, Key
 from reid_lab.passersby.people import ATTRIBUTES
 from reid_lab.passersby.splits import GALLERY, QUERY, SIZES, TRAIN, list_images, list_validation_images
 from reid_lab.passersby.towns import CITY
-from reid_lab.runtime import files
+from reid_lab.runtime import files, folders
 from reid_lab.runtime.errors import CheckpointError, DataError
 from reid_lab.runtime.pool import available_processors, ordered_map
 
@@ -66,12 +64,10 @@ def generate(
     """
     _check(size, seed, town)
     final = _folder(size, seed, home, validation, town)
-    if _complete(final):
-        return final
     try:
-        with files.lock(final):
-            if not _complete(final):
-                _write(size, seed, final, workers, validation, town)
+        folders.write_folder(
+            final, lambda partial: _write(size, seed, partial, workers, validation, town), whole=_complete
+        )
     except (OSError, CheckpointError) as error:  # the latter from the lock, which hides an OSError
         reason = error.__cause__ or error
         raise DataError(
@@ -112,25 +108,14 @@ def _complete(folder: Path) -> bool:
         return False
 
 
-def _write(size: str, seed: int, final: Path, workers: int | None, validation: bool, town: str) -> None:
-    # A name of its own: the workers of a killed process may still be writing into theirs.
-    partial = final.with_name(f".{final.name}.{uuid.uuid4().hex}.partial")
-    for left_over in final.parent.glob(f".{final.name}.*partial"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    if final.exists():
-        shutil.rmtree(final)
+def _write(size: str, seed: int, folder: Path, workers: int | None, validation: bool, town: str) -> None:
     for split in (TRAIN, QUERY, GALLERY):
-        (partial / split).mkdir(parents=True)
-    try:
-        marker = {"kind": "Passersby", "size": size, "seed": seed, "generator": VERSION}
-        marker |= {} if town == CITY.name else {"town": town}
-        marker |= {"part": "validation"} if validation else {}
-        marker |= _fill(partial, size, seed, workers, validation, town)
-        (partial / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, final)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        (folder / split).mkdir()
+    marker = {"kind": "Passersby", "size": size, "seed": seed, "generator": VERSION}
+    marker |= {} if town == CITY.name else {"town": town}
+    marker |= {"part": "validation"} if validation else {}
+    marker |= _fill(folder, size, seed, workers, validation, town)
+    (folder / MARKER).write_text(json.dumps(marker, indent=1) + "\n", encoding="utf-8")
 
 
 def _fill(folder: Path, size: str, seed: int, workers: int | None, validation: bool, town: str) -> dict[str, object]:
@@ -138,7 +123,7 @@ def _fill(folder: Path, size: str, seed: int, workers: int | None, validation: b
     listed = list_validation_images if validation else list_images
     images, digest = listed(SIZES[size], seed, towns.find(town)), hashlib.sha256()
     chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
-    workers = _workers(workers, len(images), len(chunks))
+    workers = processes(workers, len(images), len(chunks))
     work = functools.partial(_make, seed, folder, town)
     made = ordered_map(work, chunks, workers, description=f"Passersby {size}", unit="image", units=len)
     with open(folder / TABLE, "w", newline="", encoding="utf-8") as file, closing(made):
@@ -151,7 +136,8 @@ def _fill(folder: Path, size: str, seed: int, workers: int | None, validation: b
     return {"counts": counts, "digest": digest.hexdigest()}
 
 
-def _workers(workers: int | None, images: int, chunks: int) -> int:
+def processes(workers: int | None, images: int, chunks: int) -> int:
+    """Choose the number of processes that make so many images in so many chunks; ``workers`` are asked for."""
     if workers is None:
         workers = 1 if images < FEW else min(available_processors(), 16)
     return max(1, min(workers, chunks))

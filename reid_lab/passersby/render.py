@@ -186,7 +186,23 @@ def render(seed: int, key: Key, town: Town = CITY) -> tuple[np.ndarray, Frame, f
         The image, uint8 (128, 64, 3); what it shows; and the share of the main figure that is hidden in the box.
     """
     frame, drawn, veil = _people(seed, key, town)
-    scene = cameras.camera_scene(seed, key.camid, town)
+    return paint(seed, frame, drawn, veil, town), frame, hidden_share(drawn, veil)
+
+
+def paint(seed: int, frame: Frame, drawn: Drawn, veil: np.ndarray | None, town: Town = CITY) -> np.ndarray:
+    """Paint a frame's people into its scene.
+
+    Args:
+        seed: The seed of the data set.
+        frame: What the image shows.
+        drawn: Its people.
+        veil: The opacity of the front layer, if that is before the people (see :func:`veil_before`).
+        town: Where it was taken.
+
+    Returns:
+        The image, uint8 (128, 64, 3).
+    """
+    scene = cameras.camera_scene(seed, frame.key.camid, town)
     rows, columns = _sample_positions(frame)
     image = _crop(scene.both if veil is None else scene.back, rows, columns)
     _cast_shadows(image, frame, scene.camera)
@@ -194,17 +210,22 @@ def render(seed: int, key: Key, town: Town = CITY) -> tuple[np.ndarray, Frame, f
     if veil is not None:
         image += (_crop(scene.front, rows, columns) - image) * (veil[..., None] * f32(1.0 / 255.0))
     grain, _ = cameras.noises(seed, town)
-    return _develop(image, frame, scene.camera, grain), frame, hidden_share(drawn, veil)
+    return _develop(image, frame, scene.camera, grain)
 
 
 def _people(seed: int, key: Key, town: Town) -> tuple[Frame, Drawn, np.ndarray | None]:
     """The frame, its people, and the opacity 0 .. 255 (128, 64) of the front layer if it is before them."""
     frame = compose(seed, key, town)
     drawn = draw_people(seed, frame, town)
+    return frame, drawn, veil_before(seed, frame, drawn, town)
+
+
+def veil_before(seed: int, frame: Frame, drawn: Drawn, town: Town = CITY) -> np.ndarray | None:
+    """Find the opacity 0 .. 255 (128, 64) of the front layer; None where it is not before the people."""
     if not frame.far:
-        return frame, drawn, None
-    veil = _crop(cameras.camera_scene(seed, key.camid, town).alpha, *_sample_positions(frame))
-    return frame, drawn, veil if hidden_share(drawn, veil) <= MOST_HIDDEN else None
+        return None
+    veil = _crop(cameras.camera_scene(seed, frame.key.camid, town).alpha, *_sample_positions(frame))
+    return veil if hidden_share(drawn, veil) <= MOST_HIDDEN else None
 
 
 def visible_main(drawn: Drawn, veil: np.ndarray | None) -> np.ndarray:

@@ -1,6 +1,6 @@
 """One function per picture, each returning a matplotlib ``Figure``: show it in a notebook, or :func:`save` it.
 
-galleries  images: what was found for a query, what a benchmark shows, what erasing does
+galleries  images: what was found for a query, what a benchmark shows, what erasing does, people in swapped clothes
 heat       heat maps on images
 lines      accuracy over ranks, thresholds, epochs and conditions; the vital signs of a training
 style      colors, lines, axes, and how a picture is saved; ``sheets`` places many images on one
@@ -8,7 +8,7 @@ style      colors, lines, axes, and how a picture is saved; ``sheets`` places ma
 
 from matplotlib.figure import Figure
 
-from reid_lab.plots.galleries import contact_sheet, erasing_grid, found, gallery
+from reid_lab.plots.galleries import contact_sheet, erasing_grid, found, gallery, swapped_clothes
 from reid_lab.plots.heat import heat_maps
 from reid_lab.plots.lines import cmc, conditions, curves, thresholds, vital_signs
 from reid_lab.plots.sheets import left_out
@@ -34,6 +34,7 @@ __all__ = [
     "heat_maps",
     "left_out",
     "save",
+    "swapped_clothes",
     "thresholds",
     "vital_signs",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reid_lab import data
+from reid_lab import data, passersby
 from reid_lab.data import UNKNOWN_CAMERA, Benchmark, Record
 from reid_lab.data.augment import generator, to_unit
 from reid_lab.data.decoding import decode
@@ -143,6 +143,33 @@ def erasing_grid(benchmark: Benchmark, erasing: data.RandomErasing, count: int =
             cell.spines[:].set_visible(False)
         axes[0].set_ylabel(name, color=INK)
     return figure
+
+
+def swapped_clothes(people: Sequence[Record], at_most: int = 6) -> Figure:
+    """Everybody in everybody's clothes: a row for each shot, a column for each owner of the clothes.
+
+    In a frame stand people in their own clothes: those are the data set's images.
+
+    Args:
+        people: images of people from a Passersby data set.
+        at_most: how many of them are drawn, the first ones; never more than a figure can hold.
+
+    Raises:
+        DataError: there are none, or one is not Passersby's or shows nobody.
+    """
+    shots = people[: min(whole("at_most", at_most, 1, FeatureError), int(sheets.CELLS**0.5))]
+    if not shots:
+        raise DataError("There are no images of people to dress: give some records of a Passersby data set.")
+    cells = sheets.grid(len(shots), len(shots), cell=(0.92, 1.74), gap=(0.12, 0.14), head=0.3)
+    for row, shot in zip(cells, shots, strict=True):
+        for cell, owner in zip(row, shots, strict=True):
+            cell.imshow(passersby.dressed(shot, owner))
+            cell.set(xticks=[], yticks=[])
+            cell.spines[:].set(color=MATCH, linewidth=2.5, visible=owner is shot)
+        row[0].set_ylabel(f"person {shot.pid}", fontsize=7, color=INK, labelpad=1)
+    for cell, owner in zip(cells[0], shots, strict=True):
+        cell.set_title(f"clothes of {owner.pid}", fontsize=7, color=INK, pad=3)
+    return cells[0, 0].figure
 
 
 def _spread(ap: np.ndarray, count: int) -> list[int]:

@@ -34,6 +34,8 @@ def fit(
 ) -> Run:
     """Train ``recipe`` on ``benchmark``; load it if it was trained before, resume it if it was interrupted.
 
+    A recipe that names a teacher has its run made first, with the same data, seed and options.
+
     Args:
         recipe: what to train; one of a method's recipes.
         benchmark: from :mod:`reid_lab.data`; it is checked before any work.
@@ -73,11 +75,16 @@ def _fit(
     folder = run_folder(recipe, benchmark, seed, runs)
     with lock(folder, waiting=f"training {folder.name}") if processes.main else contextlib.nullcontext():
         if not processes.broadcast(finished(folder)):
+            # A teacher is a run of its own, which other recipes may have made.
+            teacher = _fit(recipe.teacher, benchmark, seed, device, runs, options).model if recipe.teacher else None
             with (
                 environment.reproducible(seed, processes.device, options.deterministic),
                 guards.memory_told(recipe, folder),
             ):
-                Trainer(recipe, benchmark, seed, processes, folder, options).run()
+                trainer = Trainer(recipe, benchmark, seed, processes, folder, options)
+                if teacher:
+                    trainer.engine.model.learn_from(teacher)
+                trainer.run()
         elif processes.main:
             environment.note_other(folder, processes.device)
         run = load(folder)

@@ -9,7 +9,7 @@ Everything random in a step is decided by (seed, epoch, step): its batch, its au
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -37,12 +37,15 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0) -> models.Ne
         The trained network, in evaluation mode.
     """
     extras = recipe.extras(benchmark)  # neither paper's method has any
+    teacher = train(recipe.teacher, benchmark, seed) if recipe.teacher else None  # neither paper's method has one
+    records = recipe.training_images(benchmark, seed)  # the benchmark's, for both papers' methods
+    identities, labels, camids = labels_of(records)
     torch.manual_seed(seed)  # decides the initial weights
-    pids, labels = np.unique([record.pid for record in benchmark.train], return_inverse=True)  # labels count from 0
-    camids = np.array([record.camid for record in benchmark.train])
     sampler = recipe.sampler(labels, camids, seed)
-    store = data.image_store(benchmark.train, recipe.resize)  # uint8 (N, 3, H, W)
-    network = recipe.network(len(pids)).to(memory_format=torch.channels_last)
+    store = data.image_store(records, recipe.resize)  # uint8 (N, 3, H, W)
+    network = recipe.network(identities).to(memory_format=torch.channels_last)
+    if teacher:
+        network.learn_from(teacher)
     optimizer = make_optimizer(recipe, network)
     epoch = 0
     for stage in recipe.stages:  # both papers' methods have one
@@ -53,6 +56,18 @@ def train(recipe: Recipe, benchmark: data.Benchmark, seed: int = 0) -> models.Ne
             train_epoch(recipe, network, optimizer, sampler, store, torch.from_numpy(labels), epoch, seed, extras)
             epoch += 1
     return network.eval()
+
+
+def labels_of(records: Sequence[data.Record]) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number the identities of training images, as classifiers count them.
+
+    Returns:
+        How many identities there are; whose each image is, (N,), counted from 0, or -1 where nobody knows; and the
+        camera of each, (N,).
+    """
+    pids, camids = (np.array([getattr(record, name) for record in records]) for name in ("pid", "camid"))
+    known = np.unique(pids[pids != data.JUNK])
+    return len(known), np.where(pids == data.JUNK, -1, np.searchsorted(known, pids)), camids
 
 
 def train_epoch(

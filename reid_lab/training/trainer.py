@@ -33,7 +33,7 @@ from reid_lab.training.progress import Progress
 from reid_lab.training.run import METRICS
 from reid_lab.training.schedule import learning_rate
 from reid_lab.training.stages import stage_at, total_epochs
-from reid_lab.training.step import random_key, rows_of
+from reid_lab.training.step import labels_of, random_key, rows_of
 from reid_lab.training.tensorboard import write_tensorboard
 
 READ_EVERY = 20  # steps between two looks at the loss: each look makes a GPU wait
@@ -55,7 +55,8 @@ class Trainer:
     Attributes:
         engine: the network, the optimizer and a step of them.
         sampler: what draws the batches.
-        labels: the identities of all training images, counted from 0: (N,), on the device.
+        images: all training images, those that the recipe adds among them.
+        labels: their identities, counted from 0, or -1 where nobody knows: (N,), on the device.
         extras: what travels with them (see :mod:`reid_lab.methods.extras`): (N, ...) each, on the device.
         progress: how far it has come; taken up from the folder's checkpoint, if there is one.
     """
@@ -72,10 +73,8 @@ class Trainer:
         self.recipe, self.benchmark, self.seed, self.processes, self.folder = recipe, benchmark, seed, processes, folder
         self.options, self.device = options, processes.device
         self.extras = {name: values.to(self.device) for name, values in recipe.extras(benchmark).items()}
-        pids = np.array([record.pid for record in benchmark.train])
-        camids = np.array([record.camid for record in benchmark.train])
-        known, labels = np.unique(pids, return_inverse=True)  # classifiers count identities from 0
-        self.identities = len(known)
+        self.images = recipe.training_images(benchmark, seed)
+        self.identities, labels, camids = labels_of(self.images)
         self.labels = torch.from_numpy(labels).to(self.device)
         self.sampler = recipe.sampler(labels, camids, seed)
         self.engine = Engine(recipe, self.identities, processes)
@@ -89,7 +88,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train the epochs that are left, then write the weights and the result."""
-        store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)
+        store = data.image_store(self.images, self.recipe.resize, self.device)
         warm_up = self.warm_up(store)
         self._write_about({"compile_seconds": warm_up} if self.options.compile else {})
         steps, first = len(self.sampler), len(self.progress.history)

@@ -22,7 +22,7 @@ COAST_DIGEST = "571b3cc9d5d9dcf39ecc9f4bdae9dd9294fef6d6a9e1c45988abcc3ef0d97b52
 PIXEL_PATH = (
     *("rng", "people", "bodies", "boxes", "clothing", "patterns", "head", "raster", "cameras", "scenery", "props"),
     *("town", "towns/__init__", "towns/city", "towns/city_scenes", "towns/coast", "towns/coast_scenes"),
-    *("frames", "render", "splits"),
+    *("frames", "render", "dressed", "splits"),
 )
 ALLOWED = {
     *("float32", "uint8", "uint16", "int32", "int64", "ndarray"),

@@ -23,7 +23,7 @@ DECAYED = 'losses.total + sum(self.recipe.weight_decay / 2 * p.square().sum() fo
 FACTOR = '"factor": rates.get(name, 1.0)}'
 UNDECAYED = FACTOR + ' | ({"weight_decay": 0.0} if name == "backbone" else {})'
 NECKS = "self.fuse(self(images).necks)"
-READ = "store = data.image_store(self.benchmark.train, self.recipe.resize, self.device)"
+READ = "store = data.image_store(self.images, self.recipe.resize, self.device)"
 EDGES = "np.linspace(self.low, self.high, BINS + 1)"
 INITIALISED = "        _initialize(self)\n\n    def forward(self, images"
 DILATED = """        for module in self.layer4.modules() if last_stride == 1 else ():
@@ -77,9 +77,9 @@ OPTIMISER = (
     quiet("images are read at the size of the crop", LOOP, READ, READ.replace("recipe.resize", "recipe.crop"), STEPS),
     quiet(
         "identities are numbered as they appear",
-        LOOP,
-        "known, labels = np.unique(pids, return_inverse=True)",
-        "labels, known = pd.factorize(pids)",
+        PLAIN,
+        "known = np.unique(pids[pids != data.JUNK])",
+        "known = np.array([*dict.fromkeys(pids)])\n    return len(known), (pids[:, None] == known).argmax(1), camids",
         STEPS,
     ),
     quiet("networks are trained in evaluation mode", STAGES, "    network.train()\n", "    network.eval()\n", STEPS),
