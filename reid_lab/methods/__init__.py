@@ -1,6 +1,7 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.coarse_to_fine import CoarseToFine, CoarseToFineOutputs, CoarseToFineRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
 from reid_lab.methods.residual_pooling import (
@@ -15,6 +16,7 @@ from reid_lab.methods.variants import POOLINGS
 multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroom", erasing=0.5) is a recipe
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
+coarse_to_fine = register(CoarseToFineRecipe).at  # pyramid of codes
 
 __all__ = [
     "METHODS",
@@ -23,6 +25,9 @@ __all__ = [
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
+    "CoarseToFine",
+    "CoarseToFineOutputs",
+    "CoarseToFineRecipe",
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
@@ -34,6 +39,7 @@ __all__ = [
     "Sampler",
     "Stage",
     "classification",
+    "coarse_to_fine",
     "default_size",
     "from_json",
     "multitask",
