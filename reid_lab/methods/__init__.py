@@ -3,6 +3,7 @@
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
 from reid_lab.methods.coarse_to_fine import CoarseToFine, CoarseToFineOutputs, CoarseToFineRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
+from reid_lab.methods.part_aligned import PartAligned, PartAlignedOutputs, PartAlignedRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
 from reid_lab.methods.residual_pooling import (
     ResidualPool,
@@ -17,6 +18,7 @@ multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroo
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
 coarse_to_fine = register(CoarseToFineRecipe).at  # pyramid of codes
+part_aligned = register(PartAlignedRecipe).at  # unsupervised part maps
 
 __all__ = [
     "METHODS",
@@ -31,6 +33,9 @@ __all__ = [
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
+    "PartAligned",
+    "PartAlignedOutputs",
+    "PartAlignedRecipe",
     "Recipe",
     "ResidualPool",
     "ResidualPooling",
@@ -43,6 +48,7 @@ __all__ = [
     "default_size",
     "from_json",
     "multitask",
+    "part_aligned",
     "register",
     "residual_pooling",
 ]
