@@ -2,11 +2,13 @@
 
 from reid_lab.methods.attributes import Attributes, AttributesOutputs, AttributesRecipe
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.coarse_to_fine import CoarseToFine, CoarseToFineOutputs, CoarseToFineRecipe
 from reid_lab.methods.dgnet import DGNet, DGNetOutputs, DGNetRecipe
 from reid_lab.methods.feature_erasing import FeatureErasing, FeatureErasingOutputs, FeatureErasingRecipe
 from reid_lab.methods.glad import GLAD, GLADOutputs, GLADRecipe
 from reid_lab.methods.lsro import LSRO, LSROOutputs, LSRORecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
+from reid_lab.methods.part_aligned import PartAligned, PartAlignedOutputs, PartAlignedRecipe
 from reid_lab.methods.pcb import PCB, PCBOutputs, PCBRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
 from reid_lab.methods.residual_pooling import (
@@ -29,58 +31,67 @@ feature_erasing = register(FeatureErasingRecipe).at  # BEF, Batch DropBlock
 strong_baseline = register(StrongBaselineRecipe).at  # bag of tricks
 attributes = register(AttributesRecipe).at  # identity and attributes
 glad = register(GLADRecipe).at  # parts at joints
-
 lsro = register(LSRORecipe).at  # unlabelled generated images
 dgnet = register(DGNetRecipe).at  # other people's clothes
+coarse_to_fine = register(CoarseToFineRecipe).at  # pyramid of codes
+part_aligned = register(PartAlignedRecipe).at  # unsupervised part maps
 
 __all__ = [
-    "GLAD",
-    "LSRO",
-    "METHODS",
-    "PCB",
-    "POOLINGS",
-    "RPP",
-    "SIZES",
     "Attributes",
     "AttributesOutputs",
     "AttributesRecipe",
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
-    "FeatureErasing",
-    "FeatureErasingOutputs",
-    "FeatureErasingRecipe",
-    "GLADOutputs",
-    "GLADRecipe",
+    "CoarseToFine",
+    "CoarseToFineOutputs",
+    "CoarseToFineRecipe",
     "DGNet",
     "DGNetOutputs",
     "DGNetRecipe",
+    "FeatureErasing",
+    "FeatureErasingOutputs",
+    "FeatureErasingRecipe",
+    "GLAD",
+    "GLADOutputs",
+    "GLADRecipe",
+    "LSRO",
     "LSROOutputs",
     "LSRORecipe",
+    "METHODS",
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
+    "PCB",
     "PCBOutputs",
     "PCBRecipe",
+    "POOLINGS",
+    "PartAligned",
+    "PartAlignedOutputs",
+    "PartAlignedRecipe",
+    "RPP",
     "RPPRecipe",
     "Recipe",
     "ResidualPool",
     "ResidualPooling",
     "ResidualPoolingOutputs",
     "ResidualPoolingRecipe",
+    "SIZES",
     "Sampler",
     "Stage",
     "StrongBaseline",
     "StrongBaselineRecipe",
     "attributes",
     "classification",
+    "coarse_to_fine",
     "default_size",
+    "dgnet",
     "feature_erasing",
     "from_json",
     "glad",
-    "dgnet",
     "lsro",
     "multitask",
+    "part_aligned",
     "pcb",
     "register",
     "residual_pooling",

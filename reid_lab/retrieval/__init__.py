@@ -7,12 +7,15 @@ protocol      who is a match, who is junk
 distances     features that can be compared; cosine and Euclidean, a block of queries at a time
 metrics       CMC, mAP, mINP from blocks of distances; `result`, what comes out; `roc`, thresholds
 reranking     k-reciprocal re-ranking, step by step
+codes         codes of bits, and a search through them from coarse to fine; `code_thresholds`, how far each code looks
 verification  the same question put to paper A's verification head
 search        the nearest images without labels, also through FAISS; query expansion
 planning      what it will take
 kernels       the inner loops, in torch; `kernels_numba` and `reranking_numba`: the same, compiled
 """
 
+from reid_lab.retrieval import codes
+from reid_lab.retrieval.code_thresholds import fit_thresholds
 from reid_lab.retrieval.features import extract
 from reid_lab.retrieval.planning import Plan, plan
 from reid_lab.retrieval.ranking import Ranking, evaluate, rank, rank_distances
@@ -30,8 +33,10 @@ __all__ = [
     "Ranking",
     "Result",
     "Roc",
+    "codes",
     "evaluate",
     "extract",
+    "fit_thresholds",
     "itself",
     "plan",
     "rank",
