@@ -10,11 +10,13 @@ from reid_lab.methods.residual_pooling import (
     ResidualPoolingRecipe,
 )
 from reid_lab.methods.stage import Stage
+from reid_lab.methods.svdnet import SVDNet, SVDNetOutputs, SVDNetRecipe
 from reid_lab.methods.variants import POOLINGS
 
 multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroom", erasing=0.5) is a recipe
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
+svdnet = register(SVDNetRecipe).at  # orthogonal weight vectors
 
 __all__ = [
     "METHODS",
@@ -31,6 +33,9 @@ __all__ = [
     "ResidualPooling",
     "ResidualPoolingOutputs",
     "ResidualPoolingRecipe",
+    "SVDNet",
+    "SVDNetOutputs",
+    "SVDNetRecipe",
     "Sampler",
     "Stage",
     "classification",
@@ -39,4 +44,5 @@ __all__ = [
     "multitask",
     "register",
     "residual_pooling",
+    "svdnet",
 ]
