@@ -20,6 +20,7 @@ from reid_lab.methods.residual_pooling import (
 from reid_lab.methods.rpp import RPP, RPPRecipe
 from reid_lab.methods.stage import Stage
 from reid_lab.methods.strong_baseline import StrongBaseline, StrongBaselineRecipe
+from reid_lab.methods.svdnet import SVDNet, SVDNetOutputs, SVDNetRecipe
 from reid_lab.methods.variants import POOLINGS
 
 multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroom", erasing=0.5) is a recipe
@@ -35,6 +36,7 @@ lsro = register(LSRORecipe).at  # unlabelled generated images
 dgnet = register(DGNetRecipe).at  # other people's clothes
 coarse_to_fine = register(CoarseToFineRecipe).at  # pyramid of codes
 part_aligned = register(PartAlignedRecipe).at  # unsupervised part maps
+svdnet = register(SVDNetRecipe).at  # orthogonal weight vectors
 
 __all__ = [
     "Attributes",
@@ -77,6 +79,9 @@ __all__ = [
     "ResidualPoolingOutputs",
     "ResidualPoolingRecipe",
     "SIZES",
+    "SVDNet",
+    "SVDNetOutputs",
+    "SVDNetRecipe",
     "Sampler",
     "Stage",
     "StrongBaseline",
@@ -97,4 +102,5 @@ __all__ = [
     "residual_pooling",
     "rpp",
     "strong_baseline",
+    "svdnet",
 ]
