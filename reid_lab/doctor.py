@@ -149,7 +149,7 @@ def _fault(device: Any, fastest: str) -> str:
     from reid_lab.runtime.precision import check_training
 
     pids, faults = torch.arange(8, device=device) // 2, []
-    for method in methods.METHODS.values():
+    for method in methods.trained().values():
         recipe = method.at("classroom")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

@@ -1,6 +1,7 @@
 """A trained run for use outside this package: its network as an ONNX file, features as a NumPy file.
 
-Both give features of length 1, so that the product of two of them is their cosine similarity, by which retrieval ranks.
+Both give features that are ready to be compared. Most networks' have length 1, so that the product of two of them is
+their cosine similarity, by which retrieval ranks. Those of a network whose ``metric`` is "euclidean" stay as they are.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from reid_lab.runtime.errors import CheckpointError, ReidLabError
 from reid_lab.runtime.files import write_whole
 from reid_lab.training import Run
 
-TOLERANCE = 1e-4  # of one value of a feature vector of length 1
+TOLERANCE = 1e-4  # of one value of a feature vector, in units of the vector's length
 OLDEST_OPSET = 18  # the oldest that PyTorch's exporter writes; to an older one it can only try to convert
 BATCHES = (1, 3)  # an exported network is checked with one image, and with several
 
@@ -41,8 +42,8 @@ def to_npz(
 ) -> tuple[int, int]:
     """Write the features of all images below a folder as a NumPy file, which is read without pickle.
 
-    Its arrays: ``features`` (N, d), float32, rows of length 1; ``paths`` (N,), text, relative to ``folder`` with
-    forward slashes, sorted; ``run``, the run's name; ``recipe``, its recipe as JSON.
+    Its arrays: ``features`` (N, d), float32, see the head of this module; ``paths`` (N,), text, relative to ``folder``
+    with forward slashes, sorted; ``run``, the run's name; ``recipe``, its recipe as JSON.
 
     Args:
         run: The run whose network is used.
@@ -61,7 +62,7 @@ def to_npz(
     """
     _must_be_free(path, force)
     records, root = crops(folder), existing_folder(folder)
-    features = F.normalize(finite_features(retrieval.extract(run.model, records, device), "image"), dim=1)
+    features = comparable(finite_features(retrieval.extract(run.model, records, device), "image"), run.model.metric)
     paths = np.array([record.path.relative_to(root).as_posix() for record in records])
 
     def save(temporary: Path) -> None:
@@ -72,8 +73,13 @@ def to_npz(
     return len(features), features.shape[1]
 
 
+def comparable(features: Tensor, metric: str) -> Tensor:
+    """Bring features (N, d) to length 1 where they are compared by cosine similarity."""
+    return F.normalize(features, dim=1) if metric == "cosine" else features
+
+
 class Embedder(nn.Module):
-    """What the ONNX file holds: normalization, the network's features, division by their length."""
+    """What the ONNX file holds: normalization, the network's features, for cosine similarity their length 1."""
 
     mean: Tensor
     deviation: Tensor
@@ -92,17 +98,17 @@ class Embedder(nn.Module):
             images: RGB images (N, 3, H, W), float32 from 0 to 1.
 
         Returns:
-            Features (N, d) of length 1.
+            Features (N, d), see :func:`comparable`.
         """
-        return F.normalize(self.network.features((images - self.mean) / self.deviation), dim=1)
+        return comparable(self.network.features((images - self.mean) / self.deviation), self.network.metric)
 
 
 def to_onnx(run: Run, path: Path | str, force: bool = False, opset: int | None = None) -> float:
     """Write the run's network as one ONNX file, after a check against PyTorch.
 
-    Input ``images``: see :class:`Embedder`, with any N and the run's input size. Output ``features``: (N, d), rows of
-    length 1. The file's metadata name the run, its recipe (JSON) and the input size (JSON, height and width). Its IR
-    version is the lowest that the opset allows, so that older runtimes read it.
+    Input ``images``: see :class:`Embedder`, with any N and the run's input size. Output ``features``: (N, d), see the
+    head of this module. The file's metadata name the run, its recipe (JSON), the input size (JSON, height and width)
+    and the metric. Its IR version is the lowest that the opset allows, so that older runtimes read it.
 
     Args:
         run: The run, which is left as it is.
@@ -111,7 +117,8 @@ def to_onnx(run: Run, path: Path | str, force: bool = False, opset: int | None =
         opset: ONNX's version of the operators, from OLDEST_OPSET; older runtimes need a lower one. Default: PyTorch's.
 
     Returns:
-        The largest difference from PyTorch in the check, over random images and drawn people.
+        The largest difference from PyTorch in the check, over random images and drawn people, in units of the
+        features' length.
 
     Raises:
         ReidLabError: A package of the extra ``export`` is missing.
@@ -125,6 +132,7 @@ def to_onnx(run: Run, path: Path | str, force: bool = False, opset: int | None =
         run=run.folder.name,
         recipe=run.recipe.to_json(),
         input_size=json.dumps(network.input_size),
+        metric=network.metric,
         reid_lab=reid_lab.__version__,
     )
     differences: list[float] = []
@@ -255,10 +263,11 @@ def _difference(path: Path, network: Network) -> float:
     worst = 0.0
     for images in _test_images(network.input_size):  # uint8 (3, 3, H, W)
         with torch.inference_mode():
-            expected = F.normalize(network.embed(data.normalize(images)), dim=1)
+            expected = comparable(network.embed(data.normalize(images)), network.metric)
+        length = float(expected.norm(dim=1).max()) or 1.0  # 1 for cosine similarity
         for size in BATCHES:
             (given,) = session.run(["features"], {"images": images[:size].float().div(255).numpy()})
-            worst = max(worst, float((torch.from_numpy(given) - expected[:size]).abs().max()))
+            worst = max(worst, float((torch.from_numpy(given) - expected[:size]).abs().max()) / length)
     if not worst <= TOLERANCE:  # nor NaN
         raise CheckpointError(
             f"The ONNX file would differ from PyTorch by {worst:.2g}, more than {TOLERANCE:g}, so it was not written: "

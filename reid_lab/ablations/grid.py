@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from reid_lab.methods import Recipe
+from reid_lab.methods import AnyRecipe, Recipe
 
 R = TypeVar("R", bound=Recipe)
 
@@ -31,7 +31,7 @@ class Grid:
     name: str
     title: str
     source: str
-    variants: Callable[[str], Mapping[str, Recipe]]
+    variants: Callable[[str], Mapping[str, AnyRecipe]]
     reference: str
     equal: str
     reranked: tuple[str, ...] = field(default=())

@@ -21,7 +21,7 @@ from reid_lab.ablations import grids, tables
 from reid_lab.ablations.grids import GRIDS, Grid
 from reid_lab.ablations.measures import MEASURES
 from reid_lab.ablations.tables import KEYS, PROVENANCE, RERANKED
-from reid_lab.methods import Recipe
+from reid_lab.methods import AnyRecipe
 from reid_lab.runtime.device import find_device, memory, seen
 from reid_lab.runtime.errors import RecipeError, TrainingError
 from reid_lab.runtime.pool import ordered_map
@@ -41,7 +41,7 @@ class Job:
     size: str
     seed: int
     data_seed: int
-    recipe: Recipe
+    recipe: AnyRecipe
     measure: str
     rerank: bool
     split: str = "test"

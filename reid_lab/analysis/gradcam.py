@@ -41,7 +41,7 @@ from reid_lab.models import Network
 from reid_lab.models.network import evaluating
 from reid_lab.retrieval.features import embed
 from reid_lab.runtime.device import exact_float32
-from reid_lab.runtime.errors import DataError, FeatureError, ReidLabError
+from reid_lab.runtime.errors import DataError, FeatureError, RecipeError, ReidLabError
 from reid_lab.runtime.progress import bar
 from reid_lab.runtime.validation import one_of, whole
 
@@ -131,7 +131,7 @@ def _maps(scored: _Scored, images: Images, layer: str, scores: list[Score] | Non
     model, heats = scored.model, list[np.ndarray]()
     with (
         bar(total=len(images), description="heat maps", unit="image") as shown,
-        _library(scored, getattr(model.backbone, layer)) as cam,
+        _library(scored, _layer(model, layer)) as cam,
     ):
         for batch in _batches(model, images, batch_size):
             asked = None if scores is None else scores[len(heats) : len(heats) + len(batch)]
@@ -139,6 +139,12 @@ def _maps(scored: _Scored, images: Images, layer: str, scores: list[Score] | Non
             _check_heats(heats, len(batch))
             shown.update(len(batch))
     return np.stack(heats).astype(np.float32, copy=False)
+
+
+def _layer(model: Network, layer: str) -> nn.Module:
+    if not hasattr(model.backbone, layer):
+        raise RecipeError(f"A {type(model).__name__} has no layers, so Grad-CAM has no map: take a trained network.")
+    return getattr(model.backbone, layer)
 
 
 def _stretched(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:

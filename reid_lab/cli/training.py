@@ -18,7 +18,7 @@ from reid_lab.runtime.errors import DataError, NoMatchError, RecipeError
 
 if TYPE_CHECKING:
     from reid_lab.data import Benchmark, Finding
-    from reid_lab.methods import Recipe
+    from reid_lab.methods import AnyRecipe
     from reid_lab.training import Run
 
 GROUP = "Training"
@@ -146,7 +146,7 @@ def evaluate(
     return 0
 
 
-def _recipe(method: str, size: str | None, device: str | None, changes: Sequence[str]) -> Recipe:
+def _recipe(method: str, size: str | None, device: str | None, changes: Sequence[str]) -> AnyRecipe:
     from reid_lab.methods import METHODS, default_size
 
     if method not in METHODS:
@@ -176,12 +176,12 @@ def _fields(changes: Sequence[str]) -> dict[str, Any]:
     return fields
 
 
-def _training_data(recipe: Recipe, path: Path | None, cameras: str | None, validation: bool) -> Benchmark:
+def _training_data(recipe: AnyRecipe, path: Path | None, cameras: str | None, validation: bool) -> Benchmark:
     benchmark = _whole_data(recipe, path, cameras)
     return benchmark.validation() if validation else benchmark
 
 
-def _whole_data(recipe: Recipe, path: Path | None, cameras: str | None) -> Benchmark:
+def _whole_data(recipe: AnyRecipe, path: Path | None, cameras: str | None) -> Benchmark:
     from reid_lab import data
 
     if path is not None:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from reid_lab.retrieval import Found
 
 GROUP = "Use of a trained run"
+COMPARED = {  # by the network's metric: what is written, how it is compared
+    "cosine": ("rows of length 1", "the product of two rows is their cosine similarity"),
+    "euclidean": ("rows as they are", "two rows are compared by their Euclidean distance"),
+}
 
 
 @command(GROUP, "embed residual_pooling-classroom-01 --images crops --out features.npz")
@@ -45,7 +49,7 @@ def embed(
     where = training.find_device(device)
     run = training.load(chosen_run(name, runs))
     count, dimension = to_npz(run, images, out, where, force)
-    print(f"Written to {out}: {count:,} feature vectors of {dimension:,} values, rows of length 1")
+    print(f"Written to {out}: {count:,} feature vectors of {dimension:,} values, {COMPARED[run.model.metric][0]}")
     for sentence in passed_over(images):
         print(f"[warning] {sentence}")
     return 0
@@ -82,7 +86,7 @@ def search(
     kept = run.folder if os.access(run.folder, os.W_OK) else None  # a second search reads the gallery's features there
     features = retrieval.extract(run.model, queries, where), retrieval.extract(run.model, images, where, cache=kept)
     own = retrieval.itself(queries, images)
-    found = retrieval.search(*features, min(top, len(images)), leave_out=own)
+    found = retrieval.search(*features, min(top, len(images)), metric=run.model.metric, leave_out=own)
     _print_found(found, queries, images, gallery, own)
     for sentence in passed_over(gallery):
         print(f"[warning] {sentence}", flush=True)
@@ -115,7 +119,7 @@ def export(
     print(
         f"Written to {onnx}: ONNX IR version {format_version}, opset {written}\n"
         f'input "images": float32 RGB from 0 to 1, (N, 3, {height}, {width}), not normalized: the network does that\n'
-        f'output "features": rows of length 1; the product of two rows is their cosine similarity\n'
+        f'output "features": {"; ".join(COMPARED[run.model.metric])}\n'
         f"checked: differs from PyTorch by {difference:.1g} at most"
     )
     return 0

@@ -1,16 +1,20 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
 from reid_lab.methods.attributes import Attributes, AttributesOutputs, AttributesRecipe
+from reid_lab.methods.base import SIZES, default_size
+from reid_lab.methods.bow import BagOfWords, BowRecipe
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.closed_form import ClosedForm, Projected
 from reid_lab.methods.coarse_to_fine import CoarseToFine, CoarseToFineOutputs, CoarseToFineRecipe
 from reid_lab.methods.dgnet import DGNet, DGNetOutputs, DGNetRecipe
 from reid_lab.methods.feature_erasing import FeatureErasing, FeatureErasingOutputs, FeatureErasingRecipe
 from reid_lab.methods.glad import GLAD, GLADOutputs, GLADRecipe
+from reid_lab.methods.lomo import Lomo, LomoRecipe
 from reid_lab.methods.lsro import LSRO, LSROOutputs, LSRORecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.part_aligned import PartAligned, PartAlignedOutputs, PartAlignedRecipe
 from reid_lab.methods.pcb import PCB, PCBOutputs, PCBRecipe
-from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
+from reid_lab.methods.recipe import METHODS, AnyRecipe, Recipe, Sampler, from_json, register, trained
 from reid_lab.methods.residual_pooling import (
     ResidualPool,
     ResidualPooling,
@@ -39,12 +43,16 @@ part_aligned = register(PartAlignedRecipe).at  # unsupervised part maps
 svdnet = register(SVDNetRecipe).at  # orthogonal weight vectors
 
 __all__ = [
+    "AnyRecipe",
     "Attributes",
     "AttributesOutputs",
     "AttributesRecipe",
+    "BagOfWords",
+    "BowRecipe",
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
+    "ClosedForm",
     "CoarseToFine",
     "CoarseToFineOutputs",
     "CoarseToFineRecipe",
@@ -60,6 +68,8 @@ __all__ = [
     "LSRO",
     "LSROOutputs",
     "LSRORecipe",
+    "Lomo",
+    "LomoRecipe",
     "METHODS",
     "MultiTask",
     "MultiTaskOutputs",
@@ -71,6 +81,7 @@ __all__ = [
     "PartAligned",
     "PartAlignedOutputs",
     "PartAlignedRecipe",
+    "Projected",
     "RPP",
     "RPPRecipe",
     "Recipe",
@@ -87,6 +98,7 @@ __all__ = [
     "StrongBaseline",
     "StrongBaselineRecipe",
     "attributes",
+    "bow",
     "classification",
     "coarse_to_fine",
     "default_size",
@@ -94,6 +106,7 @@ __all__ = [
     "feature_erasing",
     "from_json",
     "glad",
+    "lomo",
     "lsro",
     "multitask",
     "part_aligned",
@@ -103,4 +116,5 @@ __all__ = [
     "rpp",
     "strong_baseline",
     "svdnet",
+    "trained",
 ]

@@ -8,20 +8,20 @@ from pathlib import Path
 import torch
 
 from reid_lab import data
-from reid_lab.methods import Recipe
+from reid_lab.methods import AnyRecipe, ClosedForm
 from reid_lab.runtime import environment
 from reid_lab.runtime.distributed import assemble
 from reid_lab.runtime.errors import CheckpointError, RecipeError
 from reid_lab.runtime.files import lock
 from reid_lab.runtime.validation import is_whole
-from reid_lab.training import guards
+from reid_lab.training import guards, solving
 from reid_lab.training.run import Run, finished, load, run_folder
 from reid_lab.training.tensorboard import tensorboard_writer
 from reid_lab.training.trainer import Options, Trainer
 
 
 def fit(
-    recipe: Recipe,
+    recipe: AnyRecipe,
     benchmark: data.Benchmark,
     seed: int = 0,
     *,
@@ -34,7 +34,8 @@ def fit(
 ) -> Run:
     """Train ``recipe`` on ``benchmark``; load it if it was trained before, resume it if it was interrupted.
 
-    A recipe that names a teacher has its run made first, with the same data, seed and options.
+    A recipe that names a teacher has its run made first, with the same data, seed and options. A closed form is
+    solved instead: it has no steps to compile or to go on from.
 
     Args:
         recipe: what to train; one of a method's recipes.
@@ -60,7 +61,7 @@ def fit(
 
 
 def _fit(
-    recipe: Recipe,
+    recipe: AnyRecipe,
     benchmark: data.Benchmark,
     seed: int,
     device: str | torch.device | None,
@@ -75,16 +76,17 @@ def _fit(
     folder = run_folder(recipe, benchmark, seed, runs)
     with lock(folder, waiting=f"training {folder.name}") if processes.main else contextlib.nullcontext():
         if not processes.broadcast(finished(folder)):
-            # A teacher is a run of its own, which other recipes may have made.
-            teacher = _fit(recipe.teacher, benchmark, seed, device, runs, options).model if recipe.teacher else None
-            with (
-                environment.reproducible(seed, processes.device, options.deterministic),
-                guards.memory_told(recipe, folder),
-            ):
-                trainer = Trainer(recipe, benchmark, seed, processes, folder, options)
-                if teacher:
-                    trainer.engine.model.learn_from(teacher)
-                trainer.run()
+            reproducible = environment.reproducible(seed, processes.device, options.deterministic)
+            if isinstance(recipe, ClosedForm):
+                with reproducible:
+                    solving.run(recipe, benchmark, seed, processes, folder, options.tensorboard)
+            else:  # a teacher is a run of its own, which other recipes may have made
+                teacher = _fit(recipe.teacher, benchmark, seed, device, runs, options).model if recipe.teacher else None
+                with reproducible, guards.memory_told(recipe, folder):
+                    trainer = Trainer(recipe, benchmark, seed, processes, folder, options)
+                    if teacher:
+                        trainer.engine.model.learn_from(teacher)
+                    trainer.run()
         elif processes.main:
             environment.note_other(folder, processes.device)
         run = load(folder)

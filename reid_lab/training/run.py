@@ -6,6 +6,7 @@ The folder holds ``recipe.json``, ``environment.json``, ``history.csv``, ``weigh
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -19,10 +20,10 @@ import torch
 
 from reid_lab import models
 from reid_lab.data import Benchmark
-from reid_lab.methods import Recipe, from_json
+from reid_lab.methods import AnyRecipe, from_json
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import CheckpointError, RecipeError
-from reid_lab.runtime.files import runs_folder
+from reid_lab.runtime.files import runs_folder, write_text
 
 METRICS = ("rank-1", "rank-5", "rank-10", "mAP", "mAP_trapezoid", "mINP")
 FORMAT = 2  # raise it when training the same recipe gives another result, so that old runs are not taken for new
@@ -42,7 +43,7 @@ class Run:
     """
 
     folder: Path
-    recipe: Recipe
+    recipe: AnyRecipe
     model: models.Network
     history: pd.DataFrame
     result: dict[str, Any]
@@ -58,7 +59,7 @@ def runs_root(runs: Path | str | None) -> Path:
     return Path(runs if runs is not None else runs_folder()).expanduser()
 
 
-def run_folder(recipe: Recipe, benchmark: Benchmark, seed: int, runs: Path | str | None = None) -> Path:
+def run_folder(recipe: AnyRecipe, benchmark: Benchmark, seed: int, runs: Path | str | None = None) -> Path:
     """Name the folder of a run, whether it is there or not.
 
     Args:
@@ -72,6 +73,24 @@ def run_folder(recipe: Recipe, benchmark: Benchmark, seed: int, runs: Path | str
     key = f"{FORMAT}\n{told}\n{benchmark.digest}\n{seed}"
     name = f"{recipe.method}-{recipe.size}-{hashlib.sha256(key.encode()).hexdigest()[:10]}"
     return runs_root(runs) / name
+
+
+def write_about(folder: Path, recipe: AnyRecipe, benchmark: Benchmark, seed: int, told: dict[str, Any]) -> None:
+    """Write what a run is made of, and where: its recipe and its environment. What a killed save left over is removed.
+
+    Args:
+        folder: the run's.
+        recipe: what is trained.
+        benchmark: on which data.
+        seed: with which seed.
+        told: what else the environment is to say: device, versions, precision.
+    """
+    data = {"data": benchmark.name, "data_root": str(benchmark.root), "data_digest": benchmark.digest}
+    for left_over in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            left_over.unlink()
+    write_text(folder / "recipe.json", recipe.to_json())
+    write_text(folder / "environment.json", json.dumps(told | {"seed": seed} | data, indent=1))
 
 
 def finished(folder: Path) -> bool:
@@ -102,14 +121,14 @@ def load(folder: Path | str) -> Run:
             "Put the original back; to train another recipe, give it to training.fit, which makes a folder for it."
         )
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are overwritten at once
-        model = recipe.replace(weights=None).network(about["identities"])
+        model = recipe.blank(about["identities"], tensors)
     models.load_weights(model, tensors)
     model = model.to(memory_format=torch.channels_last).eval()
     result = read_json(folder / "result.json", ["rank-1", "mAP"])
     return Run(folder, recipe, model, read_history(folder), result, read_json(folder / "environment.json", ["seed"]))
 
 
-def read_recipe(folder: Path) -> Recipe:
+def read_recipe(folder: Path) -> AnyRecipe:
     """Read the run's recipe.
 
     Raises:

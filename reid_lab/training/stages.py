@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from reid_lab.methods import Recipe, Stage
+from reid_lab.methods import AnyRecipe, Recipe, Stage
 from reid_lab.models import Network
 from reid_lab.runtime.errors import RecipeError
 
 
-def total_epochs(recipe: Recipe) -> int:
+def total_epochs(recipe: AnyRecipe) -> int:
     """Count the epochs of all stages together."""
     return sum(stage.epochs for stage in recipe.stages)
 

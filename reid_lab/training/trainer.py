@@ -7,7 +7,6 @@ checkpoint to the same weights, bit for bit, on one thread of the same CPU, and 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import time
@@ -30,7 +29,7 @@ from reid_lab.runtime.signals import Interruption
 from reid_lab.training import guards, progress
 from reid_lab.training.engine import Engine
 from reid_lab.training.progress import Progress
-from reid_lab.training.run import METRICS
+from reid_lab.training.run import METRICS, write_about
 from reid_lab.training.schedule import learning_rate
 from reid_lab.training.stages import stage_at, total_epochs
 from reid_lab.training.step import labels_of, random_key, rows_of
@@ -261,19 +260,11 @@ class Trainer:
         if not self.processes.main:
             return
         told = environment.describe(self.device) | {
-            "seed": self.seed,
             "precision": self.engine.precision,
             "precision_check": self.precision_check,
             "processes": self.processes.size,
-            "data": self.benchmark.name,
-            "data_root": str(self.benchmark.root),
-            "data_digest": self.benchmark.digest,
         }
-        for left_over in self.folder.glob(".*.part"):  # of a save that was killed
-            with contextlib.suppress(OSError):
-                left_over.unlink()
-        write_text(self.folder / "recipe.json", self.recipe.to_json())
-        write_text(self.folder / "environment.json", json.dumps(told | more, indent=1))
+        write_about(self.folder, self.recipe, self.benchmark, self.seed, told | more)
 
     def _write_history(self) -> None:
         if self.processes.main:

@@ -174,7 +174,7 @@ DEVICE_BUGS = (
     ),
     fault(
         "the size follows the machine instead of the device asked for",
-        "methods/recipe.py",
+        "methods/base.py",
         "found = find_device(device)",
         "found = find_device()",
         DEVICE,

@@ -253,7 +253,7 @@ STATISTICS = (
     ),
     quiet(
         "random weights keep the short schedule of a start",
-        "methods/recipe.py",
+        "methods/base.py",
         'longer = cls.from_random if size == "classroom"',
         'longer = cls.from_random if size == "smoke"',
         "methods/test_recipes.py",

@@ -90,7 +90,7 @@ def claims_bf16(monkeypatch):
         monkeypatch.setattr(reader, "fast_precision", lambda device: "bf16")
 
 
-@pytest.mark.parametrize("method", methods.METHODS)
+@pytest.mark.parametrize("method", methods.trained())
 def test_the_networks_agree_with_float32_on_this_machine(smoke, method):
     check = check_training(*a_batch(smoke, methods.METHODS[method].at("smoke")), "bf16")
     assert not check.fault and 0 < check.worst < precision.LAYER_LIMIT / 2 and check.layers > 20
@@ -252,7 +252,7 @@ def test_features_are_computed_in_float32_where_bf16_is_wrong(smoke, smoke_run, 
 
 def test_the_doctor_reports_a_wrong_precision(monkeypatch, claims_bf16):
     smoke = methods.multitask("smoke")
-    monkeypatch.setattr(methods, "METHODS", {"multitask": SimpleNamespace(at=lambda size: smoke)})
+    monkeypatch.setattr(methods, "trained", lambda: {"multitask": SimpleNamespace(at=lambda size: smoke)})
     assert "[ok] the fastest precision here, bf16, is right" in doctor.examine()
     wrong_convolution(monkeypatch, FAULTS["plausible"], narrow_and_strided)
     assert any(line.startswith("[problem]") and "layer4.0" in line for line in doctor.examine())

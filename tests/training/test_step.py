@@ -19,7 +19,7 @@ def deterministic():
 @pytest.mark.parametrize(
     "changes", [{}, {"optimizer": "sgd", "erasing": 0.0, "backbone_lr": 0.1, "half_size_epochs": 1}]
 )
-@pytest.mark.parametrize("method", methods.METHODS)
+@pytest.mark.parametrize("method", methods.trained())
 def test_the_plain_training_ends_in_the_weights_of_fit_bit_for_bit(few, tmp_path, method, changes):
     recipe = methods.METHODS[method].at("smoke", precision="float32", epochs=2, evaluate_every=0, **changes)
     plain = step.train(recipe, few, seed=3)
