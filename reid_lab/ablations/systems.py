@@ -1,7 +1,7 @@
 """Every system of the papers' tables on one bench, and beside each what would explain its gain without its idea.
 
-All start where :mod:`reid_lab.methods.bench` says. A control changes one field of its system: it has the same heads, the
-same descriptor or the same epochs, and lacks the idea. Where a control scores as well, the idea explains nothing here.
+All start where :mod:`reid_lab.methods.bench` says. A control changes one field of its system: it has the same heads,
+the same descriptor or the same epochs, and lacks the idea. Where a control scores as well, the idea explains nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pandas as pd
 from reid_lab import methods
 from reid_lab.ablations import statistics
 from reid_lab.ablations.grid import Grid, at
-from reid_lab.methods import Recipe
+from reid_lab.methods import AnyRecipe, ClosedForm
 
 RATES = (1e-3, 3e-3, 3e-4)  # the same for every system that has one
 OF = ": "  # in a control's label, after its system's
@@ -145,26 +145,27 @@ SYSTEMS = (
 )
 
 
-def variants_of(size: str) -> Iterator[tuple[System, str, Recipe]]:
+def variants_of(size: str) -> Iterator[tuple[System, str, AnyRecipe]]:
     """Every system and its controls: the system, the label, the recipe."""
     for system in SYSTEMS:
-        base = at(system.recipe, size) if hasattr(system.recipe(size.partition("-")[0]), "weights") else None
-        base = base or system.recipe(size.partition("-")[0])  # a closed form has no start
+        base = system.recipe(size.partition("-")[0])
+        if not isinstance(base, ClosedForm):  # which has no start
+            base = at(system.recipe, size)
         yield system, system.label, base
         for label, changes in system.controls.items():
             yield system, f"{system.label}{OF}{label}", base.replace(**changes)
 
 
-def _systems(size: str) -> Mapping[str, Recipe]:
+def _systems(size: str) -> Mapping[str, AnyRecipe]:
     return {label: recipe for _, label, recipe in variants_of(size)}
 
 
-def _tuning(size: str) -> Mapping[str, Recipe]:
+def _tuning(size: str) -> Mapping[str, AnyRecipe]:
     of_systems = {system.label: recipe for system, label, recipe in variants_of(size) if label == system.label}
     return {
         f"{label}, rate {rate:g}": recipe.replace(lr=rate)
         for label, recipe in of_systems.items()
-        if hasattr(recipe, "lr") and not label.startswith("paper")
+        if not isinstance(recipe, ClosedForm) and not label.startswith("paper")
         for rate in RATES
     }
 
@@ -195,14 +196,14 @@ def gains(rows: pd.DataFrame, size: str) -> pd.DataFrame:
 
 
 EQUAL = (
-    "Equal: backbone and its start, images, optimizer, and the epochs of all stages together but where a label says more; "
-    "each system has the best of three learning rates on validation people. Closed forms have neither start nor epochs."
+    "Equal: backbone and its start, images, optimizer, and the epochs of all stages together where the idea does not need "
+    "more; each system has the best of three learning rates on validation people. Closed forms have neither start nor epochs."
 )
 GRIDS = (
     Grid(
         "systems",
         "Ten years of re-ID on one bench",
-        "papers A and B, Tables 3 and 4",
+        "paper A, Table 4; paper B, Table 3",
         _systems,
         "softmax baseline",
         EQUAL,

@@ -40,6 +40,8 @@ lsro = register(LSRORecipe).at  # unlabelled generated images
 dgnet = register(DGNetRecipe).at  # other people's clothes
 coarse_to_fine = register(CoarseToFineRecipe).at  # pyramid of codes
 part_aligned = register(PartAlignedRecipe).at  # unsupervised part maps
+bow = register(BowRecipe).at  # words and KISSME
+lomo = register(LomoRecipe).at  # LOMO and XQDA
 svdnet = register(SVDNetRecipe).at  # orthogonal weight vectors
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Codes of bits: distances against SciPy and FAISS, the cascade against plain search, thresholds against scikit-learn."""
+"""Codes of bits against SciPy, FAISS and scikit-learn; the cascade against plain search."""
 
 import numpy as np
 import pytest
