@@ -196,8 +196,9 @@ def gains(rows: pd.DataFrame, size: str) -> pd.DataFrame:
 
 
 EQUAL = (
-    "Equal: backbone and its start, images, optimizer, and the epochs of all stages together where the idea does not need "
-    "more; each system has the best of three learning rates on validation people. Closed forms have neither start nor epochs."
+    "Equal: backbone and its start, images, optimizer, and the epochs of all stages together where the idea does not "
+    "need more; each system has the best of three learning rates on validation people. Closed forms have neither start "
+    "nor epochs."
 )
 GRIDS = (
     Grid(

@@ -58,8 +58,8 @@ def wardrobe(images: Sequence[object], each: int = 1, workers: int | None = None
         ``each`` rounds of all images, (each * N,), in the order of the images.
 
     Raises:
-        DataError: An image is not Passersby's, or it is of nobody in particular. The images are of several data sets, or
-            of one person. The folder cannot be written.
+        DataError: An image is not Passersby's, or it is of nobody in particular. The images are of several data sets,
+            or of one person. The folder cannot be written.
         WorkerError: A worker process ended early.
     """
     whole("The number of clothes that each image is shown in", each, 1, DataError)
