@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reid_lab.ablations import erasing, own_networks, seeds, tuning
+from reid_lab.ablations import erasing, own_networks, seeds, systems, tuning
 from reid_lab.ablations.grid import Grid, at, data_size, times
 from reid_lab.methods import MultiTaskRecipe, Recipe, multitask, residual_pooling
 from reid_lab.runtime.errors import RecipeError
@@ -230,8 +230,10 @@ GRIDS = {
         *erasing.GRIDS,
         *seeds.GRIDS,
         *own_networks.GRIDS,
+        *systems.GRIDS,
         *tuning.GRIDS,
         own_networks.TUNING,
+        systems.TUNING,
     )
 }
 

@@ -10,10 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
-
 from reid_lab import methods
-from reid_lab.ablations import statistics
 from reid_lab.ablations.grid import Grid, at
 from reid_lab.methods import AnyRecipe, ClosedForm
 
@@ -168,31 +165,6 @@ def _tuning(size: str) -> Mapping[str, AnyRecipe]:
         if not isinstance(recipe, ClosedForm) and not label.startswith("paper")
         for rate in RATES
     }
-
-
-def gains(rows: pd.DataFrame, size: str) -> pd.DataFrame:
-    """How far every system lies above each of its controls, in points of mAP.
-
-    Args:
-        rows: the table of the grid "systems".
-        size: which of its rows.
-
-    Returns:
-        One row per system and control that have two seeds in common: ``points``, ``half width`` of the 95 % interval,
-        ``separated``.
-    """
-    found = {}
-    some = rows[rows["size"] == size]
-    for system, label, _ in variants_of(size):
-        common = set(some.loc[some["variant"] == label, "seed"]) & set(
-            some.loc[some["variant"] == system.label, "seed"]
-        )
-        if label == system.label or len(common) < 2:
-            continue
-        one = statistics.difference(rows, size, system.label, label)
-        found[system.label, label.removeprefix(system.label + OF)] = (one.points, one.half_width, one.separated)
-    index = pd.MultiIndex.from_tuples(list(found), names=["system", "control"])
-    return pd.DataFrame(list(found.values()), index=index, columns=["points", "half width", "separated"])
 
 
 EQUAL = (

@@ -35,8 +35,9 @@ NAMES = (
         "seeds",
         "own_networks",
         "own_networks_gradcam",
+        "systems",
     ),
-    *("tuning_residual_pooling", "tuning_multitask", "tuning_own_networks"),
+    *("tuning_residual_pooling", "tuning_multitask", "tuning_own_networks", "tuning_systems"),
 )
 
 
@@ -54,7 +55,7 @@ Experiments = Annotated[
         metavar="EXPERIMENT",
         parser=_experiment,
         autocompletion=lambda: [*NAMES, "all"],
-        help=f"One or more of {', '.join(NAMES)}; all is all but the last three, which choose recipes.",
+        help=f"One or more of {', '.join(NAMES)}; all is all but the last four, which choose recipes.",
     ),
 ]
 Seeds = Annotated[int, typer.Option(parser=a_few, help="How many seeds of data and training, counted from 0.")]

@@ -16,8 +16,8 @@ POOLINGS = {
     **{"baseline": "baseline", "average": "avg", "max": "max", "residual": "residual", "average + average": "avg+avg"},
     **{"max + max": "max+max", "max + average": "max+avg", "raw average": "raw avg", "raw max": "raw max"},
 }
-TUNING = ("tuning_residual_pooling", "tuning_multitask", "tuning_own_networks")
-OWN = ("own_networks", "own_networks_gradcam")
+TUNING = ("tuning_residual_pooling", "tuning_multitask", "tuning_own_networks", "tuning_systems")
+OWN = ("own_networks", "own_networks_gradcam", "systems")
 BACKBONES = {
     "classroom": {"slim ResNet": "resnet_slim", "slim Res2Net": "res2net_slim"},
     "full": {
@@ -184,7 +184,7 @@ def test_each_grid_asks_what_it_is_about():
     }
 
 
-@pytest.mark.parametrize("name", sorted(set(grids.GRIDS) - {*OWN, "tuning_own_networks"}))
+@pytest.mark.parametrize("name", sorted(set(grids.GRIDS) - {*OWN, "tuning_own_networks", "tuning_systems"}))
 def test_a_size_may_name_a_start_which_changes_the_start_and_what_was_tuned_for_it(name):
     started, random = (grids.grid(name).variants(size) for size in ("classroom", "classroom-random"))
     without = {label for label, recipe in started.items() if recipe.weights is None}

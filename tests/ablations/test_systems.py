@@ -1,0 +1,79 @@
+"""The bench of all systems: what is equal, what a control changes, what is said of its rows."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from reid_lab import methods
+from reid_lab.ablations import gains, grids, systems
+from reid_lab.methods import ClosedForm, bench
+from reid_lab.training.stages import total_epochs
+
+EQUAL = ("weights", "last_stride", "resize", "crop", "pad", "flip", "optimizer", "weight_decay", "schedule")
+OTHERS = {  # systems that openly differ from the bench in one of these, and why
+    "paper A": "its own backbone, four epochs of pairs",
+    "PCB + RPP": "nine epochs, as its controls",
+}
+
+
+def trained():
+    return {
+        label: recipe for _, label, recipe in systems.variants_of("classroom") if not isinstance(recipe, ClosedForm)
+    }
+
+
+def test_every_method_stands_on_the_bench_once():
+    assert sorted(system.recipe("smoke").method for system in systems.SYSTEMS) == sorted(methods.METHODS)
+    years = [system.year for system in systems.SYSTEMS]
+    assert years == sorted(years)
+
+
+def test_all_systems_have_the_same_start_images_and_optimizer():
+    for label, recipe in trained().items():
+        told = {name: getattr(recipe, name) for name in EQUAL}
+        expected = {name: bench.CLASSROOM.get(name, 0.5) for name in EQUAL}
+        if label.endswith("last stride 2"):
+            expected["last_stride"] = 2
+        assert told == expected, label
+
+
+def test_all_systems_have_six_epochs_or_say_why_not():
+    epochs = {label: total_epochs(recipe) for label, recipe in trained().items()}
+    others = {label.split(systems.OF)[0] for label, count in epochs.items() if count != 6}
+    assert others == set(OTHERS)
+    for label, count in epochs.items():
+        assert count == epochs[label.split(systems.OF)[0]], label
+
+
+@pytest.mark.parametrize("size", ["smoke", "classroom", "full", "classroom-random"])
+def test_a_control_changes_what_it_says_and_nothing_else(size):
+    seen = {label: recipe for _, label, recipe in systems.variants_of(size)}
+    for system in systems.SYSTEMS:
+        for control, changes in system.controls.items():
+            a, b = (dataclasses.asdict(seen[name]) for name in (system.label, system.label + systems.OF + control))
+            assert {name: b[name] for name in b if a[name] != b[name]} == changes, (system.label, control)
+
+
+def test_every_system_that_is_trained_chooses_among_the_same_rates():
+    rates = {}
+    for label, recipe in grids.grid("tuning_systems").variants("classroom").items():
+        rates.setdefault(label.rpartition(", rate ")[0], set()).add(recipe.lr)
+        assert label.endswith(f", rate {recipe.lr:g}")
+    solved = {system.label for system in systems.SYSTEMS if isinstance(system.recipe("smoke"), ClosedForm)}
+    others = {system.label for system in systems.SYSTEMS} - solved - {"paper A", "paper B"}  # tuned before
+    assert set(rates) == others and {frozenset(some) for some in rates.values()} == {frozenset(systems.RATES)}
+
+
+def test_gains_are_differences_over_the_seeds_that_both_have():
+    scores = {"PCB": [70.0, 72.0, 74.0], "PCB: columns": [69.0, 71.0, 73.0], "SVDNet": [60.0, 61.0]}
+    rows = pd.DataFrame(
+        [
+            {"variant": variant, "size": "classroom", "seed": seed, "mAP": score, "rank-1": score}
+            for variant, some in scores.items()
+            for seed, score in enumerate(some)
+        ]
+    )
+    found = gains.gains(rows, "classroom")
+    assert list(found.index) == [("PCB", "columns")]
+    assert found.loc[("PCB", "columns"), "points"] == pytest.approx(1.0)
