@@ -1,5 +1,6 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
+from reid_lab.methods.alignment import Alignment, AlignmentOutputs, AlignmentRecipe
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
 from reid_lab.methods.coarse_to_fine import CoarseToFine, CoarseToFineOutputs, CoarseToFineRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
@@ -18,12 +19,16 @@ multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroo
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
 coarse_to_fine = register(CoarseToFineRecipe).at  # pyramid of codes
+alignment = register(AlignmentRecipe).at  # learned crops (PAN)
 part_aligned = register(PartAlignedRecipe).at  # unsupervised part maps
 
 __all__ = [
     "METHODS",
     "POOLINGS",
     "SIZES",
+    "Alignment",
+    "AlignmentOutputs",
+    "AlignmentRecipe",
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
@@ -43,6 +48,7 @@ __all__ = [
     "ResidualPoolingRecipe",
     "Sampler",
     "Stage",
+    "alignment",
     "classification",
     "coarse_to_fine",
     "default_size",

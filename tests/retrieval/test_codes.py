@@ -1,4 +1,4 @@
-"""Codes of bits: distances against SciPy and FAISS, the cascade against plain search, thresholds against scikit-learn."""
+"""Codes of bits: distances against SciPy and FAISS, cascades against plain search, thresholds against scikit-learn."""
 
 import numpy as np
 import pytest
