@@ -1,5 +1,6 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
+from reid_lab.methods.alignment import Alignment, AlignmentOutputs, AlignmentRecipe
 from reid_lab.methods.attributes import Attributes, AttributesOutputs, AttributesRecipe
 from reid_lab.methods.base import SIZES, default_size
 from reid_lab.methods.bow import BagOfWords, BowRecipe
@@ -39,12 +40,16 @@ glad = register(GLADRecipe).at  # parts at joints
 lsro = register(LSRORecipe).at  # unlabelled generated images
 dgnet = register(DGNetRecipe).at  # other people's clothes
 coarse_to_fine = register(CoarseToFineRecipe).at  # pyramid of codes
+alignment = register(AlignmentRecipe).at  # learned crops (PAN)
 part_aligned = register(PartAlignedRecipe).at  # unsupervised part maps
 bow = register(BowRecipe).at  # words and KISSME
 lomo = register(LomoRecipe).at  # LOMO and XQDA
 svdnet = register(SVDNetRecipe).at  # orthogonal weight vectors
 
 __all__ = [
+    "Alignment",
+    "AlignmentOutputs",
+    "AlignmentRecipe",
     "AnyRecipe",
     "Attributes",
     "AttributesOutputs",
@@ -99,6 +104,7 @@ __all__ = [
     "Stage",
     "StrongBaseline",
     "StrongBaselineRecipe",
+    "alignment",
     "attributes",
     "bow",
     "classification",

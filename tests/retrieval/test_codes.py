@@ -1,4 +1,4 @@
-"""Codes of bits against SciPy, FAISS and scikit-learn; the cascade against plain search."""
+"""Codes of bits: distances against SciPy and FAISS, cascades against plain search, thresholds against scikit-learn."""
 
 import numpy as np
 import pytest
