@@ -1,6 +1,7 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.multi_scale import MultiScale, MultiScaleOutputs, MultiScaleRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
 from reid_lab.methods.residual_pooling import (
@@ -17,6 +18,7 @@ multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroo
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
 svdnet = register(SVDNetRecipe).at  # orthogonal weight vectors
+multi_scale = register(MultiScaleRecipe).at  # DPFL: several scales
 
 __all__ = [
     "METHODS",
@@ -25,6 +27,9 @@ __all__ = [
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
+    "MultiScale",
+    "MultiScaleOutputs",
+    "MultiScaleRecipe",
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
@@ -41,6 +46,7 @@ __all__ = [
     "classification",
     "default_size",
     "from_json",
+    "multi_scale",
     "multitask",
     "register",
     "residual_pooling",
