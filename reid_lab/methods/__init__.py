@@ -1,6 +1,7 @@
 """The methods: one file each, with the network, its loss and its recipe. They are made known here."""
 
 from reid_lab.methods.classification import Classification, ClassificationOutputs, ClassificationRecipe
+from reid_lab.methods.multi_loss import MultiLoss, MultiLossOutputs, MultiLossRecipe
 from reid_lab.methods.multi_scale import MultiScale, MultiScaleOutputs, MultiScaleRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.recipe import METHODS, SIZES, Recipe, Sampler, default_size, from_json, register
@@ -19,6 +20,7 @@ residual_pooling = register(ResidualPoolingRecipe).at  # paper B
 classification = register(ClassificationRecipe).at  # the plain baseline
 svdnet = register(SVDNetRecipe).at  # orthogonal weight vectors
 multi_scale = register(MultiScaleRecipe).at  # DPFL: several scales
+multi_loss = register(MultiLossRecipe).at  # JLML: two branches
 
 __all__ = [
     "METHODS",
@@ -27,6 +29,9 @@ __all__ = [
     "Classification",
     "ClassificationOutputs",
     "ClassificationRecipe",
+    "MultiLoss",
+    "MultiLossOutputs",
+    "MultiLossRecipe",
     "MultiScale",
     "MultiScaleOutputs",
     "MultiScaleRecipe",
@@ -46,6 +51,7 @@ __all__ = [
     "classification",
     "default_size",
     "from_json",
+    "multi_loss",
     "multi_scale",
     "multitask",
     "register",
