@@ -248,3 +248,25 @@ def same_position(maps: Tensor, gather: Gather = no_gather) -> Tensor:
     vote = (equal < maps[0, 0].numel()) / equal  # 0 where the channel is the same everywhere
     votes = gather((at * vote).sum(dim=(0, 1))[None]).sum(dim=0)  # (h, w)
     return votes.max() / votes.sum().clamp(min=1)
+
+
+def soft_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy to soft targets, such as a teacher's answer: every identity has a share of each image.
+
+    Args:
+        logits: (batch, identities).
+        target: (batch, identities), probabilities; each row sums to 1. Gradients flow into it, too: a teacher that
+            shall not learn from its pupil is detached by the caller.
+
+    Returns:
+        The mean over the batch, a scalar.
+
+    Raises:
+        TrainingError: Shapes do not fit.
+    """
+    if logits.ndim != 2 or logits.shape != target.shape or not len(logits):
+        raise TrainingError(
+            f"The logits have shape {tuple(logits.shape)}, their targets {tuple(target.shape)}: pass both as "
+            "(batch, identities), with at least one row."
+        )
+    return -(target.float() * F.log_softmax(logits.float(), dim=1)).sum(dim=1).mean()

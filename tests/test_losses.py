@@ -270,3 +270,21 @@ def test_a_report_is_in_float32_whatever_the_training_computes_in():
     told = losses.Losses(half, {"term": half}, half, {"spread": half}).report()
     assert told.keys() == {"loss", "term", "accuracy", "spread"}
     assert all(value.dtype == torch.float32 and not value.requires_grad for value in told.values())
+
+
+def test_soft_cross_entropy_and_its_gradient_are_torchs_and_those_of_the_formula():
+    logits, pids = random_batch(3, identities=8)
+    target = torch.randn(16, 8, generator=torch.Generator().manual_seed(4)).softmax(dim=1).requires_grad_()
+    ours = losses.soft_cross_entropy(logits, target)
+    torch.testing.assert_close(ours, F.cross_entropy(logits, target))
+    pupil, teacher = torch.autograd.grad(ours, [logits, target])
+    torch.testing.assert_close(pupil, (logits.softmax(dim=1) - target) / 16, rtol=0, atol=2e-8)
+    torch.testing.assert_close(teacher, -logits.log_softmax(dim=1) / 16, rtol=0, atol=1e-7)
+    certain = F.one_hot(pids, 8)
+    torch.testing.assert_close(losses.soft_cross_entropy(logits, certain), losses.identification(logits, pids))
+
+
+@pytest.mark.parametrize(("logits", "target"), [((4, 3), (4, 2)), ((4, 3), (4,)), ((0, 3), (0, 3)), ((3,), (3,))])
+def test_soft_cross_entropy_refuses_shapes_that_do_not_fit(logits, target):
+    with pytest.raises(TrainingError, match="targets"):
+        losses.soft_cross_entropy(torch.zeros(logits), torch.zeros(target))

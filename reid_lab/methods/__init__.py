@@ -12,6 +12,8 @@ from reid_lab.methods.feature_erasing import FeatureErasing, FeatureErasingOutpu
 from reid_lab.methods.glad import GLAD, GLADOutputs, GLADRecipe
 from reid_lab.methods.lomo import Lomo, LomoRecipe
 from reid_lab.methods.lsro import LSRO, LSROOutputs, LSRORecipe
+from reid_lab.methods.multi_loss import MultiLoss, MultiLossOutputs, MultiLossRecipe
+from reid_lab.methods.multi_scale import MultiScale, MultiScaleOutputs, MultiScaleRecipe
 from reid_lab.methods.multitask import MultiTask, MultiTaskOutputs, MultiTaskRecipe
 from reid_lab.methods.part_aligned import PartAligned, PartAlignedOutputs, PartAlignedRecipe
 from reid_lab.methods.pcb import PCB, PCBOutputs, PCBRecipe
@@ -45,6 +47,8 @@ part_aligned = register(PartAlignedRecipe).at  # unsupervised part maps
 bow = register(BowRecipe).at  # words and KISSME
 lomo = register(LomoRecipe).at  # LOMO and XQDA
 svdnet = register(SVDNetRecipe).at  # orthogonal weight vectors
+multi_scale = register(MultiScaleRecipe).at  # DPFL: several scales
+multi_loss = register(MultiLossRecipe).at  # JLML: two branches
 
 __all__ = [
     "Alignment",
@@ -78,6 +82,12 @@ __all__ = [
     "Lomo",
     "LomoRecipe",
     "METHODS",
+    "MultiLoss",
+    "MultiLossOutputs",
+    "MultiLossRecipe",
+    "MultiScale",
+    "MultiScaleOutputs",
+    "MultiScaleRecipe",
     "MultiTask",
     "MultiTaskOutputs",
     "MultiTaskRecipe",
@@ -116,6 +126,8 @@ __all__ = [
     "glad",
     "lomo",
     "lsro",
+    "multi_loss",
+    "multi_scale",
     "multitask",
     "part_aligned",
     "pcb",
