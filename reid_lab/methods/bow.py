@@ -49,18 +49,19 @@ class BowRecipe(ClosedForm):
     colours: str = stated("lab", "the authors' code: 11 colour names; give the path of their table for it")
     words: Whole = stated(350, "the authors' code: 350 words; 0: no words, the cells' colours themselves")
     assigned: Count = stated(10, "the authors' code: each cell votes for its 10 nearest words")
-    sigma: Positive = stated(3.0, "the authors' code: a vote is exp(-distance / 9)")
+    sigma: Positive = stated(3.0, "the authors' code: a vote is exp(-distance / 9), nearly 1 for all that are near")
     background: bool = stated(True, "the authors' code: votes are weighed by exp(-x^2 - y^2), x and y from -1 to 1")
     burstiness: bool = stated(True, "the authors' code: divided by the root of the image's votes for the word")
     idf: bool = stated(True, "the authors' code: multiplied by the root of the idf")
     metric: Literal["kissme", "similar", "none"] = stated("kissme", "the authors' code; 'similar': S^-1 alone")
-    pairs: Literal["cross_camera", "all"] = stated("cross_camera", "the authors' code: pairs from two cameras")
+    pairs: Literal["cross_camera", "all"] = stated("cross_camera", "the authors' code: some pairs from two cameras")
     pca: Several = unconfirmed(200, "200 dimensions")
 
+    # Without idf below "paper": on validation people, it made words of L*a*b* worse.
     sizes: ClassVar = {
         "paper": {},
         "full": dict(idf=False),
-        "classroom": dict(idf=False),  # with colours for words, no word is as telling as a rare name
+        "classroom": dict(idf=False),
         "smoke": dict(resize=(64, 32), words=30, assigned=5, pca=12, idf=False),
     }
 
@@ -107,7 +108,7 @@ class BagOfWords(Projected):
             red, green, blue = pixels.long().div(8, rounding_mode="floor").unbind(1)
             colours = self.table[red + 32 * green + 1024 * blue].permute(0, 3, 1, 2)
         else:
-            colours = lab(pixels)
+            colours = lab(pixels) / 100  # as near to one another as probabilities, for which sigma was chosen
         return F.avg_pool2d(colours, CELL).flatten(2).transpose(1, 2)
 
     def counted(self, cells: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def tiny(**fields):
     """A network of few words, some of which are not in every image."""
     network = methods.bow("smoke", **TINY | fields).network(3)
     random = torch.Generator().manual_seed(1)
-    network.codebook.copy_(100 * torch.rand(network.codebook.shape, generator=random))
+    network.codebook.copy_(torch.rand(network.codebook.shape, generator=random))
     network.mean.copy_(torch.rand(network.mean.shape, generator=random))
     network.idf.copy_(torch.rand(network.idf.shape, generator=random))
     return network
@@ -35,7 +35,7 @@ def tiny(**fields):
 def plain(network, image):
     """The features of one image (3, H, W), in nested loops."""
     recipe, words = network.recipe, network.codebook.double().tolist()
-    colours = lab(image[None])[0].double()
+    colours = lab(image[None])[0].double() / 100
     height, width = (side // 4 for side in recipe.resize)
     strips, votes = np.zeros((height // 2, len(words))), np.zeros(len(words))
     for row in range(height):
@@ -54,7 +54,7 @@ def plain(network, image):
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"background": False}, {"burstiness": False}, {"assigned": 1}, {"sigma": 9.0}], ids=str
+    "fields", [{}, {"background": False}, {"burstiness": False}, {"assigned": 1}, {"sigma": 0.3}], ids=str
 )
 def test_the_features_are_those_of_nested_loops(fields):
     network, images = tiny(**fields), pixels()
@@ -194,8 +194,8 @@ def test_distances_are_those_of_the_metric_without_its_negative_eigenvalues(few,
 def test_without_words_the_features_are_the_cells_colours_without_their_mean(few):
     network = solved(few, metric="none", words=0)
     store = data.image_store(few.train, (64, 32))
-    colours = F.avg_pool2d(lab(store.pixels.float()), 4).flatten(2).transpose(1, 2).flatten(1)
-    torch.testing.assert_close(of(network, few.train), colours - colours.mean(dim=0), atol=1e-3, rtol=0)
+    colours = F.avg_pool2d(lab(store.pixels.float()) / 100, 4).flatten(2).transpose(1, 2).flatten(1)
+    torch.testing.assert_close(of(network, few.train), colours - colours.mean(dim=0), atol=1e-5, rtol=0)
 
 
 def test_the_seed_decides_the_codebook_and_nothing_else_is_random(few):
@@ -210,7 +210,7 @@ def test_the_seed_decides_the_codebook_and_nothing_else_is_random(few):
     [
         dict(words=31),
         dict(assigned=4),
-        dict(sigma=2.0),
+        dict(sigma=0.2),
         dict(background=False),
         dict(burstiness=False),
         dict(idf=True),
