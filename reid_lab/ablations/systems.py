@@ -57,7 +57,10 @@ SYSTEMS = (
         "LSRO",
         2017,
         methods.lsro,
-        {"noise instead of generated images": {"source": "noise"}, "no such images": {"generated": 0}},
+        {
+            "noise instead of generated images": {"source": "noise"},
+            "plain label smoothing": {"generated": 0, "smoothing": 0.1},
+        },
     ),
     System(
         "MultiScale",
@@ -136,7 +139,7 @@ SYSTEMS = (
         "CtF, real values",
         2020,
         methods.coarse_to_fine,
-        {"random projections": {"projection": "random"}, "each code teaches the next": {"teacher": "previous"}},
+        {"random projections": {"projection": "random"}, "each code teaches the next": {"taught_by": "previous"}},
     ),
     System("paper B", 2022, methods.residual_pooling, {"average + average": {"pooling": "avg+avg"}}),
 )

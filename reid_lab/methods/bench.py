@@ -1,8 +1,9 @@
 """The bench: what all systems of the papers' tables have in common at the sizes "classroom" and "smoke".
 
 Each system was published with a schedule, a start and an input of its own, so that its number says as much about
-these as about its idea. On the bench all are equal: the backbone and its start, the images, the optimizer, no random
-erasing, and the epochs of all stages together where the idea does not need more. A system's file says what it changes.
+these as about its idea. On the bench all are equal: the backbone and its start, the images, label smoothing, the
+optimizer, no random erasing, and the epochs of all stages together where the idea does not need more. A system's file
+says what it changes.
 """
 
 from typing import Any
@@ -13,6 +14,7 @@ CLASSROOM: dict[str, Any] = SLIM | dict(
     backbone="resnet_slim",
     weights="passersby",
     last_stride=1,
+    smoothing=0.1,
     pad=5,
     erasing=0.0,
     lr=1e-3,

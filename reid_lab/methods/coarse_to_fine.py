@@ -109,7 +109,7 @@ class CoarseToFineRecipe(Recipe):
     codes: Lengths = stated((2048, 1024, 512, 256, 128, 64, 32), CODE + "seven codes beside the feature")
     length: Whole = silent(2048, "the code that `features` gives, as real numbers; 0: the feature itself")
     projection: Literal["learned", "random"] = stated("learned", CODE + "linear layers, which are learned")
-    teacher: Literal["first", "previous"] = contradictory(
+    taught_by: Literal["first", "previous"] = contradictory(
         "first", "the paper: each code teaches the next shorter one; the authors' code: the feature teaches all"
     )
     probability: NotNegative = stated(1.0, CODE + "the weight 1")
@@ -221,7 +221,7 @@ class CoarseToFine(Network):
 
     def _taught(self, levels: list[Tensor], difference: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """The sum of the codes' differences from their teachers: the first level, or each code's next longer one."""
-        teachers = levels[:-1] if self.recipe.teacher == "previous" else levels[:1] * len(self.codes)
+        teachers = levels[:-1] if self.recipe.taught_by == "previous" else levels[:1] * len(self.codes)
         return torch.stack(
             [difference(code, teacher.detach()) for code, teacher in zip(levels[1:], teachers, strict=True)]
         ).sum()

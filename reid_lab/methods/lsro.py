@@ -98,7 +98,7 @@ class LSRORecipe(Recipe):
         "full": dict(weights=None, backbone_lr=1.0, epochs=60, milestones=(50,), evaluate_every=10),
         # The head is the baseline's, so that with generated=0 and smoothing=0.1 this is the method `classification`.
         "classroom": bench.CLASSROOM
-        | dict(backbone_lr=1.0, images=64, generated=32, pool=1024, dropout=0.0, neck=True),
+        | dict(smoothing=0.0, backbone_lr=1.0, images=64, generated=32, pool=1024, dropout=0.0, neck=True),
         "smoke": bench.SMOKE
         | dict(last_stride=1, backbone_lr=1.0, erasing=0.0, images=16, generated=8, pool=20, components=8)
         | dict(dropout=0.1, neck=True),

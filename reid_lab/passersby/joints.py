@@ -11,7 +11,8 @@ import functools
 import os
 from pathlib import Path
 
-from reid_lab.passersby.annotations import annotations, made_from
+from reid_lab.passersby.annotations import annotations as truth
+from reid_lab.passersby.annotations import made_from
 from reid_lab.passersby.bodies import KEYPOINTS, Body
 from reid_lab.passersby.frames import FINE, HEIGHT_PX, WIDTH_PX, compose
 from reid_lab.runtime import files
@@ -43,7 +44,7 @@ def joint_table(folder: Path | str, workers: int | None = None) -> Path:
     path = folder / JOINTS
     if path.is_file():
         return path
-    names = list(annotations(folder).index)
+    names = list(truth(folder).index)
     try:
         with files.lock(path):
             if not path.is_file():

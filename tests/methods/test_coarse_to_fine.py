@@ -82,7 +82,7 @@ def test_codes_change_nothing_in_the_backbone(images):
 
 @pytest.mark.parametrize(("teacher", "of"), [("first", (0, 0, 0)), ("previous", (0, 1, 2))])
 def test_the_loss_is_the_sum_of_all_terms_by_hand(images, teacher, of):
-    model = network(teacher=teacher, probability=2.0, similarity=30.0, smoothing=0.2).train()
+    model = network(taught_by=teacher, probability=2.0, similarity=30.0, smoothing=0.2).train()
     outputs = model(images)
     found = model.loss(outputs, PIDS)
     entropies = sum(F.cross_entropy(logits, PIDS, label_smoothing=0.2) for logits in outputs.logits)
@@ -97,7 +97,7 @@ def test_the_loss_is_the_sum_of_all_terms_by_hand(images, teacher, of):
 
 
 def test_a_teacher_learns_nothing_from_its_pupils(images):
-    model = network(teacher="previous").train()
+    model = network(taught_by="previous").train()
     outputs = model(images)
     for levels, difference in ((outputs.logits, probability_difference), (outputs.soft, similarity_difference)):
         total = model._taught(levels, difference)
@@ -168,7 +168,7 @@ def test_random_projections_are_orthonormal_and_stay_what_they_are(images):
         {"codes": ()},
         {"codes": 64},
         {"length": 48},
-        {"teacher": "last"},
+        {"taught_by": "last"},
         {"projection": "fixed"},
         {"similarity": -1.0},
         {"images": 1},
