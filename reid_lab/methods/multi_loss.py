@@ -185,7 +185,7 @@ class MultiLoss(Network):
         terms = dict(zip(["merged"] if self.recipe.merged else ["global", "local"], entropies, strict=True))
         total = torch.stack(entropies).sum()
         if self.recipe.sparsity:
-            exclusive = torch.stack([exclusive_lasso(w.weight.T) for w in self.w_l]).sum()
+            exclusive = torch.stack([exclusive_lasso(w.T) for w in self.w_l.parameters()]).sum()
             terms |= {"group_lasso": group_lasso(self.w_g.weight.T), "exclusive_lasso": exclusive}
             total = total + self.recipe.sparsity * (terms["group_lasso"] + exclusive)
         spread, length = losses.spread(torch.cat([outputs.whole, outputs.local], dim=1))
