@@ -296,6 +296,21 @@ def test_a_process_gets_the_rows_of_its_own_images(smoke):
     assert torch.allclose(sum(losses) / 2, together.terms["attributes"])
 
 
+def test_a_step_never_waits_for_a_gpu(smoke, pretended):
+    recipe = methods.attributes("smoke", precision="float32", erasing=0.9)
+    extras = recipe.extras(smoke)
+    with pretended() as gpu:
+        engine = Engine(recipe, 18, Processes(training.find_device("cuda")))
+        store = data.ImageStore(smoke.train, recipe.resize, "cuda")
+        picks = data.to_device(torch.arange(16), store.pixels.device)
+        there = {name: values.cuda() for name, values in extras.items()}
+        gpu.waiting = "error"
+        for key in range(2):
+            told = engine.step(store.batch(picks), picks % 4, key, **step.rows_of(there, picks)).report()
+        gpu.waiting = "allow"
+        assert all(value.is_cuda and value.isfinite() for value in told.values())
+
+
 # a trained one
 
 

@@ -192,6 +192,7 @@ def test_an_image_gets_the_same_error_in_any_order_and_of_the_size_that_was_aske
     exact, noisy, twice = (joints(smoke, smoke.train, noise) for noise in (0.0, 4.0, 8.0))
     error = (noisy - exact) * [64, 128]
     assert error.std() == pytest.approx(4.0, rel=0.1) and abs(error.mean()) < 0.4
+    assert len(np.unique(error.round(2), axis=0)) == len(smoke.train)
     np.testing.assert_allclose((twice - exact) * [64, 128], 2 * error, atol=1e-3)
     np.testing.assert_array_equal(joints(smoke, smoke.train[7:3:-1], 4.0), noisy[7:3:-1])
 
@@ -254,6 +255,21 @@ def test_a_step_gets_the_joints_of_its_images_where_these_are_cropped(smoke, mon
         places = (image > image.min() + 1).nonzero().tolist()
         assert not places or abs(places[0][0] + 0.5 - y) <= 0.5 and abs(places[0][1] + 0.5 - x) <= 0.5
         assert places or not (1 < x < 47 and 1 < y < 63)
+
+
+def test_a_step_never_waits_for_a_gpu(smoke, pretended):
+    recipe = methods.glad("smoke", precision="float32", erasing=0.9)
+    extras = recipe.extras(smoke)
+    with pretended() as gpu:
+        engine = Engine(recipe, 18, Processes(training.find_device("cuda")))
+        store = data.ImageStore(smoke.train, recipe.resize, "cuda")
+        picks = data.to_device(torch.arange(16), store.pixels.device)
+        there = {name: values.cuda() for name, values in extras.items()}
+        gpu.waiting = "error"
+        for key in range(2):
+            told = engine.step(store.batch(picks), picks % 4, key, **step.rows_of(there, picks)).report()
+        gpu.waiting = "allow"
+        assert all(value.is_cuda and value.isfinite() for value in told.values())
 
 
 @pytest.fixture(scope="module")

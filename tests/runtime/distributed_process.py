@@ -72,6 +72,10 @@ def process(folder):
     assert run.environment["processes"] == processes.size
     assert run.history["loss"].iloc[1] < run.history["loss"].iloc[0]
     save(run.model.state_dict(), folder / f"weights{processes.rank}.safetensors")
+    fields = dict(optimizer="sgd", lr=0.03, epochs=1, warmup="none", warmup_epochs=0, evaluate_every=0)
+    recipe = methods.glad("smoke", precision="float32", **fields)
+    run = training.fit(recipe, bench, device="cpu", runs=folder / "extras")
+    save(run.model.state_dict(), folder / f"extras{processes.rank}.safetensors")
     methods.METHODS["toy"] = ToyRecipe
     run = training.fit(ToyRecipe.at("smoke", optimizer="sgd", lr=1e-3), bench, device="cpu", runs=folder / "staged")
     save(run.model.state_dict(), folder / f"staged{processes.rank}.safetensors")

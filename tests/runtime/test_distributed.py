@@ -83,6 +83,11 @@ def test_stages_that_freeze_and_thaw_end_in_the_weights_of_one_process(alone, pr
         assert torch.equal(ours[name], others[name]) and torch.allclose(ours[name], theirs[name], atol=1e-5), name
 
 
+def test_joints_that_travel_with_a_batch_are_shared_out_with_its_images(alone, processes):
+    ours, theirs = (load_file(folder / "extras0.safetensors") for folder in (processes, alone))
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-5) for name in theirs)
+
+
 def test_a_process_on_its_own_takes_the_whole_batch():
     processes = assemble("cpu")
     assert (processes.size, processes.main) == (1, True)
