@@ -17,6 +17,7 @@ from PIL import Image
 
 from reid_lab.passersby.annotations import VERSION, made_from
 from reid_lab.passersby.dressed import dressed
+from reid_lab.passersby.frames import Key
 from reid_lab.passersby.generate import CHUNK, processes
 from reid_lab.passersby.rng import Draw
 from reid_lab.runtime.errors import DataError
@@ -44,7 +45,7 @@ class Dressed:
 
 
 def wardrobe(images: Sequence[object], each: int = 1, workers: int | None = None) -> list[Dressed]:
-    """Draw each image again in the clothes of ``each`` other people among them.
+    """Draw each image again, ``each`` times, in the clothes of other people among them.
 
     Whose clothes are worn is drawn from all people of the images but the shot's own, from the shot's name: the same
     images give the same files.
@@ -58,8 +59,8 @@ def wardrobe(images: Sequence[object], each: int = 1, workers: int | None = None
         ``each`` rounds of all images, (each * N,), in the order of the images.
 
     Raises:
-        DataError: An image is not Passersby's or of nobody in particular, they are of several data sets or of one person, or the
-            folder cannot be written.
+        DataError: An image is not Passersby's or of nobody in particular, they are of several data sets or of one
+            person, or the folder cannot be written.
         WorkerError: A worker process ended early.
     """
     whole("The number of clothes that each image is shown in", each, 1, DataError)
@@ -70,21 +71,27 @@ def wardrobe(images: Sequence[object], each: int = 1, workers: int | None = None
     for image, (_, key, _) in zip(images, made, strict=True):
         if key.pid <= 0:
             raise DataError(f"{getattr(image, 'path', image)} is of nobody in particular: give images of people.")
-    first = {key.pid: index for index, (_, key, _) in reversed(list(enumerate(made)))}
-    if len(first) < 2:
-        raise DataError("These images show one person, so that there are no others' clothes: add people.")
-    found, names = [], []
-    for turn in range(each):
-        for shot, (_, key, _) in enumerate(made):
-            draw = Draw(town.first_seed + seed, OWNER_STREAM, key.pid, key.camid, key.frame, key.box, turn)
-            owner = draw.choice([pid for pid in first if pid != key.pid])
-            found.append((shot, first[owner]))
-            names.append(f"{turn}_{key.name}_in_{owner}.png")
+    found, names = _swaps([key for _, key, _ in made], each, town.first_seed + seed)
     told = "\n".join([f"{VERSION} {seed} {town.name}", *names])
     folder = cache_folder() / "passersby" / f"dressed-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
     jobs = [(images[shot], images[owner], name) for (shot, owner), name in zip(found, names, strict=True)]
     paths = image_folder(folder, names, functools.partial(_fill, jobs=jobs, workers=workers))
     return [Dressed(path, *pair) for path, pair in zip(paths, found, strict=True)]
+
+
+def _swaps(keys: Sequence[Key], each: int, number: int) -> tuple[list[tuple[int, int]], list[str]]:
+    """Who wears whose clothes, as indices of their images, and the names of the files: ``each`` rounds."""
+    first = {key.pid: index for index, key in reversed(list(enumerate(keys)))}
+    if len(first) < 2:
+        raise DataError("These images show one person, so that there are no others' clothes: add people.")
+    found, names = [], []
+    for turn in range(each):
+        for shot, key in enumerate(keys):
+            draw = Draw(number, OWNER_STREAM, key.pid, key.camid, key.frame, key.box, turn)
+            owner = draw.choice([pid for pid in first if pid != key.pid])
+            found.append((shot, first[owner]))
+            names.append(f"{turn}_{key.name}_in_{owner}.png")
+    return found, names
 
 
 def _fill(folder: Path, jobs: Sequence[tuple[object, object, str]], workers: int | None) -> None:
