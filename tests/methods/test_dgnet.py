@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from reid_lab import data, export, methods, training
+from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DataError, RecipeError, TrainingError
 from reid_lab.training.engine import Engine
 from reid_lab.training.run import finished, run_folder
@@ -209,6 +210,20 @@ def test_a_run_that_is_killed_ends_in_the_same_bits(few, recipe, taught, tmp_pat
     run = training.fit(recipe, few, runs=tmp_path, checkpoint_seconds=0, **OPTIONS)
     state, other = taught.model.state_dict(), run.model.state_dict()
     assert all(torch.equal(state[name], other[name]) for name in state)
+
+
+def test_a_step_with_a_teacher_makes_no_gpu_wait(pretended):
+    recipe = methods.dgnet("smoke", precision="float32")
+    with pretended() as gpu:
+        engine = Engine(recipe, 7, Processes(torch.device("cuda")))
+        engine.model.learn_from(recipe.teacher.network(7).cuda())
+        engine.begin_epoch(recipe.stages[0], 0)
+        images = torch.zeros(recipe.batch, 3, *recipe.resize, dtype=torch.uint8).cuda()
+        pids = (torch.arange(recipe.batch) % 7).cuda()
+        gpu.waiting = "error"
+        found = engine.step(images, pids, key=0)
+        gpu.waiting = "allow"
+        assert found.total.is_cuda and found.total.item() > 0
 
 
 def test_images_that_are_not_passersbys_cannot_be_dressed(few, tmp_path):

@@ -7,7 +7,9 @@ from torch.nn import functional as F
 
 from reid_lab import export, losses, methods, training
 from reid_lab.methods.lsro import outlier_entropies
+from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.errors import DataError, RecipeError
+from reid_lab.training.engine import Engine
 from reid_lab.training.step import labels_of
 
 PIDS = torch.tensor([0, -1, 6, 2, -1, 5])
@@ -103,6 +105,19 @@ def test_the_papers_network_has_resnet_50s_parameters_and_a_classifier():
     with torch.device("meta"):
         model = methods.lsro("paper").replace(weights=None).network(751)
     assert sum(p.numel() for p in model.parameters()) == 23_508_032 + 2048 * 751 + 751
+
+
+def test_a_step_makes_no_gpu_wait(pretended):
+    recipe = methods.lsro("smoke", precision="float32")
+    with pretended() as gpu:
+        engine = Engine(recipe, 7, Processes(torch.device("cuda")))
+        engine.begin_epoch(recipe.stages[0], 0)
+        images = torch.zeros(recipe.batch, 3, *recipe.resize, dtype=torch.uint8).cuda()
+        pids = (torch.arange(recipe.batch) % 8 - 1).cuda()
+        gpu.waiting = "error"
+        found = engine.step(images, pids, key=0)
+        gpu.waiting = "allow"
+        assert found.total.is_cuda and found.terms["generated"].item() == pytest.approx(np.log(7), abs=0.1)
 
 
 def test_more_components_than_images_are_refused(few):
