@@ -4,8 +4,6 @@
 name alone, in half the time.
 """
 
-from __future__ import annotations
-
 import csv
 import functools
 import os

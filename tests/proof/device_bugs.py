@@ -51,7 +51,7 @@ DEVICE_BUGS = (
     fault(
         "every step reads its loss",
         "training/engine.py",
-        "return self.update(self.prepare(images, key), pids)",
+        "return self.update(self.prepare(images, key), pids, **self.move(extras, images, key))",
         "return [losses := self.update(self.prepare(images, key), pids), losses.total.item()][0]",
     ),
     fault(

@@ -30,7 +30,7 @@ DILATED = """        for module in self.layer4.modules() if last_stride == 1 els
             if getattr(module, "padding", 0) == (1, 1):
                 module.dilation = module.padding = (2, 2)
 """
-MIRRORED = "found = (found + model.embed(images.flip(3)).float()) / 2"
+MIRRORED = "found = (found + model.embed(images.flip(3), **rows).float()) / 2"
 
 
 def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
