@@ -60,6 +60,17 @@ def domain():
     return table.assign(seeds=seeds, **{"coast, mAP minus that of residual": pd.Series(against)}).rename_axis("variant")
 
 
+def erasing():
+    """Erasing after more epochs, with another fill, with smaller rectangles, each beside the same without erasing."""
+    rows = tables.read("erasing_longer")
+    found = statistics.variants(rows, "classroom")[["seeds", "rank-1", "mAP"]].round(1)
+    without = {label: f"erasing 0.0{label.removeprefix('erasing 0.5')}" for label in found.index if "0.5" in label}
+    without |= {label: "erasing 0.0" for label in without if without[label] not in found.index}
+    pairs = {label: statistics.difference(rows, "classroom", label, other) for label, other in without.items()}
+    words = {label: f"{one.points:+.1f} ± {one.half_width:.1f}" for label, one in pairs.items()}
+    return found.assign(**{"mAP minus that of as many epochs without erasing": pd.Series(words)})
+
+
 def tuning():
     """The mAP of every pooling at every rate that was tried on validation people."""
     scores = tables.read("tuning_residual_pooling", HERE).set_index("variant")["mAP"]
@@ -73,6 +84,7 @@ TABLES = {
     "What the demonstration shows": demonstration,
     "What the experiments show": lambda: variants("pooling", "classroom"),
     "What the papers claim": papers_claims,
+    "Random erasing": erasing,
     "In a town that was not trained in": domain,
     "From random weights": lambda: variants("pooling", "classroom-random"),
     "Where paper B leaves a choice": lambda: variants(

@@ -17,8 +17,8 @@ from reid_lab.runtime.files import write_whole
 INK = "#222222"
 MATCH, MISS = "#009E73", "#D55E00"  # Okabe and Ito's color-blind safe green and vermilion
 NEUTRAL = "#777777"
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255")
+LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2, 1, 2)))
 
 
 def axes_of(x: str, y: str) -> tuple[Figure, Axes]:
