@@ -97,7 +97,6 @@ SYSTEMS = (
         {
             "four classifiers, no parts": {"partition": "none"},
             "random groups of positions": {"partition": "random"},
-            "columns": {"partition": "columns"},
         },
     ),
     System(

@@ -17,6 +17,7 @@ from PIL import Image
 
 from reid_lab.passersby.annotations import VERSION, made_from
 from reid_lab.passersby.dressed import dressed
+from reid_lab.passersby.frames import Key
 from reid_lab.passersby.generate import CHUNK, processes
 from reid_lab.passersby.rng import Draw
 from reid_lab.runtime.errors import DataError
@@ -70,21 +71,27 @@ def wardrobe(images: Sequence[object], each: int = 1, workers: int | None = None
     for image, (_, key, _) in zip(images, made, strict=True):
         if key.pid <= 0:
             raise DataError(f"{getattr(image, 'path', image)} is of nobody in particular: give images of people.")
-    first = {key.pid: index for index, (_, key, _) in reversed(list(enumerate(made)))}
-    if len(first) < 2:
-        raise DataError("These images show one person, so that there are no others' clothes: add people.")
-    found, names = [], []
-    for turn in range(each):
-        for shot, (_, key, _) in enumerate(made):
-            draw = Draw(town.first_seed + seed, OWNER_STREAM, key.pid, key.camid, key.frame, key.box, turn)
-            owner = draw.choice([pid for pid in first if pid != key.pid])
-            found.append((shot, first[owner]))
-            names.append(f"{turn}_{key.name}_in_{owner}.png")
+    found, names = _draw_owners([key for _, key, _ in made], town.first_seed + seed, each)
     told = "\n".join([f"{VERSION} {seed} {town.name}", *names])
     folder = cache_folder() / "passersby" / f"dressed-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
     jobs = [(images[shot], images[owner], name) for (shot, owner), name in zip(found, names, strict=True)]
     paths = image_folder(folder, names, functools.partial(_fill, jobs=jobs, workers=workers))
     return [Dressed(path, *pair) for path, pair in zip(paths, found, strict=True)]
+
+
+def _draw_owners(keys: Sequence[Key], seed: int, each: int) -> tuple[list[tuple[int, int]], list[str]]:
+    """Each shot with an image of the person whose clothes it gets, as indices, ``each`` times; the files' names."""
+    first = {key.pid: index for index, key in reversed(list(enumerate(keys)))}
+    if len(first) < 2:
+        raise DataError("These images show one person, so that there are no others' clothes: add people.")
+    found, names = [], []
+    for turn in range(each):
+        for shot, key in enumerate(keys):
+            draw = Draw(seed, OWNER_STREAM, key.pid, key.camid, key.frame, key.box, turn)
+            owner = draw.choice([pid for pid in first if pid != key.pid])
+            found.append((shot, first[owner]))
+            names.append(f"{turn}_{key.name}_in_{owner}.png")
+    return found, names
 
 
 def _fill(folder: Path, jobs: Sequence[tuple[object, object, str]], workers: int | None) -> None:

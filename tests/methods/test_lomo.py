@@ -174,7 +174,7 @@ def test_every_field_changes_what_is_compared(few, fields):
 
 def test_features_that_are_kept_are_not_those_of_another_formula(few):
     one, other = (solved(few, metric="none", retinex=on) for on in (True, False))
-    assert _digest(one, few.query, False, False) != _digest(other, few.query, False, False)
+    assert _digest(one, few.query, False, False, {}) != _digest(other, few.query, False, False, {})
 
 
 def test_the_metric_finds_more_than_the_formula_alone(smoke):

@@ -52,7 +52,7 @@ DEVICE_BUGS = (
         "every step reads its loss",
         "training/engine.py",
         "return self.update(self.prepare(images, key), pids, **self.move(extras, images, key))",
-        "return [losses := self.update(self.prepare(images, key), pids), losses.total.item()][0]",
+        "return [losses := self.update(self.prepare(images, key), pids, **extras), losses.total.item()][0]",
     ),
     fault(
         "the losses of an epoch are summed on the CPU",
