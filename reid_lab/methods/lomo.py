@@ -10,8 +10,8 @@ Retinex, and texture (SILTP) compares neighbours by ratios. The image is looked 
                                                                       (512 + 2 x 81) x 40 = 26,960
 
 Source: Liao, Hu, Zhu and Li, "Person Re-identification by Local Maximal Occurrence Representation and Metric Learning"
-(CVPR 2015). No code was taken. SILTP is that of Liao et al. (CVPR 2010). The authors' Retinex is not public; ours is
-that of Jobson, Rahman and Woodell (1997), with the authors' two surrounds.
+(CVPR 2015). No code was taken. SILTP is that of Liao et al. (CVPR 2010). The authors' Retinex is not public. Ours is
+that of Jobson, Rahman and Woodell (1997), with surrounds of 5 and 20 pixels, which the authors are said to use.
 
 XQDA in their code solves another problem than in the paper; ``basis`` chooses (see :mod:`.pair_metrics`).
 """
