@@ -21,10 +21,8 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
-import scipy.io
 import torch
 from pydantic.dataclasses import dataclass
-from scipy.cluster.vq import kmeans2
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -192,9 +190,11 @@ def colour_names(path: str) -> Tensor:
     Raises:
         RecipeError: The file cannot be read, or holds no such table.
     """
+    from scipy.io import loadmat, matlab
+
     try:
-        arrays = [np.asarray(value) for name, value in scipy.io.loadmat(path).items() if not name.startswith("__")]
-    except (OSError, ValueError, NotImplementedError, scipy.io.matlab.MatReadError) as error:
+        arrays = [np.asarray(value) for name, value in loadmat(path).items() if not name.startswith("__")]
+    except (OSError, ValueError, NotImplementedError, matlab.MatReadError) as error:  # the third: of MATLAB 7.3
         raise RecipeError(
             f"The recipe's field colours is {path!r}, which cannot be read ({error}); it must be 'lab' or the path of "
             "a MATLAB file with a table of colour names."
@@ -214,6 +214,8 @@ def codebook(cells: Tensor, words: int, seed: int) -> Tensor:
     Raises:
         RecipeError: There are fewer different cells than words.
     """
+    from scipy.cluster.vq import kmeans2
+
     random, every = np.random.default_rng(seed), cells.flatten(0, 1).double().numpy()
     some = every[random.choice(len(every), min(SAMPLE, len(every)), replace=False)]
     if len(np.unique(some, axis=0)) < words:
