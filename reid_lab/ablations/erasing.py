@@ -25,7 +25,8 @@ def _longer(size: str) -> Mapping[str, Recipe]:
     for factor in (3, 10):
         longer = times(base, factor)
         variants |= {f"erasing {rate}, {factor} x epochs": longer.replace(erasing=rate) for rate in (0.0, 0.5)}
-    return variants
+    small = times(base, 10).replace(erasing=0.5, erasing_area=(0.02, 0.1))
+    return variants | {"erasing 0.5, small, 10 x epochs": small}
 
 
 def _plain_backbone(size: str) -> str:

@@ -55,6 +55,7 @@ def changes(name, size):
         "erasing 0.5, 3 x epochs": thrice | {"erasing": 0.5},
         "erasing 0.0, 10 x epochs": ten | {"erasing": 0.0},
         "erasing 0.5, 10 x epochs": ten | {"erasing": 0.5},
+        "erasing 0.5, small, 10 x epochs": ten | {"erasing": 0.5, "erasing_area": (0.02, 0.1)},
     }
     share, stride = (0.5 if a.positive == 0.2 else 0.2), (1 if b.last_stride == 2 else 2)
     return {
