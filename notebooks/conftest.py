@@ -18,8 +18,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 
 # What trains a network stands first, in an order in which two workers never wait for the same one (with pytest-xdist's
-# --no-loadscope-reorder): paper A and paper B; then the two trainings of 08 beside 05 and 09, which load both.
-FIRST = ("03_res2net_multitask", "04_residual_pooling", "08_grad_cam", "05_training", "09_retrieval_gallery")
+# --no-loadscope-reorder): paper A and paper B; then the two trainings of 09 beside 05 and 10, which load both.
+FIRST = ("03_res2net_multitask", "04_residual_pooling", "09_grad_cam", "05_training", "10_retrieval_gallery")
 for name in FIRST:
     assert Path(__file__).with_name(f"{name}.ipynb").exists(), f"FIRST in notebooks/conftest.py: no notebook {name}."
 

@@ -1,4 +1,4 @@
-"""Solutions of the exercises of 08_grad_cam.ipynb, and what checks them."""
+"""Solutions of the exercises of 09_grad_cam.ipynb, and what checks them."""
 
 
 def position_by_position(activations, gradients):

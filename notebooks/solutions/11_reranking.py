@@ -1,4 +1,4 @@
-"""Solutions of notebook 10, with the checks that the notebook calls and the answers that they must reject."""
+"""Solutions of notebook 11, with the checks that the notebook calls and the answers that they must reject."""
 
 
 def reciprocal_set(neighbors, i, k):

@@ -1,4 +1,4 @@
-"""Solutions of the exercises of 11_paper_against_us.ipynb, and what checks them."""
+"""Solutions of the exercises of 15_papers_against_us.ipynb, and what checks them."""
 
 
 def error_removed(before, after):
