@@ -7,8 +7,9 @@ the grid's table gets for the run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -16,13 +17,17 @@ from reid_lab import retrieval
 from reid_lab.analysis import conditions, cost, gradcam
 from reid_lab.data import Benchmark, passersby
 from reid_lab.data.held_out import drawn_with
+from reid_lab.methods import classification
+from reid_lab.methods.coarse_to_fine import CoarseToFine
 from reid_lab.models import Network
 from reid_lab.passersby.towns import TOWNS
-from reid_lab.retrieval import Result
+from reid_lab.retrieval import Result, codes
+from reid_lab.retrieval.code_thresholds import fit_thresholds
 from reid_lab.training import Run
 from reid_lab.training.stages import total_epochs
 
 RANKS = (1, 5, 10, 20, 50)
+TURNS = 5  # of timing one network and the other
 LOOKED_AT = 120  # query images for heat maps, at most
 FOUND = "found in 10"
 HIDDEN, TURNED, CAMERAS = "hidden share of the query", "turn from query to match", "cameras in the gallery"
@@ -39,6 +44,17 @@ def scores(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Ro
         about["parameters"] = cost.parameters(run.model)
         rows.append(about | {"reranked": reranked} | _percent(result))
     return rows
+
+
+def on_the_bench(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
+    """Measure what :func:`scores` does, and ``time``: how long one image takes against the softmax baseline's network.
+
+    Both are timed here, in turns, in float32, so that the ratio means something on a machine that does other work.
+    """
+    plain = classification(run.recipe.size, weights=None).network(run.model.num_pids)
+    taken = [[cost.latency(model, device, repeats=20).median for model in (run.model, plain)] for _ in range(TURNS)]
+    ratio = round(float(np.median([one / other for one, other in taken])), 2)
+    return [row | {"time": ratio} for row in scores(run, bench, device, rerank)]
 
 
 def by_condition(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
@@ -96,12 +112,36 @@ def domain(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Ro
     return rows
 
 
+def bits(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows:
+    """Measure each code of a network that has codes, and the search from coarse to fine.
+
+    Thresholds are fitted to training images. ``compared`` is how many bits a query and an image of the gallery are
+    compared by, on average.
+    """
+    train, query, gallery = (
+        codes.extract(cast(CoarseToFine, run.model), records, device=device) for records in (bench.train, bench.query, bench.gallery)
+    )
+    people, cameras = (np.array([getattr(one, name) for one in bench.train]) for name in ("pid", "camid"))
+    thresholds = fit_thresholds(train, people, cameras)
+    searches: dict[str, list[int]] = {f"{length} bits": [length] for length in query}
+    rows = []
+    for name, lengths in (searches | {"coarse to fine": list(query)}).items():
+        asked, held = ({length: some[length] for length in lengths} for some in (query, gallery))
+        found = codes.cascade(asked, held, thresholds)
+        total = sum(length * times for length, times in found.comparisons.items())
+        about = {"code": name, "bits": sum(lengths), "compared": round(total / found.rankings.size, 2)}
+        rows.append(about | _percent(codes.score(found, bench, top=max(RANKS))))
+    return rows
+
+
 MEASURES: dict[str, Callable[[Run, Benchmark, torch.device, bool], Rows]] = {
     "scores": scores,
+    "bench": on_the_bench,
     "conditions": by_condition,
     "heat": heat,
     "curves": curves,
     "domain": domain,
+    "codes": bits,
 }
 
 

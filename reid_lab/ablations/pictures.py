@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from reid_lab.ablations import claims, tables
+from reid_lab.ablations import claims, tables, ten_years
 from reid_lab.ablations.claims import FAILS, HOLDS, OPEN, Verdict
 from reid_lab.ablations.grids import grid
 from reid_lab.ablations.measures import FOUND, RANKS
@@ -50,7 +50,16 @@ def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
         return erasing(some)
     if name == "seeds":
         return strips(some, grid(name).title)
-    drawn = {"conditions": by_condition, "heat": heat, "curves": curves, "domain": domain}.get(grid(name).measure)
+    if name == "systems":
+        return ten_years.by_year_and_cost(some)
+    by_measure = {
+        "conditions": by_condition,
+        "heat": heat,
+        "curves": curves,
+        "domain": domain,
+        "codes": ten_years.codes,
+    }
+    drawn = by_measure.get(grid(name).measure)
     return drawn(some) if drawn else dots(some, grid(name).title)
 
 
@@ -59,6 +68,8 @@ def draw(name: str, rows: pd.DataFrame, size: str, folder: Path | str) -> list[P
     figures = {f"{name}-{size}.png": picture(name, rows, size)}
     if name == "pooling":
         figures[f"cmc-{size}.png"] = cmc(rows, size)
+    if name == "systems":
+        figures[f"controls-{size}.png"] = ten_years.against_controls(rows[rows["size"] == size])
     for figure in figures.values():
         figure.supxlabel(provenance(rows, size), fontsize=7, color="0.4")
     for file, figure in figures.items():

@@ -172,6 +172,10 @@ def _systems(size: str) -> Mapping[str, AnyRecipe]:
     return {label: recipe for _, label, recipe in variants_of(size)}
 
 
+def _codes(size: str) -> Mapping[str, AnyRecipe]:
+    return {label: recipe for system, label, recipe in variants_of(size) if system.recipe is methods.coarse_to_fine}
+
+
 def _tuning(size: str) -> Mapping[str, AnyRecipe]:
     of_systems = {system.label: recipe for system, label, recipe in variants_of(size) if label == system.label}
     return {
@@ -195,6 +199,18 @@ GRIDS = (
         _systems,
         "softmax baseline",
         EQUAL,
+        reranked=tuple(system.label for system in SYSTEMS),
+        measure="bench",
+    ),
+    Grid(
+        "codes",
+        "CtF: codes of bits, from the shortest to the longest, and the search from coarse to fine",
+        "ours: accuracy and comparisons of each code, with thresholds from training images",
+        _codes,
+        "",
+        "Equal: the network, its training, data, seeds; within a network also all features and codes.",
+        measure="codes",
+        several=("code",),
     ),
 )
 TUNING = Grid(

@@ -18,12 +18,15 @@ from reid_lab.runtime.files import lock, project_folder, write_text
 KEYS = ["variant", "size", "seed"]
 RERANKED = ", re-ranked"  # ends the label of a re-ranked row
 PROVENANCE = ("data", "device", "precision", "threads", "torch", "reid_lab", "date")
+SCORES = (*(f"rank-{k}" for k in RANKS), "mAP", "mINP", "epochs", "descriptor", "parameters")
 MEASURED = {  # by a grid's measure: the columns of its table that running and drawing need
-    "scores": (*(f"rank-{k}" for k in RANKS), "mAP", "mINP", "epochs", "descriptor", "parameters"),
+    "scores": SCORES,
+    "bench": (*SCORES, "time"),
     "conditions": ("mAP", "rank-1", FOUND),
     "heat": ("heat", "area"),
     "curves": ("loss", "accuracy"),
     "domain": ("mAP", "rank-1"),
+    "codes": ("bits", "compared", "mAP", "rank-1"),
 }
 
 

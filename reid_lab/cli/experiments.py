@@ -36,6 +36,7 @@ NAMES = (
         "own_networks",
         "own_networks_gradcam",
         "systems",
+        "codes",
     ),
     *("tuning_residual_pooling", "tuning_multitask", "tuning_own_networks", "tuning_systems"),
 )

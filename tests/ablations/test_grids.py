@@ -17,7 +17,7 @@ POOLINGS = {
     **{"max + max": "max+max", "max + average": "max+avg", "raw average": "raw avg", "raw max": "raw max"},
 }
 TUNING = ("tuning_residual_pooling", "tuning_multitask", "tuning_own_networks", "tuning_systems")
-OWN = ("own_networks", "own_networks_gradcam", "systems")
+OWN = ("own_networks", "own_networks_gradcam", "systems", "codes")
 BACKBONES = {
     "classroom": {"slim ResNet": "resnet_slim", "slim Res2Net": "res2net_slim"},
     "full": {
@@ -175,8 +175,9 @@ def test_the_yardstick_can_learn_what_residual_can():
 def test_each_grid_asks_what_it_is_about():
     measures = {name: grid.measure for name, grid in grids.GRIDS.items() if grid.measure != "scores"}
     expected = {"conditions": "conditions", "occlusion": "conditions", "curves": "curves", "erasing_fit": "curves"}
-    assert measures == expected | {"gradcam": "heat", "own_networks_gradcam": "heat", "domain": "domain"}
-    assert {name for name, grid in grids.GRIDS.items() if grid.reranked} == {"pooling"}
+    expected |= {"gradcam": "heat", "own_networks_gradcam": "heat", "domain": "domain"}
+    assert measures == expected | {"systems": "bench", "codes": "codes"}
+    assert {name for name, grid in grids.GRIDS.items() if grid.reranked} == {"pooling", "systems"}
     references = {
         name: grids.grid(name).compared_with("classroom") for name in ("pooling", "erasing", "heads", "losses")
     }
