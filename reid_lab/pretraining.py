@@ -4,6 +4,10 @@ ImageNet's weights cannot be had without a network, and nobody has trained our s
 here on people of Passersby whom no experiment shows, in the city of another seed (``TOWN``), with the plain baseline
 (:mod:`reid_lab.methods.classification`), which favors neither paper. The package holds the weights in float16;
 ``weights="passersby"`` in a recipe loads them. ``reid-lab pretrain`` makes them again.
+
+The papers' own networks, of 50 and 101 layers, can be given such a start, too. It is too large for the package, so
+whoever wants one makes it: ``reid-lab pretrain resnet50`` writes it to the cache, where ``weights="passersby"`` finds
+it.
 """
 
 from __future__ import annotations
@@ -15,14 +19,15 @@ from pathlib import Path
 
 from reid_lab import data, methods, training
 from reid_lab.methods import ClassificationRecipe
-from reid_lab.models.weights import STARTS
+from reid_lab.models.weights import STARTS, own_starts
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.files import write_text
 from reid_lab.training import Run
 
 TOWN, OTHER_TOWN = 100, 101  # seeds of the city: to learn from, and to see what was learned; experiments use 0, 1, ...
 NEW_NUMBERS = 100_000  # added to the town's identities, which are nobody of the other town
-BACKBONES = ("resnet_slim", "res2net_slim")
+BACKBONES = ("resnet_slim", "res2net_slim")  # whose starts the package has
+LARGE = ("resnet50", "res2net50", "resnet101", "res2net101")
 
 
 def town(size: str = "full") -> data.Benchmark:
@@ -42,9 +47,15 @@ def town(size: str = "full") -> data.Benchmark:
 
 
 def recipe(backbone: str, size: str = "full") -> ClassificationRecipe:
-    """The recipe of the package's starts: eight epochs at half the size, two at the whole; at "smoke" a short one."""
+    """The recipe of the package's starts: eight epochs at half the size, two at the whole; at "smoke" a short one.
+
+    A large network has five epochs at half the size, so that a CPU can train it.
+    """
     if size == "smoke":
         return methods.classification("smoke", backbone=backbone)
+    if backbone in LARGE:
+        short = dict(weights=None, epochs=5, half_size_epochs=5, warmup_epochs=1)
+        return methods.classification("classroom", backbone=backbone, **short)
     at_random = dict(weights=None, epochs=10, half_size_epochs=8, warmup_epochs=1)
     return methods.classification("classroom", backbone=backbone, **at_random)
 
@@ -55,16 +66,18 @@ def pretrain(
     """Train a backbone on the town, or load it or go on where it was interrupted, and write it as a start.
 
     Args:
-        backbone: "resnet_slim" or "res2net_slim".
+        backbone: one of BACKBONES or LARGE.
         size: of the town and the recipe: "full", or "smoke" for a try.
-        folder: where to write NAME.safetensors and NAME.json; default: the package's own folder.
+        folder: where to write NAME.safetensors and NAME.json; default: the package's own folder, for a large network
+            the cache.
         runs: as in ``training.fit``.
 
     Returns:
         The file of weights.
     """
     run = training.fit(recipe(backbone, size), town(size), seed=0, runs=runs)
-    return write(run, backbone, Path(folder) if folder is not None else STARTS)
+    default = own_starts() if backbone in LARGE else STARTS
+    return write(run, backbone, Path(folder) if folder is not None else default)
 
 
 def write(run: Run, backbone: str, folder: Path) -> Path:

@@ -119,7 +119,8 @@ def bits(run: Run, bench: Benchmark, device: torch.device, rerank: bool) -> Rows
     compared by, on average.
     """
     train, query, gallery = (
-        codes.extract(cast(CoarseToFine, run.model), records, device=device) for records in (bench.train, bench.query, bench.gallery)
+        codes.extract(cast(CoarseToFine, run.model), records, device=device)
+        for records in (bench.train, bench.query, bench.gallery)
     )
     people, cameras = (np.array([getattr(one, name) for one in bench.train]) for name in ("pid", "camid"))
     thresholds = fit_thresholds(train, people, cameras)

@@ -12,14 +12,22 @@ from reid_lab.cli.options import Device, Runs, Seed, Size
 
 GROUP = "To begin with"
 Backbone = Annotated[
-    Literal["resnet_slim", "res2net_slim"],
-    typer.Argument(metavar="BACKBONE", help="The network: resnet_slim or res2net_slim."),
+    Literal["resnet_slim", "res2net_slim", "resnet50", "res2net50", "resnet101", "res2net101"],
+    typer.Argument(
+        metavar="BACKBONE",
+        help="The network: resnet_slim, res2net_slim, resnet50, res2net50, resnet101 or res2net101.",
+    ),
 ]
 TownSize = Annotated[
     Literal["full", "smoke"], typer.Option(metavar="SIZE", help="How large the town is: full, or smoke for a try.")
 ]
 Out = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", show_default="the package's own", help="The folder to write to.")
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        show_default="the package's own; for large networks the cache, where the package finds it",
+        help="The folder to write to.",
+    ),
 ]
 
 
@@ -34,7 +42,7 @@ def demo(size: Size = "classroom", seed: Seed = 0, runs: Runs = None, device: De
 
 @command(GROUP, "pretrain resnet_slim --size smoke --out starts")
 def pretrain(backbone: Backbone, size: TownSize = "full", out: Out = None, runs: Runs = None) -> int:
-    """Train the start of a slim backbone on another town, and write it: NAME.safetensors and NAME.json."""
+    """Train the start of a backbone on another town, and write it: NAME.safetensors and NAME.json."""
     from reid_lab import pretraining
 
     print(pretraining.pretrain(backbone, size, folder=out, runs=runs))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import CheckpointError, WeightsError
+from reid_lab.runtime.files import cache_folder
 from reid_lab.runtime.validation import one_of
 
 SOURCES = ("imagenet", "passersby", None)
@@ -68,12 +69,18 @@ def start(network: nn.Module, name: str, weights: str | None, imagenet: Callable
     load_weights(network, {name: value for name, value in found.items() if not name.startswith("fc.")})
 
 
-def passersby_weights(name: str, folder: Path = STARTS) -> Mapping[str, Tensor]:
+def own_starts() -> Path:
+    """The folder of the starts that were made here, because they are too large for the package."""
+    return cache_folder() / "starts"
+
+
+def passersby_weights(name: str, folder: Path | None = None) -> Mapping[str, Tensor]:
     """Read a backbone that :mod:`reid_lab.pretraining` trained on another town, and check it.
 
     Args:
-        name: The backbone, "resnet_slim" or "res2net_slim".
-        folder: Where the weights lie, in float16, each beside a JSON file that says where they come from.
+        name: The backbone, such as "resnet_slim".
+        folder: Where the weights lie, in float16, each beside a JSON file that says where they come from. Default: the
+            package's own starts, then :func:`own_starts`.
 
     Returns:
         The weights in float32, by name.
@@ -81,21 +88,30 @@ def passersby_weights(name: str, folder: Path = STARTS) -> Mapping[str, Tensor]:
     Raises:
         WeightsError: There are none of that name, or the file is damaged.
     """
-    path, known = folder / f"{name}.safetensors", sorted(path.stem for path in folder.glob("*.safetensors"))
+    known = {path.stem: path for each in ([folder] if folder else [own_starts(), STARTS]) for path in _starts(each)}
     if name not in known:
         raise WeightsError(
-            f"No {name} was trained on Passersby, only {', '.join(known) or 'nothing'}: use weights=None, or "
-            'weights="imagenet" for a network of 50 or 101 layers.'
+            f"No {name} was trained on Passersby here, only {', '.join(sorted(known)) or 'nothing'}: use weights=None, "
+            f'or weights="imagenet" for a network of 50 or 101 layers, or make the start: reid-lab pretrain {name}.'
         )
+    path = known[name]
     try:
         told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         intact = hashlib.sha256(path.read_bytes()).hexdigest() == told["sha256"]
         tensors, _ = checkpoint.read(path)
     except (OSError, ValueError, KeyError, TypeError, CheckpointError) as error:
-        raise WeightsError(f"The weights {path} are damaged ({error}): install the package again.") from error
+        raise WeightsError(f"The weights {path} are damaged ({error}): {_again(path)}.") from error
     if not intact:
-        raise WeightsError(f"The weights {path} are not those that {name}.json speaks of: install the package again.")
+        raise WeightsError(f"The weights {path} are not those that {name}.json speaks of: {_again(path)}.")
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+def _again(path: Path) -> str:
+    return "install the package again" if path.parent == STARTS else f"make them again: reid-lab pretrain {path.stem}"
+
+
+def _starts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"))
 
 
 def torchvision_weights(name: str) -> Mapping[str, Tensor]:
