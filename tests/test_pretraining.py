@@ -84,3 +84,13 @@ def test_a_start_is_small_and_tells_nothing_of_the_machine_that_made_it(backbone
     tensors = load_file(weights.STARTS / f"{backbone}.safetensors").values()
     assert {value.dtype for value in tensors} == {torch.float16, torch.int64}
     assert "data_root" not in json.loads((weights.STARTS / f"{backbone}.json").read_text())["environment"]
+
+
+@pytest.mark.parametrize("backbone", pretraining.LARGE)
+def test_the_start_of_a_large_network_goes_to_the_cache_not_into_the_package(backbone, monkeypatch, tmp_path):
+    monkeypatch.setenv("REID_LAB_HOME", str(tmp_path))
+    for name, stand_in in {"town": lambda size: size, "write": lambda run, name, folder: folder}.items():
+        monkeypatch.setattr(pretraining, name, stand_in)
+    monkeypatch.setattr(pretraining.training, "fit", lambda recipe, bench, **_: recipe)
+    assert pretraining.pretrain(backbone) == tmp_path / "starts"
+    assert pretraining.recipe(backbone).backbone == backbone and pretraining.recipe(backbone).weights is None

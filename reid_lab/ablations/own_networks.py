@@ -48,11 +48,16 @@ def _looked_at(size: str) -> Mapping[str, Recipe]:
 
 
 def _tuning(size: str) -> Mapping[str, Recipe]:
-    return {
-        f"{paper}, rate {lr:g}": make(size, lr)
-        for lr in (1e-3, 3e-3)
-        for paper, make in (("B", _paper_b), ("A", _paper_a))
+    found: dict[str, Recipe] = {}
+    for lr in (1e-3, 3e-3):
+        b = _paper_b(size, lr)
+        arms = {"B, residual": b, "B, baseline": b.replace(pooling="baseline"), "A": _paper_a(size, lr)}
+        found |= {f"{label}, rate {lr:g}": recipe for label, recipe in arms.items()}
+    random = {
+        "B, residual": _paper_b(size).replace(weights=None, epochs=12, half_size_epochs=8),
+        "A": _paper_a(size).replace(weights=None, epochs=6, half_size_epochs=4),
     }
+    return found | {f"{label}, random weights, rate {recipe.lr:g}": recipe for label, recipe in random.items()}
 
 
 GRIDS = (

@@ -244,16 +244,18 @@ def test_an_arm_of_the_search_has_the_rate_that_its_name_says(name):
     assert {label for label, recipe in arms.items() if recipe.weights is None} == {n for n in arms if "random" in n}
 
 
-def test_the_papers_own_networks_begin_at_random_and_differ_from_the_slim_ones_in_size_and_schedule():
-    own, size = grids.grid("own_networks").variants("classroom"), ("backbone", "weights", "epochs", "half_size_epochs")
+def test_the_papers_own_networks_differ_from_the_slim_ones_in_size_and_schedule():
+    own, size = grids.grid("own_networks").variants("classroom"), ("backbone", "epochs", "half_size_epochs")
     b, a = own["B, residual"], own["A, Res2Net-50"]
-    assert differences(b, residual_pooling("classroom")) == {*size, "dim", "lr"} and b.dim == 640
-    assert differences(a, multitask("classroom")) == {*size, "embed_dim", "lr"} and a.embed_dim == 4096
+    assert differences(b, residual_pooling("classroom")) <= {*size, "dim", "lr"} and b.dim == 640
+    assert differences(a, multitask("classroom")) <= {*size, "embed_dim", "lr"} and a.embed_dim == 4096
     assert differences(own["B, max"], b) == {"pooling"} and differences(own["A, Res2Net-101"], a) == {"backbone"}
     assert differences(own["A, ResNet-50, erasing 0.5"], own["A, ResNet-50"]) == {"erasing"}
-    assert {recipe.weights for recipe in own.values()} == {None}
+    assert {recipe.weights for recipe in own.values()} == {"passersby"}
     assert grids.grid("own_networks_gradcam").variants("classroom").items() <= own.items()
-    assert {recipe.lr for recipe in grids.grid("tuning_own_networks").variants("classroom").values()} == {1e-3, 3e-3}
+    arms = grids.grid("tuning_own_networks").variants("classroom")
+    assert all(label.endswith(f"rate {recipe.lr:g}") for label, recipe in arms.items())
+    assert {label for label, recipe in arms.items() if recipe.weights is None} == {n for n in arms if "random" in n}
 
 
 @pytest.mark.parametrize("size", ["full", "paper"])

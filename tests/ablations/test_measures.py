@@ -12,6 +12,7 @@ from reid_lab import data, methods, retrieval
 from reid_lab.ablations import measures
 from reid_lab.analysis import conditions, cost, gradcam
 from reid_lab.models.weights import passersby_weights
+from reid_lab.retrieval import codes, rank_distances
 from reid_lab.retrieval.protocol import Protocol
 
 CPU = torch.device("cpu")
@@ -60,6 +61,44 @@ def test_scores_are_in_percent_with_a_second_row_for_the_re_ranked(smoke, run, r
         assert (row["epochs"], row["descriptor"]) == (3, 24)
         assert row["parameters"] == cost.parameters(run.model)
     assert len(measures.scores(run, smoke, CPU, rerank=False)) == 1
+
+
+def test_on_the_bench_the_time_is_that_of_the_baselines_network_times_the_ratio(smoke, run, ranked, monkeypatch):
+    asked = []
+
+    def latency(model, device, repeats):
+        asked.append(model)
+        return SimpleNamespace(median=6.0 if model is run.model else 1.5)
+
+    monkeypatch.setattr(cost, "latency", latency)
+    rows = measures.on_the_bench(run, smoke, CPU, rerank=True)
+    assert [row.pop("time") for row in rows] == [4.0, 4.0]
+    assert rows == measures.scores(run, smoke, CPU, rerank=True)
+    assert {type(model).__name__ for model in asked} == {"ResidualPooling", "Classification"}
+    assert asked[0] is not asked[1] and asked[0] is asked[2]  # in turns
+
+
+def test_each_code_is_scored_alone_and_then_all_of_them_from_coarse_to_fine(smoke, monkeypatch):
+    torch.manual_seed(0)
+    fitted = []
+    near = {64: 14, 32: 8, 16: 3}  # those of an untrained network let everything pass
+    monkeypatch.setattr(measures, "fit_thresholds", lambda *training: fitted.append(training) or near)
+    model = methods.coarse_to_fine("smoke", weights=None).network(12).eval()
+    rows = measures.bits(SimpleNamespace(model=model), smoke, CPU, rerank=False)
+    lengths = list(model.codes)
+    assert [row["code"] for row in rows] == [*(f"{length} bits" for length in lengths), "coarse to fine"]
+    assert [row["bits"] for row in rows] == [*lengths, sum(lengths)]
+    assert [row["compared"] for row in rows[:-1]] == lengths
+    assert min(lengths) < rows[-1]["compared"] < sum(lengths)
+    [(images, pids, camids)] = fitted
+    assert len(images[64]) == len(smoke.train) and pids.tolist() == [one.pid for one in smoke.train]
+    assert camids.tolist() == [one.camid for one in smoke.train]
+    labels = Protocol.of(smoke.query, smoke.gallery).arrays()
+    for length, row in zip(lengths, rows, strict=False):
+        query, gallery = (codes.extract(model, part, device=CPU)[length] for part in (smoke.query, smoke.gallery))
+        result = rank_distances(codes.hamming(query, gallery), **labels, top=50)
+        assert row["mAP"] == pytest.approx(100 * result.mAP, abs=6e-4)
+        assert row["rank-50"] == pytest.approx(100 * result.rank(50), abs=6e-4)
 
 
 def test_conditions_are_taken_from_the_whole_ranking(smoke, run, ranked):

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from reid_lab.ablations import pictures
+from reid_lab.ablations import pictures, ten_years
 from reid_lab.ablations.claims import CLAIMS, MISSING, Verdict
 from reid_lab.runtime.errors import DataError
 
@@ -44,6 +44,52 @@ def test_a_sweep_shows_every_seed_and_the_mean_at_each_rate():
 def test_what_is_not_recorded_is_not_drawn():
     with pytest.raises(DataError, match="ablate pooling --size full"):
         pictures.picture("pooling", pd.DataFrame({"size": ["classroom"]}), "full")
+
+
+def rows_of_systems():
+    """Two systems and a control of one of them, three seeds, as the grid ``systems`` records them."""
+    scores = {"PCB": 70, "PCB: random groups of positions": 60, "SVDNet": 50, "PCB, re-ranked": 90}
+    return pd.DataFrame(
+        {"variant": variant, "size": "classroom", "seed": seed, "mAP": score + seed + (seed if variant == "PCB" else 0)}
+        | {"time": 1.5, "descriptor": 256, "rank-1": score}
+        for variant, score in scores.items()
+        for seed in range(3)
+    )
+
+
+def test_every_system_stands_at_its_year_its_cost_and_its_mean_without_controls_and_re_ranked_rows():
+    figure = ten_years.by_year_and_cost(rows_of_systems())
+    year, time, numbers = figure.axes
+    for axes, at in ((year, {"PCB": 2018, "SVDNet": 2017}), (time, dict.fromkeys(("PCB", "SVDNet"), 1.5))):
+        assert {text.get_text(): text.xy for text in axes.texts} == {
+            "PCB": (at["PCB"], pytest.approx(72)),
+            "SVDNet": (at["SVDNet"], pytest.approx(51)),
+        }
+    assert {text.xy[0] for text in numbers.texts} == {256}
+
+
+def test_a_control_stands_below_its_system_with_how_far_the_system_lies_above_it():
+    scores, points = ten_years.against_controls(rows_of_systems()).axes
+    assert [label.get_text() for label in scores.get_yticklabels()] == [
+        "SVDNet, 2017",
+        "PCB, 2018",
+        "random groups of positions",
+    ]
+    (bar,) = points.containers
+    assert bar.lines[0].get_xydata().tolist() == [[pytest.approx(11.0), 2]]
+
+
+def test_codes_stand_at_the_bits_that_are_compared_and_the_search_from_coarse_to_fine_is_a_star():
+    found = {"32 bits": (32, 40), "64 bits": (64, 60), "coarse to fine": (35.5, 58)}
+    rows = [
+        {"variant": "CtF", "size": "classroom", "seed": seed, "code": code, "compared": compared, "mAP": score + seed}
+        for code, (compared, score) in found.items()
+        for seed in (0, 1)
+    ]
+    axes = ten_years.codes(pd.DataFrame(rows)).axes[0]
+    assert axes.collections[-1].get_offsets().tolist() == [[35.5, 58.5]]
+    line = next(line for line in axes.lines if len(line.get_xdata()) == 2)
+    assert line.get_xydata().tolist() == [[32, 40.5], [64, 60.5]]
 
 
 STATES = {  # points ± 5, p after the correction, and what the legend calls it

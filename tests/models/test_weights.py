@@ -98,9 +98,21 @@ def test_a_start_on_another_town_is_in_the_package_and_its_note_tells_of_it(name
 
 
 @pytest.mark.parametrize("name", ["resnet50", "res2net101"])
-def test_large_networks_have_no_start_on_another_town(name):
-    with pytest.raises(WeightsError, match="resnet_slim"):
+def test_large_networks_have_a_start_on_another_town_only_where_it_was_made(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("REID_LAB_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match=f"resnet_slim.*reid-lab pretrain {name}"):
         models.backbone(name, weights="passersby")
+
+
+def test_a_start_that_was_made_here_is_found_and_checked(tmp_path, monkeypatch):
+    monkeypatch.setenv("REID_LAB_HOME", str(tmp_path))
+    weights.own_starts().mkdir()
+    for end in ("safetensors", "json"):
+        shutil.copy(STARTS / f"resnet_slim.{end}", weights.own_starts() / f"resnet50.{end}")
+    assert weights.passersby_weights("resnet50")["conv1.weight"].dtype == torch.float32
+    (weights.own_starts() / "resnet50.safetensors").write_bytes(b"no weights")
+    with pytest.raises(WeightsError, match="make them again: reid-lab pretrain resnet50"):
+        weights.passersby_weights("resnet50")
 
 
 @pytest.mark.parametrize("damage", ["cut", "altered", "no note", "another note"])
