@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
-LARGEST = 300_000  # bytes
+LARGEST, LARGEST_TOGETHER = 1_000_000, 10_000_000  # bytes
 LEAST_COMPARED = 5  # code cells with output that nbval compares
 MOST_IGNORED = 0.3  # share of code cells
 
@@ -66,6 +66,7 @@ def test_shows_numbers_rather_than_whether_they_are_as_wished(path):
 
 def test_stays_quick_to_clone(path):
     assert path.stat().st_size <= LARGEST
+    assert sum(each.stat().st_size for each in NOTEBOOKS) <= LARGEST_TOGETHER
 
 
 def test_names_no_path_of_a_machine(path):
