@@ -1,4 +1,4 @@
-"""What the notebooks need: a device and a size, the package's source on the page, exercises that are checked.
+"""What the notebooks need: a device and a size, source on the page, figures, predictions, exercises that are checked.
 
 Exercises are in ``notebooks/solutions/NN_name.py``. Each has a function with its solution between the lines
 ``# solution`` and ``# end``, a ``check_...`` that yields a sentence for everything that is wrong with an answer, and
@@ -11,10 +11,14 @@ import importlib.util
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from reid_lab.course.classes import histogram as histogram
+from reid_lab.course.figures import figure as figure
+from reid_lab.course.predictions import outcome as outcome
+from reid_lab.course.predictions import predict as predict
 from reid_lab.runtime.errors import CourseError
 from reid_lab.runtime.files import NOTEBOOKS
 
@@ -196,40 +200,3 @@ def wrong_answers(notebook: str, name: str) -> Iterator[Callable[..., Any]]:
     for other, function in vars(module).items():
         if re.fullmatch(rf"wrong(_\w+)?_{name}|wrong_{name}(_\w+)?", other):
             yield function
-
-
-def figure(picture: Any, number: str, says: str) -> None:
-    """Show a figure of a notebook, and below it its number and what it shows: also the text for who cannot see it.
-
-    Args:
-        picture: A Matplotlib figure; it is closed, so that it is shown once.
-        number: The notebook and the figure's number in it, such as "04-3".
-        says: One sentence.
-    """
-    import matplotlib.pyplot as plt
-    from IPython.display import Markdown, display
-
-    display(picture)
-    plt.close(picture)
-    display(Markdown(f"**Figure {number}.** {says}"))
-
-
-def predict(name: str, question: str, options: Sequence[str]) -> None:
-    """Ask for a prediction before its result is seen, and keep it for :func:`outcome`.
-
-    Args:
-        name: The notebook and the prediction's number in it, such as "04-2".
-        question: What is predicted.
-        options: The answers to choose from.
-    """
-    print(question, *(f"- {option}" for option in options), sep="\n")
-
-
-def outcome(name: str, answer: str) -> None:
-    """Say what came out, beside what was predicted.
-
-    Args:
-        name: As in :func:`predict`.
-        answer: The option that came out.
-    """
-    print(f"What came out: {answer}.")
