@@ -2,7 +2,9 @@
 
 Exercises are in ``notebooks/solutions/NN_name.py``. Each has a function with its solution between the lines
 ``# solution`` and ``# end``, a ``check_...`` that yields a sentence for everything that is wrong with an answer, and
-one or more ``wrong_...`` that the check must reject. The stub in the notebook is made from the same source.
+one or more ``wrong_...`` that the check must reject. The stub in the notebook is made from the same source. Students
+who are graded get ``checks`` in place of ``solutions``: the same without solutions and wrong answers, made by
+``notebooks/student.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ import importlib.util
 import inspect
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -81,18 +85,21 @@ def source(*objects: Any) -> Any:
     return Code("\n\n".join(inspect.getsource(each).rstrip() for each in objects), language="python")
 
 
-def check(answer: Callable[..., Any], notebook: str) -> None:
+def check(answer: Callable[..., Any], notebook: str, strict: bool = False) -> None:
     """Print whether an answer solves the exercise of its name, and if not, what is wrong with it.
 
     Args:
-        answer: The student's function.
+        answer: The student's function or class.
         notebook: The notebook's name, such as "02_metrics".
+        strict: Raise an error for an answer that is not right, as automatic grading needs it.
 
     Raises:
-        CourseError: There is no such notebook or exercise.
+        CourseError: There is no such notebook or exercise; or ``strict``, and the answer is not right.
     """
-    for line in verdict(answer, notebook):
-        print(line)
+    lines = verdict(answer, notebook)
+    if strict and not lines[-1].endswith(": right."):
+        raise CourseError("\n".join(lines))
+    print(*lines, sep="\n")
 
 
 def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
@@ -150,35 +157,39 @@ def stub(notebook: str, name: str) -> str:
         Python source.
 
     Raises:
-        CourseError: There is no such notebook, or the exercise does not mark one solution.
+        CourseError: There is no such notebook, or the exercise marks no solution.
     """
     whole = inspect.getsource(getattr(solutions(notebook), name))
     emptied, count = _SOLUTION.subn(r'\1raise NotImplementedError("your turn")' + "\n", whole)
-    if count != 1:
-        raise CourseError(f"{name} of {notebook} needs one solution between '# solution' and '# end', not {count}.")
+    if not count:  # a class may have several, one in each method
+        raise CourseError(f"{name} of {notebook} marks no solution: it stands between '# solution' and '# end'.")
     return emptied.rstrip()
 
 
 def solutions(notebook: str) -> ModuleType:
-    """Load the solutions of a notebook.
+    """Load the solutions and checks of a notebook; of a student, who has no solutions, the checks alone.
 
     Args:
         notebook: The notebook's name.
 
     Returns:
-        The module ``notebooks/solutions/NOTEBOOK.py``.
+        The module ``NOTEBOOK.py`` in ``notebooks/solutions``, else in ``notebooks/checks``, else in ``checks`` beside
+        the notebook that is open.
 
     Raises:
         CourseError: There is no such file.
     """
-    path = NOTEBOOKS / "solutions" / f"{notebook}.py"
-    if not path.is_file():
+    folders = (NOTEBOOKS / "solutions", NOTEBOOKS / "checks", Path.cwd() / "checks")
+    path = next((folder / f"{notebook}.py" for folder in folders if (folder / f"{notebook}.py").is_file()), None)
+    if path is None:
         raise CourseError(
-            f"There are no exercises for {notebook!r} in {path.parent.name}: give a name such as 02_metrics."
+            f"There are no exercises for {notebook!r} in notebooks/solutions, notebooks/checks or checks: give a name "
+            "such as 02_metrics, and keep the folder checks beside the notebook."
         )
     spec = importlib.util.spec_from_file_location(f"solutions_{notebook}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # where the source of a class is looked for
     spec.loader.exec_module(module)
     return module
 
