@@ -10,6 +10,7 @@ from uuid import uuid4
 
 os.environ["REID_LAB_DEVICE"] = "cpu"
 os.environ["REID_LAB_SIZE"] = "classroom"
+os.environ["REID_LAB_STATIC"] = "1"  # nobody is there to click on a prediction
 os.environ["TQDM_DISABLE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ["OMP_NUM_THREADS"] = os.environ.get("REID_LAB_THREADS", "1")

@@ -26,6 +26,7 @@ import nbformat
 from reid_lab.runtime.errors import ReidLabError
 from reid_lab.runtime.files import runs_folder, write_whole
 
+os.environ.pop("REID_LAB_STATIC")  # here predictions are clicked on
 HERE = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MINUTES = 15  # for one notebook: some train when they are run for the first time
@@ -43,8 +44,9 @@ FINISHED = f"() => {CELLS}.every(cell => cell.executionState !== 'running')"
 SAVED = "() => !jupyterapp.shell.currentWidget.context.model.dirty"
 # What a control's cell shows beside the control itself.
 SHOWN = """cell => [...cell.querySelectorAll('.jp-OutputArea-output img, .jp-RenderedText, .jp-RenderedHTMLCommon')]
+                   .concat([...cell.querySelectorAll('.widget-vbox > .widget-label')])
                    .map(part => part.src || part.innerText).join()"""
-CONTROLS = ".jp-Notebook .jp-CodeCell:has(.noUi-handle, .widget-dropdown select)"
+CONTROLS = ".jp-Notebook .jp-CodeCell:has(.noUi-handle, .widget-dropdown select, .widget-radio)"
 
 
 @contextlib.contextmanager
@@ -166,6 +168,8 @@ def move(page) -> tuple[int, list[str]]:
         if handle.count():
             handle.first.focus()
             handle.first.press("ArrowRight")
+        elif cell.locator(".widget-radio").count():
+            cell.locator(".widget-radio input:not(:checked)").first.check()
         else:
             chosen = cell.locator(".widget-dropdown select").first
             chosen.select_option(

@@ -1,7 +1,7 @@
 """Run the notebooks from top to bottom and save their outputs: ``python notebooks/run.py [NOTEBOOK ...]``.
 
 Settings are those under which the tests compare outputs (``conftest.py``). Only source and outputs are kept, so that a
-difference between two versions shows what changed.
+difference between two versions shows what changed. Pictures are shrunk before they are saved (``pictures.py``).
 
     python notebooks/run.py --check --size smoke                    # does every cell run at this size?
     python notebooks/run.py --check --size smoke --pretended-gpu    # ... and where the networks lie on a GPU?
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import conftest  # noqa: F401 (sets the environment of the kernels)
 import nbformat
+import pictures
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -46,6 +47,8 @@ def run(path: Path) -> tuple[float, float]:
             cell.outputs = _joined(cell.outputs)
             for output in cell.outputs:  # a control lives in its kernel alone; its text and picture stay
                 output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+            pictures.shrink(cell)
+            pictures.describe(cell)
     notebook.metadata.pop("widgets", None)
     nbformat.write(notebook, path)
     return (time.perf_counter() - began) / 60, peak

@@ -45,4 +45,4 @@ class WorkerError(ReidLabError):
 
 
 class CourseError(ReidLabError):
-    """A notebook or an exercise of that name does not exist."""
+    """A notebook asks for what does not exist: an exercise, a figure, an answer to choose from."""

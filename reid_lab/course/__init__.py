@@ -1,8 +1,10 @@
-"""What the notebooks need: a device and a size, the package's source on the page, exercises that are checked.
+"""What the notebooks need: a device and a size, source on the page, figures, predictions, exercises that are checked.
 
 Exercises are in ``notebooks/solutions/NN_name.py``. Each has a function with its solution between the lines
 ``# solution`` and ``# end``, a ``check_...`` that yields a sentence for everything that is wrong with an answer, and
-one or more ``wrong_...`` that the check must reject. The stub in the notebook is made from the same source.
+one or more ``wrong_...`` that the check must reject. The stub in the notebook is made from the same source. Students
+who are graded get ``checks`` in place of ``solutions``: the same without solutions and wrong answers, made by
+``notebooks/student.py``.
 """
 
 from __future__ import annotations
@@ -11,10 +13,16 @@ import importlib.util
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from reid_lab.course.classes import histogram as histogram
+from reid_lab.course.figures import figure as figure
+from reid_lab.course.predictions import outcome as outcome
+from reid_lab.course.predictions import predict as predict
 from reid_lab.runtime.errors import CourseError
 from reid_lab.runtime.files import NOTEBOOKS
 
@@ -77,18 +85,21 @@ def source(*objects: Any) -> Any:
     return Code("\n\n".join(inspect.getsource(each).rstrip() for each in objects), language="python")
 
 
-def check(answer: Callable[..., Any], notebook: str) -> None:
+def check(answer: Callable[..., Any], notebook: str, strict: bool = False) -> None:
     """Print whether an answer solves the exercise of its name, and if not, what is wrong with it.
 
     Args:
-        answer: The student's function.
+        answer: The student's function or class.
         notebook: The notebook's name, such as "02_metrics".
+        strict: Raise an error for an answer that is not right, as automatic grading needs it.
 
     Raises:
-        CourseError: There is no such notebook or exercise.
+        CourseError: There is no such notebook or exercise; or ``strict``, and the answer is not right.
     """
-    for line in verdict(answer, notebook):
-        print(line)
+    lines = verdict(answer, notebook)
+    if strict and not lines[-1].endswith(": right."):
+        raise CourseError("\n".join(lines))
+    print(*lines, sep="\n")
 
 
 def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
@@ -146,35 +157,39 @@ def stub(notebook: str, name: str) -> str:
         Python source.
 
     Raises:
-        CourseError: There is no such notebook, or the exercise does not mark one solution.
+        CourseError: There is no such notebook, or the exercise marks no solution.
     """
     whole = inspect.getsource(getattr(solutions(notebook), name))
     emptied, count = _SOLUTION.subn(r'\1raise NotImplementedError("your turn")' + "\n", whole)
-    if count != 1:
-        raise CourseError(f"{name} of {notebook} needs one solution between '# solution' and '# end', not {count}.")
+    if not count:  # a class may have several, one in each method
+        raise CourseError(f"{name} of {notebook} marks no solution: it stands between '# solution' and '# end'.")
     return emptied.rstrip()
 
 
 def solutions(notebook: str) -> ModuleType:
-    """Load the solutions of a notebook.
+    """Load the solutions and checks of a notebook; of a student, who has no solutions, the checks alone.
 
     Args:
         notebook: The notebook's name.
 
     Returns:
-        The module ``notebooks/solutions/NOTEBOOK.py``.
+        The module ``NOTEBOOK.py`` in ``notebooks/solutions``, else in ``notebooks/checks``, else in ``checks`` beside
+        the notebook that is open.
 
     Raises:
         CourseError: There is no such file.
     """
-    path = NOTEBOOKS / "solutions" / f"{notebook}.py"
-    if not path.is_file():
+    folders = (NOTEBOOKS / "solutions", NOTEBOOKS / "checks", Path.cwd() / "checks")
+    path = next((folder / f"{notebook}.py" for folder in folders if (folder / f"{notebook}.py").is_file()), None)
+    if path is None:
         raise CourseError(
-            f"There are no exercises for {notebook!r} in {path.parent.name}: give a name such as 02_metrics."
+            f"There are no exercises for {notebook!r} in notebooks/solutions, notebooks/checks or checks: give a name "
+            "such as 02_metrics, and keep the folder checks beside the notebook."
         )
     spec = importlib.util.spec_from_file_location(f"solutions_{notebook}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # where the source of a class is looked for
     spec.loader.exec_module(module)
     return module
 
@@ -196,40 +211,3 @@ def wrong_answers(notebook: str, name: str) -> Iterator[Callable[..., Any]]:
     for other, function in vars(module).items():
         if re.fullmatch(rf"wrong(_\w+)?_{name}|wrong_{name}(_\w+)?", other):
             yield function
-
-
-def figure(picture: Any, number: str, says: str) -> None:
-    """Show a figure of a notebook, and below it its number and what it shows: also the text for who cannot see it.
-
-    Args:
-        picture: A Matplotlib figure; it is closed, so that it is shown once.
-        number: The notebook and the figure's number in it, such as "04-3".
-        says: One sentence.
-    """
-    import matplotlib.pyplot as plt
-    from IPython.display import Markdown, display
-
-    display(picture)
-    plt.close(picture)
-    display(Markdown(f"**Figure {number}.** {says}"))
-
-
-def predict(name: str, question: str, options: Sequence[str]) -> None:
-    """Ask for a prediction before its result is seen, and keep it for :func:`outcome`.
-
-    Args:
-        name: The notebook and the prediction's number in it, such as "04-2".
-        question: What is predicted.
-        options: The answers to choose from.
-    """
-    print(question, *(f"- {option}" for option in options), sep="\n")
-
-
-def outcome(name: str, answer: str) -> None:
-    """Say what came out, beside what was predicted.
-
-    Args:
-        name: As in :func:`predict`.
-        answer: The option that came out.
-    """
-    print(f"What came out: {answer}.")
