@@ -1,60 +1,94 @@
 """Solutions of the exercises of 15_papers_against_us.ipynb, and what checks them."""
 
+import math
 
-def error_removed(before, after):
-    """The share of the errors that is gone when a score in percent goes from `before` to `after`; negative if it falls.
 
-    From 80 to 90 % half of the errors are gone. A score of 100 % has none to lose: 0.
+def corrected(p_values):
+    """Holm's correction of a list of p-values, in the given order.
+
+    With m values, the smallest is multiplied by m, the second smallest by m - 1, and so on. A corrected value is at
+    most 1. It is never below the corrected value of a smaller p-value.
     """
     # solution
-    return (after - before) / (100 - before) if before < 100 else 0.0
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found, largest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, p_values[i] * (len(p_values) - rank))
+        found[i] = min(1.0, largest)
+    return found
     # end
 
 
-def check_error_removed(answer):
-    for (before, after), expected in {(80, 90): 0.5, (90.0, 92.5): 0.25, (50, 25): -0.5, (98, 99): 0.5}.items():
-        if abs(answer(before, after) - expected) > 1e-9:
-            yield f"from {before} to {after} % the share of errors gone is {expected:g}, not {answer(before, after):g}."
+def check_corrected(answer):
+    cases = {
+        (0.01,): [0.01],
+        (0.04, 0.01): [0.04, 0.02],
+        (0.02, 0.02, 0.5): [0.06, 0.06, 0.5],
+        (0.9, 0.8): [1.0, 1.0],
+        (0.03, 0.031, 0.001): [0.06, 0.06, 0.003],
+    }
+    for given, expected in cases.items():
+        found = [float(value) for value in answer(list(given))]
+        if len(found) != len(expected):
+            yield f"of {len(given)} p-values it should give as many, but gives {len(found)}."
+        elif any(abs(one - other) > 1e-9 for one, other in zip(found, expected, strict=True)):
+            told = ", ".join(f"{value:g}" for value in found)
+            yield f"of {given} it should give {', '.join(f'{value:g}' for value in expected)}, but gives {told}."
+
+
+def wrong_corrected_bonferroni(p_values):
+    return [min(1.0, len(p_values) * p) for p in p_values]
+
+
+def wrong_corrected_may_fall(p_values):
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found = [0.0] * len(p_values)
+    for rank, i in enumerate(order):
+        found[i] = min(1.0, p_values[i] * (len(p_values) - rank))
+    return found
+
+
+def seeds_needed(difference, deviation, z=1.96):
+    """The smallest number of seeds whose interval is narrower than the difference.
+
+    difference  of two variants, in points; its sign does not matter
+    deviation   of one run, in points, when what all variants share is taken away
+
+    The mean of n seeds' differences has the standard error deviation * sqrt(2 / n). The interval is z of these to both
+    sides. At least 2 seeds are needed. Raises ValueError for a difference of 0.
+    """
+    # solution
+    if difference == 0:
+        raise ValueError("no number of seeds can tell a difference of 0")
+    n = 2
+    while z * deviation * math.sqrt(2 / n) >= abs(difference):
+        n += 1
+    return n
+    # end
+
+
+def check_seeds_needed(answer):
+    cases = {(10, 1): 2, (1.0, 1.0): 8, (-1.0, 1.0): 8, (0.5, 0.4): 5, (2, 1.1): 3}
+    for (difference, deviation), expected in cases.items():
+        found = answer(difference, deviation)
+        if found != expected:
+            yield f"a difference of {difference:g} at a deviation of {deviation:g} takes {expected} seeds, not {found}."
+    if answer(1.0, 1.0, z=2.58) != 14:
+        yield "with z = 2.58 (99 %) a difference of 1 at a deviation of 1 takes 14 seeds: use the given z."
     try:
-        if answer(100, 100) != 0:
-            yield "from 100 to 100 % there is no error to remove: 0."
-    except ZeroDivisionError:
-        yield "a score of 100 % leaves no errors, and dividing by them is an error of its own: return 0."
+        answer(0, 1.0)
+        yield "for a difference of 0 it should raise a ValueError: no number of seeds can tell it."
+    except ValueError:
+        pass
 
 
-def wrong_error_removed_relative_gain(before, after):
-    return (after - before) / before
+def wrong_seeds_needed_one_sample(difference, deviation, z=1.96):
+    if difference == 0:
+        raise ValueError
+    return max(2, math.floor((z * deviation / abs(difference)) ** 2) + 1)
 
 
-def wrong_error_removed_of_what_is_left(before, after):
-    return (after - before) / (100 - after) if after < 100 else 0.0
-
-
-def left_open(settings):
-    """How many recipe fields a paper states, and how many it does not: (stated, silent or contradictory).
-
-    `settings` is a frame as `papers.settings("A")` gives it, with a column "status".
-    """
-    # solution
-    stated = int((settings["status"] == "stated").sum())
-    return stated, len(settings) - stated
-    # end
-
-
-def check_left_open(answer):
-    import pandas as pd
-
-    frame = pd.DataFrame({"status": ["stated", "silent", "contradicts itself", "silent"]})
-    found = tuple(answer(frame))
-    if found != (1, 3):
-        yield f"of stated, silent, contradicts itself, silent one is stated and three are open: (1, 3), not {found}."
-    if tuple(answer(frame[:1])) != (1, 0):
-        yield "one stated field: (1, 0)."
-
-
-def wrong_left_open_counts_silence_only(settings):
-    return int((settings["status"] == "stated").sum()), int((settings["status"] == "silent").sum())
-
-
-def wrong_left_open_all(settings):
-    return len(settings), len(settings)
+def wrong_seeds_needed_with_sign(difference, deviation, z=1.96):
+    if difference <= 0:
+        raise ValueError("the difference must be above 0")
+    return max(2, math.floor(2 * (z * deviation / difference) ** 2) + 1)

@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = [
     *("demo", "pretrain", "doctor", "passersby", "check", "train", "evaluate", "runs", "ablate"),
     *("embed", "search", "export"),
+    "handout",
+    "leaderboard",
 ]
 
 
