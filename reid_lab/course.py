@@ -1,8 +1,9 @@
 """What the notebooks need: a device and a size, the package's source on the page, exercises that are checked.
 
-Exercises are in ``notebooks/solutions/NN_name.py``. Each has a function with its solution between the lines
-``# solution`` and ``# end``, a ``check_...`` that yields a sentence for everything that is wrong with an answer, and
-one or more ``wrong_...`` that the check must reject. The stub in the notebook is made from the same source.
+Exercises are in ``notebooks/solutions/NN_name.py``. Each has a function or a class with its solution between the lines
+``# solution`` and ``# end`` (in a class several times), a ``check_...`` that yields a sentence for everything that is
+wrong with an answer, and one or more ``wrong_...`` that the check must reject. The stub in the notebook is made from
+the same source.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib.util
 import inspect
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -81,7 +83,7 @@ def check(answer: Callable[..., Any], notebook: str) -> None:
     """Print whether an answer solves the exercise of its name, and if not, what is wrong with it.
 
     Args:
-        answer: The student's function.
+        answer: The student's function or class.
         notebook: The notebook's name, such as "02_metrics".
 
     Raises:
@@ -95,7 +97,7 @@ def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
     """Judge an answer, see :func:`check`.
 
     Args:
-        answer: The student's function.
+        answer: The student's function or class.
         notebook: The notebook's name.
 
     Returns:
@@ -121,7 +123,7 @@ def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
 
 
 def exercises(notebook: str) -> list[str]:
-    """List the exercises of a notebook that are functions.
+    """List the exercises of a notebook that are functions or classes.
 
     Args:
         notebook: The notebook's name.
@@ -136,7 +138,7 @@ def exercises(notebook: str) -> list[str]:
 
 
 def stub(notebook: str, name: str) -> str:
-    """Make the exercise as the notebook shows it: signature and docstring, without the solution.
+    """Make the exercise as the notebook shows it: signatures and docstrings, without the solution.
 
     Args:
         notebook: The notebook's name.
@@ -146,12 +148,12 @@ def stub(notebook: str, name: str) -> str:
         Python source.
 
     Raises:
-        CourseError: There is no such notebook, or the exercise does not mark one solution.
+        CourseError: There is no such notebook, or the exercise does not mark its solution.
     """
     whole = inspect.getsource(getattr(solutions(notebook), name))
     emptied, count = _SOLUTION.subn(r'\1raise NotImplementedError("your turn")' + "\n", whole)
-    if count != 1:
-        raise CourseError(f"{name} of {notebook} needs one solution between '# solution' and '# end', not {count}.")
+    if not count:
+        raise CourseError(f"{name} of {notebook} has no solution: mark it by lines '# solution' and '# end'.")
     return emptied.rstrip()
 
 
@@ -175,6 +177,7 @@ def solutions(notebook: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"solutions_{notebook}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where inspect looks for the source of a class
     spec.loader.exec_module(module)
     return module
 
