@@ -40,7 +40,7 @@ def test_the_notebook_shows_the_stub_of_the_solution_and_its_check(notebook, nam
     stub = course.stub(notebook, name)
     assert stub in sources, f"the stub in the notebook must be\n{stub}"
     assert f'course.check({name}, "{notebook}")' in sources[sources.index(stub) + 1]
-    module = {"__name__": "stub"}
+    module = {"__name__": "stub", "torch": torch, "nn": torch.nn}  # which a class is made of
     exec(compile(stub, name, "exec"), module)
     assert course.verdict(module[name], notebook) == [f"{name}: not done yet."]
 
@@ -122,3 +122,21 @@ def test_what_a_check_found_before_an_answer_raised_is_kept(tmp_path, monkeypatc
         "double: not yet, it must be even",
         "double: not yet, it raised TypeError: no number",
     ]
+
+
+def test_a_class_is_emptied_method_by_method(tmp_path, monkeypatch):
+    (tmp_path / "solutions").mkdir()
+    (tmp_path / "solutions" / "01_x.py").write_text(
+        "class Scale:\n    '''Multiplies.'''\n\n    def __init__(self, factor):\n        # solution\n"
+        "        self.factor = factor\n        # end\n\n    def forward(self, x):\n        # solution\n"
+        "        return self.factor * x\n        # end\n\n\n"
+        "def check_Scale(answer):\n    if answer(2).forward(3) != 6:\n        yield 'twice 3 is 6'\n\n\n"
+        "def open(x):\n    return x\n\n\ndef check_open(answer):\n    yield 'nothing to do'\n"
+    )
+    monkeypatch.setattr(course, "NOTEBOOKS", Path(tmp_path))
+    stub = course.stub("01_x", "Scale")
+    assert stub.count('raise NotImplementedError("your turn")') == 2 and "self.factor" not in stub
+    assert "def forward(self, x):" in stub
+    assert course.verdict(course.solutions("01_x").Scale, "01_x") == ["Scale: right."]
+    with pytest.raises(CourseError, match="open of 01_x has no solution"):
+        course.stub("01_x", "open")

@@ -1,10 +1,10 @@
 """What the notebooks need: a device and a size, source on the page, figures, predictions, exercises that are checked.
 
-Exercises are in ``notebooks/solutions/NN_name.py``. Each has a function with its solution between the lines
-``# solution`` and ``# end``, a ``check_...`` that yields a sentence for everything that is wrong with an answer, and
-one or more ``wrong_...`` that the check must reject. The stub in the notebook is made from the same source. Students
-who are graded get ``checks`` in place of ``solutions``: the same without solutions and wrong answers, made by
-``notebooks/student.py``.
+Exercises are in ``notebooks/solutions/NN_name.py``. Each has a function or a class with its solution between the lines
+``# solution`` and ``# end`` (in a class several times), a ``check_...`` that yields a sentence for everything that is
+wrong with an answer, and one or more ``wrong_...`` that the check must reject. The stub in the notebook is made from
+the same source. Students who are graded get ``checks`` in place of ``solutions``: the same without solutions and wrong
+answers, made by ``notebooks/student.py``.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
     """Judge an answer, see :func:`check`.
 
     Args:
-        answer: The student's function.
+        answer: The student's function or class.
         notebook: The notebook's name.
 
     Returns:
@@ -132,7 +132,7 @@ def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
 
 
 def exercises(notebook: str) -> list[str]:
-    """List the exercises of a notebook that are functions.
+    """List the exercises of a notebook that are functions or classes.
 
     Args:
         notebook: The notebook's name.
@@ -147,7 +147,7 @@ def exercises(notebook: str) -> list[str]:
 
 
 def stub(notebook: str, name: str) -> str:
-    """Make the exercise as the notebook shows it: signature and docstring, without the solution.
+    """Make the exercise as the notebook shows it: signatures and docstrings, without the solution.
 
     Args:
         notebook: The notebook's name.

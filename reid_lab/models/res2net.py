@@ -3,9 +3,9 @@
 Gao et al., "Res2Net: A New Multi-scale Backbone Architecture" (arXiv 1904.01169), at its usual size 26w x 4s.
 Written from the two papers. Only the parameters' names are those of the released weights, so that they load.
 
-Two things that the figures do not show, but that the networks of the released weights do:
+Two things that the papers do not say, but that the networks of the released weights have:
 
-- The split that passes untouched is the LAST one; the figures draw it as the first.
+- The split that passes untouched is the LAST one; in the Res2Net paper's equation 1 it is the first.
 - The first block of every layer (a "stage" block) changes resolution or channels, so its splits are not added
   to each other, and its untouched split goes through a 3x3 average pool with the block's stride.
 """

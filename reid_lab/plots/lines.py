@@ -142,7 +142,7 @@ def _shade(axes: Axes, sign: Sign, values: pd.Series) -> None:
     top = 1.05 * max(1.0 if limit < 1 else 1.2 * limit, values[np.isfinite(values)].max())
     axes.set_ylim(0, top)
     axes.axhspan(0 if below else limit, limit if below else top, color=NEUTRAL, alpha=0.25, linewidth=0)
-    axes.set_title(f"shaded: {sign.ill}", fontsize=9)
+    axes.set_title(f"shaded:\n{sign.ill}", fontsize=10)
 
 
 def conditions(

@@ -85,7 +85,7 @@ SIGNS = (
     Sign(
         "same_position",
         "same position",
-        "one place",
+        "one position",
         "Most maxima lie at one position of the map, often a corner at the padding, whatever the image shows.",
         high=0.5,
     ),
