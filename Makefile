@@ -5,7 +5,7 @@ BIN := .venv/bin
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # One folder of caches for tests and demo: set REID_LAB_HOME to move it.
 
-.PHONY: demo test lint lab notebooks student instructor browser proof everywhere bench clean
+.PHONY: demo test lint lab notebooks student instructor slides browser proof everywhere bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m reid_lab demo
@@ -32,6 +32,10 @@ student: .venv/ready
 # What graders get: solutions and keys, as a course for nbgrader. Leaves runs/instructor.
 instructor: .venv/ready
 	$(BIN)/python notebooks/student.py --instructor
+
+# Headings, pictures, predictions and outcomes of every notebook, for a projector. Leaves runs/slides.
+slides: .venv/ready
+	$(BIN)/python notebooks/slides.py
 
 # Every notebook in JupyterLab in a real browser. Needs Chromium or Chrome on PATH, and is skipped without.
 browser: .venv/browser

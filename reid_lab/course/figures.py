@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 def figure(picture: Any, number: str, says: str) -> None:
     """Show a figure of a notebook, and below it its number and a sentence.
 
-    The sentence is also the picture's alternative text. It is kept where nbconvert looks for it, beside the picture's
-    width; ``notebooks/run.py`` repeats it where MyST-NB looks. JupyterLab shows no alternative text: its readers have
-    the sentence below the picture.
+    The sentence is also the picture's alternative text. It is kept beside the picture's width, as ``alt``: nbconvert's
+    classic pages and ``notebooks/slides.py`` read it, and ``notebooks/run.py`` repeats it where MyST-NB looks.
+    JupyterLab gives pictures no alternative text: its readers have the sentence below the picture.
 
     Args:
         picture: A Matplotlib figure, or what has one, such as a grid of seaborn or axes. It is closed, so that it is
