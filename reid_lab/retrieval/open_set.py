@@ -1,7 +1,7 @@
 """Is the person there at all? Searches with and without a match in the gallery, and a threshold between them.
 
-A search is **mated** if the gallery holds a match of the query, and **non-mated** otherwise. It may return nothing: only
-images up to a threshold are returned. Its two rates are those of ISO/IEC 19795-1:2021, in terms of a threshold T:
+A search is **mated** if the gallery holds a match of the query, and **non-mated** otherwise. It returns only images up
+to a threshold T, so it may return nothing. The two rates are those of ISO/IEC 19795-1:2021:
 
 FPIR(T)     share of the non-mated searches that return anything: a false alarm
 TPIR(T, R)  share of the mated searches that return a match among the first R images; 1 - TPIR is FNIR
@@ -145,14 +145,12 @@ def open_set(
     """
     rank, matrix = whole("rank", rank, 1, FeatureError), _matrix(distances)
     labels = query_pids, gallery_pids, query_camids, gallery_camids
-    protocol = Protocol.of_labels(*matrix.shape, labels)
+    protocol = Protocol.of_labels(len(matrix), matrix.shape[1], labels)
     positives, junk = protocol.positives_and_junk(slice(None))
     matrix[junk.queries, junk.gallery] = np.inf
     matrix[:, protocol.gallery_pids == JUNK] = np.inf
-    if rank == 1:
-        first = matrix.argmin(axis=1)[:, None]
-    else:
-        first = matrix.argsort(axis=1, kind="stable")[:, :rank]  # (q, rank) images
+    ranked = matrix.argsort(axis=1, kind="stable") if rank > 1 else matrix.argmin(axis=1)[:, None]
+    first = ranked[:, :rank]  # (q, rank) images
     near = np.take_along_axis(matrix, first, axis=1)
     right = protocol.gallery_pids[first] == protocol.query_pids[:, None]  # and junk is infinitely far
     mated = np.bincount(positives.queries, minlength=len(matrix)) > 0
