@@ -46,23 +46,25 @@ class OpenSet:
         """Return the false positive identification rate, 0..1.
 
         Args:
-            threshold: in the unit of the distances.
+            threshold: in the unit of the distances; infinite: everything is returned.
 
         Raises:
             FeatureError: there is no non-mated search.
         """
-        return float(np.mean(self._strangers() <= threshold))
+        strangers = self._strangers()
+        return float(np.mean((strangers <= threshold) & np.isfinite(strangers)))
 
     def tpir(self, threshold: float) -> float:
         """Return the true positive identification rate, 0..1.
 
         Args:
-            threshold: in the unit of the distances.
+            threshold: in the unit of the distances; infinite: the rate is the CMC's value at ``rank``.
 
         Raises:
             NoMatchError: there is no mated search.
         """
-        return float(np.mean(self._matches() <= threshold))
+        matches = self._matches()
+        return float(np.mean((matches <= threshold) & np.isfinite(matches)))
 
     def threshold(self, fpir: float) -> float:
         """Return the largest distance of these searches up to which the FPIR is not above the one asked for.
