@@ -191,6 +191,16 @@ def test_thresholds_mark_the_false_match_rate_that_was_asked_for(result):
     assert point.get_ydata()[0] == pytest.approx(100 * result.roc.at(0.05).true_match_rate)
 
 
+def test_identification_marks_how_many_are_found_at_the_rate_of_false_alarms_that_was_asked_for():
+    labels = {"query_pids": [1, 2, 3, 4], "gallery_pids": [1, 2]}
+    searches = retrieval.open_set([[0.1, 0.9], [0.9, 0.4], [0.3, 0.9], [0.5, 0.9]], **labels)
+    axes = plots.identification({"made up": searches}, fpir=0.5).axes[0]
+    curve, point, line = axes.lines
+    assert curve.get_label() == "made up: TPIR 100 % at FPIR 50 %" and axes.get_xscale() == "log"
+    assert (point.get_xdata()[0], point.get_ydata()[0]) == (50, 100) == (line.get_xdata()[0], 100)
+    assert curve.get_xdata().tolist() == [50, 50, 100] and curve.get_ydata().tolist() == [50, 100, 100]
+
+
 def test_thresholds_without_a_curve_or_a_share_are_refused_with_a_sentence(result):
     with pytest.raises(DataError, match="'alone'"):
         plots.thresholds({"cosine": result.roc, "alone": None})

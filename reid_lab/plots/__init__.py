@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from reid_lab.plots.galleries import contact_sheet, erasing_grid, found, gallery, swapped_clothes
 from reid_lab.plots.heat import heat_maps
-from reid_lab.plots.lines import cmc, conditions, curves, thresholds, vital_signs
+from reid_lab.plots.lines import cmc, conditions, curves, identification, thresholds, vital_signs
 from reid_lab.plots.sheets import left_out
 from reid_lab.plots.style import COLORS, INK, LINES, MATCH, MISS, NEUTRAL, axes_of, dress, save
 
@@ -32,6 +32,7 @@ __all__ = [
     "found",
     "gallery",
     "heat_maps",
+    "identification",
     "left_out",
     "save",
     "swapped_clothes",

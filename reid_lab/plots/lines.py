@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reid_lab.plots.style import COLORS, INK, LINES, NEUTRAL, axes_of, dress
-from reid_lab.retrieval import Result, Roc
+from reid_lab.retrieval import OpenSet, Result, Roc
 from reid_lab.runtime.errors import DataError
 from reid_lab.training import Run
 from reid_lab.training.signs import SIGNS, Sign
@@ -66,6 +66,34 @@ def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -
     axes.set_ylim(0, 102)
     axes.axvline(100 * false_match_rate, color=INK, linewidth=0.8, linestyle=":")
     axes.legend(loc="best", fontsize=8)
+    return figure
+
+
+def identification(searches: Mapping[str, OpenSet], fpir: float = 0.01) -> Figure:
+    """Is the person there at all? Detection and identification rate over the rate of false alarms, on one figure.
+
+    Args:
+        searches: by name, from ``retrieval.open_set``.
+        fpir: the false positive identification rate that is marked, 0..1.
+
+    Raises:
+        FeatureError: there is no non-mated search, or the rate does not lie in 0..1.
+        NoMatchError: there is no mated search.
+    """
+    figure, axes = axes_of("searches for absent people with a false alarm (FPIR), %", "present people found (TPIR), %")
+    for i, (name, each) in enumerate(searches.items()):
+        _, false, true = each.curve()
+        threshold, shown, color = each.threshold(fpir), false > 0, COLORS[i % len(COLORS)]
+        found = 100 * each.tpir(threshold)
+        label = f"{name}: TPIR {found:.0f} % at FPIR {100 * fpir:g} %"
+        rates, line = (100 * false[shown], 100 * true[shown]), LINES[i % len(LINES)]
+        axes.step(*rates, where="post", color=color, linestyle=line, label=label)
+        axes.plot(100 * fpir, found, "o", color=color)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_ylim(0, 102)
+    axes.axvline(100 * fpir, color=INK, linewidth=0.8, linestyle=":")
+    axes.legend(loc="best")
     return figure
 
 

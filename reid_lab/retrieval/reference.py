@@ -1,7 +1,7 @@
 """Evaluation and re-ranking as the papers define them: plain loops, one query at a time, in float64.
 
-Read this file first. The package computes the same numbers fast, in blocks (:mod:`.metrics`, :mod:`.reranking`), and
-its tests compare the two. Everything here takes NumPy arrays; q queries, g gallery images, N = q + g.
+Read this file first. The package computes the same numbers fast (:mod:`.metrics`, :mod:`.open_set`, :mod:`.reranking`),
+and its tests compare the two. Everything here takes NumPy arrays; q queries, g gallery images, N = q + g.
 """
 
 from __future__ import annotations
@@ -63,6 +63,36 @@ def evaluate(
         raise NoMatchError("No query has a gallery image of its person from another camera: check labels and cameras.")
     cmc = np.mean(hits, axis=0)
     return Scores(cmc, float(np.mean(aps)), float(np.mean(trapezoids)), float(np.mean(inps)))
+
+
+def identification_rates(
+    distances: np.ndarray,
+    threshold: float,
+    *,
+    query_pids: np.ndarray,
+    gallery_pids: np.ndarray,
+    query_camids: np.ndarray,
+    gallery_camids: np.ndarray,
+    rank: int = 1,
+) -> tuple[float, float]:
+    """FPIR and TPIR of searches that return at most ``rank`` images, and none beyond a threshold.
+
+    The definitions are those of ISO/IEC 19795-1:2021, see :mod:`.open_set`. NaN where no search is of the kind.
+    """
+    alarms, found = [], []
+    for query in range(len(distances)):
+        ranking = np.argsort(distances[query], kind="stable")
+        same_pid = gallery_pids[ranking] == query_pids[query]
+        same_camera = gallery_camids[ranking] == query_camids[query]
+        if query_camids[query] == UNKNOWN_CAMERA:
+            same_camera[:] = False
+        counts = (gallery_pids[ranking] != JUNK) & ~(same_pid & same_camera)
+        near = distances[query, ranking[counts]] <= threshold  # of all that count, from the nearest to the farthest
+        if same_pid[counts].any():  # a mated search
+            found.append((near & same_pid[counts])[:rank].any())
+        else:
+            alarms.append(near.any())
+    return (float(np.mean(alarms)) if alarms else np.nan, float(np.mean(found)) if found else np.nan)
 
 
 def average_precision(matches: np.ndarray) -> float:
