@@ -12,15 +12,15 @@ from torch.nn import functional as F
 
 
 def retrieve(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids, k):
-    """The indices of the k gallery images that are most similar to each query, (q, k), the most similar one first.
+    """The indices of the k most similar gallery images of each query, (q, k), best first.
 
     query, gallery                 (q, d) and (g, d) tensors of features, of any length
     query_pids, gallery_pids       (q,) and (g,) tensors of int, the identities
     query_camids, gallery_camids   (q,) and (g,) tensors of int, the cameras
     k                              how many images are wanted, at most g
 
-    Similarity is the cosine. An image that the same-camera rule leaves out is not in the answer. Where fewer than k
-    images are left for a query, -1 stands in their stead.
+    Similarity is the cosine. An image that the same-camera rule leaves out is not in the answer.
+    Where fewer than k images are left for a query, its row ends in -1.
     """
     # solution
     similarity = F.normalize(query) @ F.normalize(gallery).T  # (q, g)
@@ -92,12 +92,12 @@ def wrong_retrieve_multiplies_with_zero(
 
 
 def guessing(query_pids, gallery_pids, query_camids, gallery_camids):
-    """The rank-1 that random rankings have in the mean: a fraction, exact, so without any random number.
+    """The rank-1 of random rankings in the mean: a fraction, exact, without a random number.
 
     query_pids, query_camids       (q,) numpy arrays of int
     gallery_pids, gallery_camids   (g,) numpy arrays of int
 
-    The same-camera rule holds. A query whose person is in no image that counts is left out of the mean.
+    The same-camera rule holds. A query whose person is in no image that counts is left out.
     """
     # solution
     chances = []

@@ -11,16 +11,16 @@ from torch import Tensor
 
 
 def pk_batches(pids, identities, images, seed, epoch):
-    """The batches of one epoch: a list of arrays of image indices, (identities * images,) each.
+    """The batches of one epoch: a list of arrays of image indices, (P * K,) each.
 
     pids         (N,) numpy array, the identity of each training image
     identities   P: so many different people are in a batch
     images       K: so many images of each of them stand side by side
     seed, epoch  two ints, which alone decide the batches
 
-    An epoch has N // (P * K) batches. Nobody has a second turn while P people or more wait for their first. In one turn
-    no image comes twice, unless the person has fewer than K images. Every image has the same chance as the others of
-    its person.
+    An epoch has N // (P * K) batches. Nobody has a second turn while P people or more wait for
+    their first. In one turn no image comes twice, unless the person has fewer than K images.
+    Every image has the same chance as the others of its person.
     """
     # solution
     random = np.random.default_rng([seed, epoch])
@@ -143,14 +143,14 @@ def wrong_pk_batches_forgets_the_epoch(
 
 
 def hold_out(pids, camids, share, seed):
-    """Make a validation split out of training images: three arrays of image indices, (train, query, gallery).
+    """A validation split of training images: three arrays of indices, (train, query, gallery).
 
     pids, camids  (N,) numpy arrays, the identity and the camera of each training image
-    share         so large a share of the people is held out, 0..1, rounded to whole people
+    share         of the people are held out, 0..1, rounded to whole people
     seed          an int, which alone decides who is held out
 
-    People who are held out leave training. One image of each, drawn at random, is a query, the rest is the gallery. A
-    query that the protocol cannot answer must not arise.
+    People who are held out leave training. One image of each, drawn at random, is a query, the
+    rest is the gallery. No query may arise that the protocol cannot answer.
     """
     # solution
     random = np.random.default_rng(seed)
@@ -232,15 +232,16 @@ def wrong_hold_out_counts_only_who_can(pids: np.ndarray, camids: np.ndarray, sha
 
 
 def erase(image, probability, random):
-    """Random erasing: a copy of an image in which a rectangle is overwritten by noise, or a copy of it as it is.
+    """Random erasing: a copy of an image, in which a rectangle may be overwritten by noise.
 
     image        (3, H, W) float tensor, values 0..1; the image itself must not change
     probability  that a rectangle is overwritten
     random       a numpy.random.Generator, from which all draws come
 
-    Of the rectangle, area / image area is uniform in 0.02 to 0.4 and height / width uniform in 0.3 to 3.33; one that is
-    not lower and narrower than the image is drawn anew, area included. All positions inside the image are equally
-    likely. Noise is uniform in 0 to 1, another number for each pixel and channel.
+    The rectangle's area is uniform between 0.02 and 0.4 of the image, its height / width uniform
+    between 0.3 and 3.33. A rectangle that is not lower and narrower than the image is drawn anew,
+    area included. All positions inside the image are equally likely. Noise is uniform between 0
+    and 1, another number for each pixel and channel.
     """
     # solution
     erased = image.clone()

@@ -70,15 +70,15 @@ def wrong_average_precision_calls_nothing_zero(correct: np.ndarray) -> float:
 
 
 def evaluate(distances, query_pids, gallery_pids, query_camids, gallery_camids, ranks):
-    """CMC and mAP by steps of a whole benchmark: an array (ranks,) and a float, both as fractions.
+    """CMC and mAP by steps of a whole benchmark: an array (ranks,) and a float, as fractions.
 
     distances                      (q, g) numpy array, smaller is nearer
     query_pids, query_camids       (q,) arrays of int
-    gallery_pids, gallery_camids   (g,) arrays of int; identity -1 is a bad box, identity 0 a distractor
+    gallery_pids, gallery_camids   (g,) arrays of int; identity -1 is a bad box, 0 a distractor
     ranks                          the length of the CMC, whose first value is the rank-1
 
-    Both kinds of junk are left out. Of equally near images the earlier one in the gallery has the better rank. A query
-    without a match counts in neither mean.
+    Both kinds of junk are left out. Of equally near images the earlier one in the gallery has the
+    better rank. A query without a match counts in neither mean.
     """
     # solution
     first_matches, aps = [], []
@@ -231,13 +231,14 @@ def wrong_evaluate_does_not_add_up(
 
 
 def interval(values, people, random):
-    """A 95 % interval for the mean of ``values``, by a bootstrap over people: two floats, low and high.
+    """A 95 % interval for the mean of ``values``, by a bootstrap over people: two floats.
 
-    values  (q,) numpy array, one number per query: was it answered at rank 1 (0 or 1), or its average precision
-    people  (q,) numpy array, the identity of each query; people have different numbers of queries, in any order
+    values  (q,) numpy array, one number per query: its AP, or whether its rank-1 image is right
+    people  (q,) numpy array, the identity of each query, in any order; some people have more
+            queries than others
     random  a numpy.random.Generator
 
-    Use at least 1,000 samples.
+    Draw 1,000 samples or more. Low and high are fractions.
     """
     # solution
     queries_of = [values[people == person] for person in np.unique(people)]

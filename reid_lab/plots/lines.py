@@ -65,7 +65,8 @@ def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -
         mark = 100 * point.false_match_rate, 100 * point.true_match_rate
         axes.plot(*mark, "o", color=color)
         text = f"{roc.measure} {sign} {point.threshold:.3g}"
-        axes.annotate(text, mark, xytext=(8, -12), textcoords="offset points", color=color)
+        beside = (8, -12) if mark[1] > 10 else (8, 8)  # never below the axis
+        axes.annotate(text, mark, xytext=beside, textcoords="offset points", color=color)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.8f}".rstrip("0").rstrip(".")))  # of percent
     axes.set_ylim(0, 102)
