@@ -66,7 +66,8 @@ def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -
         axes.plot(*mark, "o", color=color)
         text = f"{roc.measure} {sign} {point.threshold:.3g}"
         beside = (8, -12) if mark[1] > 10 else (8, 8)  # never below the axis
-        axes.annotate(text, mark, xytext=beside, textcoords="offset points", color=color)
+        paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # the text stands before the lines
+        axes.annotate(text, mark, xytext=beside, textcoords="offset points", color=color, bbox=paper)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.8f}".rstrip("0").rstrip(".")))  # of percent
     axes.set_ylim(0, 102)
