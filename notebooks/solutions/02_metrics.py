@@ -13,7 +13,7 @@ from reid_lab.retrieval import reference
 def average_precision(correct):
     """Average precision by steps of one ranking: a float; without any match, float("nan").
 
-    correct  (g,) numpy array of bool: whether the image of each rank is a match, the nearest image first
+    correct  (g,) numpy array of bool: whether the image of each rank is a match, nearest first
     """
     # solution
     ranks = np.flatnonzero(correct) + 1
