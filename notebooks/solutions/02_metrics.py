@@ -1,4 +1,4 @@
-"""Exercises of notebook 02: average precision, the junk rule, and a bootstrap that keeps people whole."""
+"""Exercises of notebook 02: average precision, a whole evaluation, an interval that keeps people whole."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from reid_lab.retrieval import reference
+
 
 def average_precision(correct):
-    """Average precision by steps of one ranking.
+    """Average precision by steps of one ranking: a float; without any match, float("nan").
 
-    correct  (g,) numpy array of bool, True where the image at that place of the ranking, best first, is a match
-
-    With r_k the rank of the k-th of M matches, it is the mean of k / r_k. Without any match it is float("nan").
+    correct  (g,) numpy array of bool: whether the image of each rank is a match, nearest first
     """
     # solution
     ranks = np.flatnonzero(correct) + 1
     if len(ranks) == 0:
         return float("nan")
-    return float(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+    precisions = np.arange(1, len(ranks) + 1) / ranks
+    return float(precisions.mean())
     # end
 
 
@@ -52,9 +53,15 @@ def wrong_average_precision_divides_by_the_gallery(correct: np.ndarray) -> float
     return float(np.sum(np.arange(1, len(ranks) + 1) / ranks) / len(correct)) if len(ranks) else float("nan")
 
 
-def wrong_average_precision_takes_every_place(correct: np.ndarray) -> float:
-    """The mean precision over all places, matches or not."""
+def wrong_average_precision_takes_every_rank(correct: np.ndarray) -> float:
+    """The mean precision over all ranks, matches or not."""
     return float(np.mean(np.cumsum(correct) / np.arange(1, len(correct) + 1))) if correct.any() else float("nan")
+
+
+def wrong_average_precision_is_by_trapezoids(correct: np.ndarray) -> float:
+    """The other definition."""
+    ranks = np.flatnonzero(correct) + 1
+    return reference.trapezoid_average_precision(ranks) if len(ranks) else float("nan")
 
 
 def wrong_average_precision_calls_nothing_zero(correct: np.ndarray) -> float:
@@ -62,121 +69,234 @@ def wrong_average_precision_calls_nothing_zero(correct: np.ndarray) -> float:
     return 0.0 if not np.any(correct) else average_precision(correct)
 
 
-def counted(query_pid, query_camid, pids, camids):
-    """Which gallery images count for one query, (g,) bool.
+def evaluate(distances, query_pids, gallery_pids, query_camids, gallery_camids, ranks):
+    """CMC and mAP by steps of a whole benchmark: an array (ranks,) and a float, as fractions.
 
-    pids, camids  (g,) numpy arrays of int, of the gallery images
+    distances                      (q, g) numpy array, smaller is nearer
+    query_pids, query_camids       (q,) arrays of int
+    gallery_pids, gallery_camids   (g,) arrays of int; identity -1 is a bad box, 0 a distractor
+    ranks                          the length of the CMC, whose first value is the rank-1
 
-    What does not count is junk: images of the query's identity from the query's own camera, and images of
-    identity -1. Distractors (identity 0) and other people from the query's camera do count.
+    Both kinds of junk are left out. Of equally near images the earlier one in the gallery has the
+    better rank. A query without a match counts in neither mean.
     """
     # solution
-    own_walk = (pids == query_pid) & (camids == query_camid)
-    return ~own_walk & (pids != -1)
+    first_matches, aps = [], []
+    for query, row in enumerate(distances):
+        order = np.argsort(row, kind="stable")
+        same_person = gallery_pids[order] == query_pids[query]
+        same_camera = gallery_camids[order] == query_camids[query]
+        junk = (same_person & same_camera) | (gallery_pids[order] == -1)
+        correct = same_person[~junk]
+        if correct.any():
+            first_matches.append(correct.argmax() + 1)
+            aps.append(average_precision(correct))
+    cmc = [np.mean(np.array(first_matches) <= rank) for rank in range(1, ranks + 1)]
+    return np.array(cmc), float(np.mean(aps))
     # end
 
 
-def check_counted(answer: Any) -> Iterator[str]:
-    """What is wrong with an answer, on a gallery with one image of each kind."""
-    kinds = {
-        "the query's person from another camera": (7, 2, True),
-        "the query's person from the query's own camera": (7, 1, False),
-        "another person from the query's own camera": (9, 1, True),
-        "another person from another camera": (9, 2, True),
-        "a distractor (identity 0)": (0, 2, True),
-        "a distractor (identity 0) from the query's own camera": (0, 1, True),
-        "a bad box (identity -1)": (-1, 2, False),
-    }
-    pids, camids, expected = (np.array(column) for column in zip(*kinds.values(), strict=True))
-    given = answer(7, 1, pids, camids)
-    if np.shape(given) != expected.shape:
-        yield f"for {len(kinds)} gallery images an array of shape {expected.shape} was expected, not {np.shape(given)}."
-        return
-    for kind, mine, right in zip(kinds, np.asarray(given), expected, strict=True):
-        if bool(mine) != bool(right):
-            yield f"for a query of identity 7 from camera 1, {kind} {'counts' if right else 'does not count'}."
+CASES = {  # distances, queries and gallery as (identity, camera), and what is looked at
+    "matches at the ranks 2 and 3": ([[0.1, 0.2, 0.3]], [(7, 1)], [(9, 2), (7, 2), (7, 3)]),
+    "the query's own person in its own camera comes first, and is junk": (
+        *([[0.1, 0.2, 0.3]], [(7, 1)], [(7, 1), (9, 2), (7, 2)]),
+    ),
+    "another person in the query's camera comes first, and counts": (
+        *([[0.1, 0.2, 0.3]], [(7, 1)], [(9, 1), (7, 2), (8, 2)]),
+    ),
+    "a bad box (-1) comes first, and is junk": ([[0.1, 0.2, 0.3]], [(7, 1)], [(-1, 2), (9, 2), (7, 2)]),
+    "a distractor (0) comes first, and counts": ([[0.1, 0.2, 0.3]], [(7, 1)], [(0, 2), (9, 2), (7, 2)]),
+    "all distances are equal": ([[0.5, 0.5, 0.5, 0.5]], [(7, 1)], [(9, 2), (8, 2), (7, 2), (7, 3)]),
+    "one of two queries has no match": ([[0.1, 0.2, 0.3], [0.1, 0.2, 0.3]], [(7, 1), (5, 1)], [(9, 2), (7, 2), (5, 1)]),
+}
 
 
-def wrong_counted_removes_the_camera(
-    query_pid: int, query_camid: int, pids: np.ndarray, camids: np.ndarray
-) -> np.ndarray:
-    """Everything from the query's camera is taken out: other people there make the task hard, and must stay."""
-    return (camids != query_camid) & (pids != -1)
+def check_evaluate(answer: Any) -> Iterator[str]:
+    """What is wrong with an answer: one rule after another, then a whole benchmark with equal distances in it."""
+    for what, (distances, query, gallery) in CASES.items():
+        found = _compared(answer, np.array(distances), np.array(query), np.array(gallery))
+        if found:
+            yield f"where {what}, {found}"
+    random = np.random.default_rng(4)
+    query, gallery = random.integers(1, 5, (30, 2)), random.integers(-1, 5, (90, 2))
+    if found := _compared(answer, random.integers(0, 9, (30, 90)) / 10, query, gallery):
+        yield f"for 30 queries and 90 images {found}"
 
 
-def wrong_counted_keeps_bad_boxes(query_pid: int, query_camid: int, pids: np.ndarray, camids: np.ndarray) -> np.ndarray:
-    """Identity -1 forgotten."""
-    return ~((pids == query_pid) & (camids == query_camid))
+def _compared(answer: Any, distances: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> str:
+    labels = (query[:, 0], gallery[:, 0], query[:, 1], gallery[:, 1])
+    names = ("query_pids", "gallery_pids", "query_camids", "gallery_camids")
+    expected = reference.evaluate(distances, **dict(zip(names, labels, strict=True)), ranks=3)
+    cmc, ap = answer(distances, *labels, 3)
+    if np.shape(cmc) != (3,):
+        return f"a CMC of 3 ranks has the shape (3,), and yours {np.shape(cmc)}."
+    wanted = f"the CMC is {np.round(expected.cmc, 3).tolist()} and the mAP {expected.mAP:.3f}"
+    if not (np.allclose(cmc, expected.cmc) and np.isclose(ap, expected.mAP)):
+        return f"{wanted}, and you have {np.round(cmc, 3).tolist()} and {ap:.3f}."
+    return ""
 
 
-def wrong_counted_removes_distractors(
-    query_pid: int, query_camid: int, pids: np.ndarray, camids: np.ndarray
-) -> np.ndarray:
+def wrong_evaluate_forgets_the_cameras(
+    distances: np.ndarray,
+    query_pids: np.ndarray,
+    pids: np.ndarray,
+    query_camids: np.ndarray,
+    camids: np.ndarray,
+    k: int,
+) -> Any:
+    """The first kind of junk stays."""
+    return evaluate(distances, query_pids, pids, query_camids, np.full(len(camids), -9), k)
+
+
+def wrong_evaluate_keeps_bad_boxes(
+    distances: np.ndarray,
+    query_pids: np.ndarray,
+    pids: np.ndarray,
+    query_camids: np.ndarray,
+    camids: np.ndarray,
+    k: int,
+) -> Any:
+    """The second kind of junk stays."""
+    return evaluate(distances, query_pids, np.where(pids == -1, 0, pids), query_camids, camids, k)
+
+
+def wrong_evaluate_removes_distractors(
+    distances: np.ndarray,
+    query_pids: np.ndarray,
+    pids: np.ndarray,
+    query_camids: np.ndarray,
+    camids: np.ndarray,
+    k: int,
+) -> Any:
     """Distractors taken for junk."""
-    return ~((pids == query_pid) & (camids == query_camid)) & (pids > 0)
+    return evaluate(distances, query_pids, np.where(pids == 0, -1, pids), query_camids, camids, k)
 
 
-def resample_people(query_pids, random):
-    """One bootstrap sample of the queries that keeps people whole: places in ``query_pids``, (n,) int.
+def wrong_evaluate_removes_the_camera(
+    distances: np.ndarray,
+    query_pids: np.ndarray,
+    pids: np.ndarray,
+    query_camids: np.ndarray,
+    camids: np.ndarray,
+    k: int,
+) -> Any:
+    """Everybody from the query's camera is left out."""
+    cmcs, aps = [], []
+    for row, pid, camid in zip(distances, query_pids, query_camids, strict=True):
+        seen = camids != camid
+        if (seen & (pids == pid)).any():
+            one = evaluate(row[None, seen], np.array([pid]), pids[seen], np.array([camid]), camids[seen], k)
+            cmcs.append(one[0])
+            aps.append(one[1])
+    return np.mean(cmcs, axis=0), float(np.mean(aps))
 
-    query_pids  (q,) numpy array, the identity of each query; people have different numbers of queries, in any order
-    random      a numpy.random.Generator: draw as many people as there are, with replacement
 
-    All queries of a person who was drawn are in the sample, as often as the person was drawn.
+def wrong_evaluate_lets_matches_win_ties(
+    distances: np.ndarray,
+    query_pids: np.ndarray,
+    pids: np.ndarray,
+    query_camids: np.ndarray,
+    camids: np.ndarray,
+    k: int,
+) -> Any:
+    """A rule that flatters."""
+    return evaluate(distances - 1e-9 * (query_pids[:, None] == pids), query_pids, pids, query_camids, camids, k)
+
+
+def wrong_evaluate_calls_nothing_a_failure(
+    distances: np.ndarray,
+    query_pids: np.ndarray,
+    pids: np.ndarray,
+    query_camids: np.ndarray,
+    camids: np.ndarray,
+    k: int,
+) -> Any:
+    """A query without a match counts as a failure."""
+    matched = ((query_pids[:, None] == pids) & (query_camids[:, None] != camids)).any(axis=1).mean()
+    cmc, ap = evaluate(distances, query_pids, pids, query_camids, camids, k)
+    return cmc * matched, ap * matched
+
+
+def wrong_evaluate_does_not_add_up(
+    distances: np.ndarray,
+    query_pids: np.ndarray,
+    pids: np.ndarray,
+    query_camids: np.ndarray,
+    camids: np.ndarray,
+    k: int,
+) -> Any:
+    """The share at each rank, not up to it."""
+    cmc, ap = evaluate(distances, query_pids, pids, query_camids, camids, k)
+    return np.diff(cmc, prepend=0.0), ap
+
+
+def interval(values, people, random):
+    """A 95 % interval for the mean of ``values``, by a bootstrap over people: two floats.
+
+    values  (q,) numpy array, one number per query: its AP, or whether its rank-1 image is right
+    people  (q,) numpy array, the identity of each query, in any order; some people have more
+            queries than others
+    random  a numpy.random.Generator
+
+    Draw 1,000 samples or more. Low and high are fractions.
     """
     # solution
-    people = np.unique(query_pids)
-    drawn = random.choice(people, len(people))
-    return np.concatenate([np.flatnonzero(query_pids == person) for person in drawn])
+    queries_of = [values[people == person] for person in np.unique(people)]
+    totals = np.array([queries.sum() for queries in queries_of])
+    counts = np.array([len(queries) for queries in queries_of])
+    means = []
+    for _ in range(2000):
+        drawn = random.integers(len(counts), size=len(counts))
+        means.append(totals[drawn].sum() / counts[drawn].sum())
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
     # end
 
 
-def check_resample_people(answer: Any) -> Iterator[str]:
-    """What is wrong with an answer, on thirty people of whom the i-th has one to four queries, shuffled."""
-    pids = np.random.default_rng(5).permutation(np.repeat(np.arange(1, 31), 1 + np.arange(30) % 4))
-    samples = [np.asarray(answer(pids, np.random.default_rng(seed))) for seed in range(20)]
-    if any(sample.ndim != 1 or not np.issubdtype(sample.dtype, np.integer) for sample in samples):
-        yield "places in query_pids were expected: one array of whole numbers, such as [4, 9, 4, 9, 0]."
+def check_interval(answer: Any) -> Iterator[str]:
+    """What is wrong with an answer, on sixty people with one to twelve queries, who succeed or fail together."""
+    random = np.random.default_rng(7)
+    counts = 1 + np.arange(60) % 12
+    order = random.permutation(counts.sum())
+    people = np.repeat(np.arange(1, 61), counts)[order]
+    values = np.repeat((random.random(60) < 0.3 + 0.05 * counts).astype(float), counts)[order]
+    given = answer(values, people, np.random.default_rng(0))
+    if np.shape(given) != (2,) or not given[0] < values.mean() < given[1]:
+        yield f"the mean is {values.mean():.3f}: an interval of two floats around it was expected, not {given}."
         return
-    if any(len(sample) and not 0 <= sample.min() <= sample.max() < len(pids) for sample in samples):
-        yield f"for {len(pids)} queries the places lie between 0 and {len(pids) - 1}; identities are not places."
-        return
-    times = [np.bincount(sample, minlength=len(pids)) for sample in samples]
-    if any(len(set(count[pids == person])) > 1 for count in times for person in range(1, 31)):
-        yield "every query of one person must be in the sample equally often, because people are drawn, not queries."
-        return
-    people = [sum(count[pids == person][0] for person in range(1, 31)) for count in times]
-    if set(people) != {30}:
-        yield f"of 30 people 30 are drawn, each bringing all of their queries; one of your samples holds {people[0]}."
-    if all(count.max(initial=0) <= 1 for count in times):
-        yield "people are drawn with replacement, so that in 20 samples of 30 people somebody comes twice."
-    if all(np.array_equal(samples[0], sample) for sample in samples[1:]):
-        yield "another generator draws other people, but your sample is always the same: use `random`."
+    low, high = interval(values, people, np.random.default_rng(1))
+    for name, mine, right in (("low", given[0], low), ("high", given[1], high)):
+        if abs(mine - right) > 0.12 * (high - low):
+            yield (
+                f"the {name} end is about {right:.3f}, not {mine:.3f}: draw as many people as there are, with "
+                "replacement and each with all queries, and take the mean over the queries drawn."
+            )
+    if np.allclose(given, answer(values, people, np.random.default_rng(3)), rtol=0, atol=0):
+        yield "another generator gives a slightly other interval; yours is always the same: use `random`."
 
 
-def wrong_resample_people_draws_queries(query_pids: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def wrong_interval_draws_queries(values: np.ndarray, people: np.ndarray, random: np.random.Generator) -> Any:
     """The ordinary bootstrap, over queries."""
-    return random.integers(len(query_pids), size=len(query_pids))
+    return interval(values, np.arange(len(values)), random)
 
 
-def wrong_resample_people_draws_nobody_twice(query_pids: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Without replacement: the same queries in another order."""
-    people = random.permutation(np.unique(query_pids))
-    return np.concatenate([np.flatnonzero(query_pids == person) for person in people])
+def wrong_interval_weighs_people_alike(values: np.ndarray, people: np.ndarray, random: np.random.Generator) -> Any:
+    """The mean of the people's means."""
+    means = np.array([values[people == person].mean() for person in np.unique(people)])
+    return interval(means, np.arange(len(means)), random)
 
 
-def wrong_resample_people_returns_people(query_pids: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Identities instead of the places of their queries."""
-    people = np.unique(query_pids)
-    return 1000 + random.choice(people, len(people))
+def wrong_interval_is_one_sigma(values: np.ndarray, people: np.ndarray, random: np.random.Generator) -> Any:
+    """One standard deviation to each side: 68 %, not 95 %."""
+    low, high = interval(values, people, random)
+    return values.mean() - (high - low) / 3.92, values.mean() + (high - low) / 3.92
 
 
-def wrong_resample_people_takes_each_once(query_pids: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Drawn with replacement, but isin forgets how often."""
-    people = np.unique(query_pids)
-    return np.flatnonzero(np.isin(query_pids, random.choice(people, len(people))))
+def wrong_interval_draws_nobody_twice(values: np.ndarray, people: np.ndarray, random: np.random.Generator) -> Any:
+    """Without replacement every sample is the same."""
+    return values.mean() - 1e-6 * random.random(), values.mean() + 1e-6
 
 
-def wrong_resample_people_has_its_own_seed(query_pids: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Always the same sample."""
-    return resample_people(query_pids, np.random.default_rng(0))
+def wrong_interval_has_its_own_seed(values: np.ndarray, people: np.ndarray, random: np.random.Generator) -> Any:
+    """Always the same samples."""
+    return interval(values, people, np.random.default_rng(0))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reid_lab.plots.style import COLORS, INK, LINES, NEUTRAL, axes_of, dress
 from reid_lab.retrieval import OpenSet, Result, Roc
@@ -43,7 +43,8 @@ def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -
     Args:
         rocs: by name, from ``retrieval.evaluate(..., roc=True).roc``, or from ``retrieval.verification`` (paper A's
             verification head, eq. 4, beside the cosine similarity of the same pairs).
-        false_match_rate: share of impostor pairs that may be accepted; the threshold for it is marked and named.
+        false_match_rate: share of impostor pairs that may be accepted; the threshold for it is marked and written
+            beside the mark.
 
     Raises:
         DataError: a result has no ROC.
@@ -56,16 +57,22 @@ def thresholds(rocs: Mapping[str, Roc | None], false_match_rate: float = 0.01) -
                 f"{name!r} has no ROC: evaluate with roc=True, or leave it out, if its gallery shows no other people."
             )
         point, sign = roc.at(false_match_rate), "≥" if roc.higher_is_nearer else "≤"
-        label = f"{name}: EER {100 * roc.eer:.1f} %, threshold {sign} {point.threshold:.3g} marked"
+        label = f"{name} (equal error rate {100 * roc.eer:.1f} %)"
         color = COLORS[i % len(COLORS)]
         shown = roc.false_match_rates > 0
         x, y = 100 * roc.false_match_rates[shown], 100 * roc.true_match_rates[shown]
         axes.plot(x, y, color=color, linestyle=LINES[i % len(LINES)], label=label)
-        axes.plot(100 * point.false_match_rate, 100 * point.true_match_rate, "o", color=color)
+        mark = 100 * point.false_match_rate, 100 * point.true_match_rate
+        axes.plot(*mark, "o", color=color)
+        text = f"{roc.measure} {sign} {point.threshold:.3g}"
+        beside = (8, -12) if mark[1] > 10 else (8, 8)  # never below the axis
+        paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # the text stands before the lines
+        axes.annotate(text, mark, xytext=beside, textcoords="offset points", color=color, bbox=paper)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.8f}".rstrip("0").rstrip(".")))  # of percent
     axes.set_ylim(0, 102)
     axes.axvline(100 * false_match_rate, color=INK, linewidth=0.8, linestyle=":")
-    axes.legend(loc="best", fontsize=8)
+    axes.legend(loc="best")
     return figure
 
 
