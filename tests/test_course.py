@@ -138,5 +138,5 @@ def test_a_class_is_emptied_method_by_method(tmp_path, monkeypatch):
     assert stub.count('raise NotImplementedError("your turn")') == 2 and "self.factor" not in stub
     assert "def forward(self, x):" in stub
     assert course.verdict(course.solutions("01_x").Scale, "01_x") == ["Scale: right."]
-    with pytest.raises(CourseError, match="open of 01_x has no solution"):
+    with pytest.raises(CourseError, match="open of 01_x marks no solution"):
         course.stub("01_x", "open")

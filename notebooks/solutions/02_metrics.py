@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from reid_lab.analysis import conditions
+
 from reid_lab.retrieval import reference
 
 
@@ -264,7 +266,7 @@ def check_interval(answer: Any) -> Iterator[str]:
     if np.shape(given) != (2,) or not given[0] < values.mean() < given[1]:
         yield f"the mean is {values.mean():.3f}: an interval of two floats around it was expected, not {given}."
         return
-    low, high = interval(values, people, np.random.default_rng(1))
+    low, high = conditions.interval(values, people, seed=1)
     for name, mine, right in (("low", given[0], low), ("high", given[1], high)):
         if abs(mine - right) > 0.12 * (high - low):
             yield (
