@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from reid_lab.analysis import conditions
-
 from reid_lab.retrieval import reference
 
 
