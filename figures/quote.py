@@ -80,6 +80,28 @@ def tuning():
     return table[sorted(table, key=float)]
 
 
+def own_networks():
+    """The papers' own networks on a CPU, and how far each lies from its paper's reference."""
+    rows = tables.read("own_networks", HERE).query("size == 'classroom'")
+    table = statistics.variants(rows, "classroom")[["seeds", "rank-1", "mAP"]].round(1)
+    references = {label: "B, residual" if label.startswith("B") else "A, ResNet-50" for label in table.index}
+    words = {}
+    for label, other in references.items():
+        if label != other and min(table.loc[[label, other], "seeds"]) > 1:
+            one = statistics.difference(rows, "classroom", label, other)
+            words[label] = f"{one.points:+.1f} ± {one.half_width:.1f}, {'' if one.separated else 'not '}separated"
+    return table.assign(**{"mAP minus that of B, residual or A, ResNet-50": pd.Series(words, dtype=str)})
+
+
+def machines():
+    """Every method's mAP on validation people under settings that imitate other machines."""
+    rows = pd.read_csv(HERE.parent / "benchmarks" / "results" / "stability.csv")
+    rows = rows.assign(network=rows["method"] + ", seed " + rows["seed"].astype(str))
+    table = rows.pivot(index="network", columns="setting", values="mAP")[list(rows["setting"].unique())]
+    table = table.loc[list(rows["network"].unique())]
+    return table.assign(**{"largest difference": table.max(axis=1) - table.min(axis=1)}).round(1)
+
+
 TABLES = {
     "What the demonstration shows": demonstration,
     "What the experiments show": lambda: variants("pooling", "classroom"),
@@ -91,6 +113,8 @@ TABLES = {
         "interpretations", "classroom-random", ("seeds", "rank-1", "mAP")
     ),
     "How the recipes were chosen": tuning,
+    "The papers' own networks": own_networks,
+    "On another machine": machines,
 }
 
 
