@@ -147,7 +147,7 @@ def resnet_slim(
 def res2net50(last_stride: int = 2, weights: str | None = None) -> Backbone:
     """Res2Net-50, 26w x 4s: 23.65 M parameters, 25.70 M with ImageNet's classifier. Paper A's backbone."""
     network = Backbone(Res2NetBlock, (3, 4, 6, 3), last_stride)
-    start(network, "res2net50_26w_4s", weights, timm_weights)
+    start(network, "res2net50", weights, timm_weights)
     return network
 
 
@@ -157,7 +157,7 @@ def res2net101(last_stride: int = 2, weights: str | None = None) -> Backbone:
     Paper A's "Res2Net-121": no Res2Net has 121 layers.
     """
     network = Backbone(Res2NetBlock, (3, 4, 23, 3), last_stride)
-    start(network, "res2net101_26w_4s", weights, timm_weights)
+    start(network, "res2net101", weights, timm_weights)
     return network
 
 

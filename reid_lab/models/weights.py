@@ -138,7 +138,7 @@ def timm_weights(name: str) -> Mapping[str, Tensor]:
     except ImportError as error:
         raise _unavailable(name, error, "install timm with `pip install timm`") from error
     try:
-        return timm.create_model(name, pretrained=True).state_dict()
+        return timm.create_model(f"{name}_26w_4s", pretrained=True).state_dict()
     except Exception as error:  # no network, no disk space, a damaged file in the cache
         raise _unavailable(name, error, cure) from error
 

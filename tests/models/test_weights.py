@@ -97,10 +97,18 @@ def test_a_start_on_another_town_is_in_the_package_and_its_note_tells_of_it(name
     assert torch.equal(models.backbone(name, 2, "passersby").conv1.weight, start["conv1.weight"])  # whatever the stride
 
 
-@pytest.mark.parametrize("name", ["resnet50", "res2net101"])
+@pytest.mark.parametrize("name", ["res2net50", "res2net101"])
+def test_timm_is_asked_for_the_authors_network_by_its_own_name(name, monkeypatch):
+    asked = []
+    monkeypatch.setattr("timm.create_model", lambda name, **options: asked.append((name, options)) or torch.nn.ReLU())
+    assert weights.timm_weights(name) == {}
+    assert asked == [(f"{name}_26w_4s", {"pretrained": True})]
+
+
+@pytest.mark.parametrize("name", ["resnet50", "resnet101", "res2net50", "res2net101"])
 def test_large_networks_have_a_start_on_another_town_only_where_it_was_made(name, tmp_path, monkeypatch):
     monkeypatch.setenv("REID_LAB_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match=f"resnet_slim.*reid-lab pretrain {name}"):
+    with pytest.raises(WeightsError, match=f"resnet_slim.*reid-lab pretrain {name}\\.$"):
         models.backbone(name, weights="passersby")
 
 
