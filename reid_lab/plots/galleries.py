@@ -188,7 +188,7 @@ def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None
     axes.set_yticks([])
     color = INK if correct is None else MATCH if correct else MISS
     sign = "" if correct is None else " ✓" if correct else " ✗"
-    axes.set_title(title + sign, fontsize=9, color=color)
+    axes.set_title(title + sign, fontsize=10, color=color)
     dashes = (0, (3, 2)) if correct is False else "solid"
     for side in axes.spines.values():
         side.set(color=color, linewidth=3, linestyle=dashes, capstyle="butt")
