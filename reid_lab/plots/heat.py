@@ -36,7 +36,7 @@ def heat_maps(
         DataError: no images, more than a figure can hold, or another number of maps or masks.
     """
     _must_match(len(records), heats, masks)
-    figure = Figure(figsize=(max(7, 1.3 * (1 + len(heats)) + 0.7), 2.7 * len(records)), layout="constrained")
+    figure = Figure(figsize=(max(7, 1.15 * (1 + len(heats)) + 0.7), 2.25 * len(records)), layout="constrained")
     grid = figure.subplots(len(records), 1 + len(heats), squeeze=False)
     shares = {} if masks is None else {name: gradcam.heat_share(maps, masks) for name, maps in heats.items()}
     for i, (row, record) in enumerate(zip(grid, records, strict=True)):
