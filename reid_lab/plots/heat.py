@@ -36,24 +36,24 @@ def heat_maps(
         DataError: no images, more than a figure can hold, or another number of maps or masks.
     """
     _must_match(len(records), heats, masks)
-    figure = Figure(figsize=(1.3 * (1 + len(heats)) + 0.7, 2.5 * len(records)), layout="constrained")
+    figure = Figure(figsize=(max(7, 1.15 * (1 + len(heats)) + 0.7), 2.25 * len(records)), layout="constrained")
     grid = figure.subplots(len(records), 1 + len(heats), squeeze=False)
     shares = {} if masks is None else {name: gradcam.heat_share(maps, masks) for name, maps in heats.items()}
     for i, (row, record) in enumerate(zip(grid, records, strict=True)):
         outline = None if masks is None else masks[i]
         _overlay(row[0], record, None, outline)
         if masks is not None:
-            row[0].set_xlabel(_share(gradcam.area_share(masks[i : i + 1])[0], "area", "nobody"), fontsize=8, color=INK)
+            row[0].set_xlabel(_share(gradcam.area_share(masks[i : i + 1])[0], "area", "nobody"), fontsize=10, color=INK)
         for axes, (name, maps) in zip(row[1:], heats.items(), strict=True):
             drawn = _overlay(axes, record, maps[i], outline)
             if masks is not None:
                 axes.set_xlabel(
-                    _share(shares[name][i], "heat", "nobody" if maps[i].any() else "no heat"), fontsize=8, color=INK
+                    _share(shares[name][i], "heat", "nobody" if maps[i].any() else "no heat"), fontsize=10, color=INK
                 )
     for axes, title in zip(grid[0], ("image", *heats), strict=True):
-        axes.set_title(title, fontsize=9, color=INK)
+        axes.set_title(title, fontsize=11, color=INK)
     bar = figure.colorbar(drawn, ax=grid, shrink=min(1, 1.6 / len(records)), aspect=25, ticks=[0, 1])
-    bar.ax.set_yticklabels(["least", "most\nheat"], fontsize=8)
+    bar.ax.set_yticklabels(["least", "most\nheat"], fontsize=10)
     return figure
 
 
@@ -75,7 +75,8 @@ def _overlay(axes: Axes, record: Record, heat: np.ndarray | None, outline: np.nd
     """The image or, where there is heat, its grey shades below the heat's colors."""
     pixels = decode(record.path, (128, 64))
     extent = (0, 1, 0, 2)  # image, heat and mask may have different sizes
-    shown = axes.imshow(pixels if heat is None else pixels.mean(axis=2), cmap="gray", extent=extent)
+    below = pixels if heat is None else pixels.mean(axis=2)
+    shown = axes.imshow(below, cmap="gray", extent=extent)
     if heat is not None:
         shown = axes.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.6, interpolation="bilinear", extent=extent)
     if outline is not None and outline.any() and not outline.all():

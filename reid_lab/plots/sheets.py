@@ -28,7 +28,7 @@ def grid(
     rows: int,
     columns: int,
     note: str = "",
-    cell: tuple[float, float] = (1.05, 2.35),
+    cell: tuple[float, float] = (0.98, 2.2),
     gap: tuple[float, float] = (0.13, 0.5),
     head: float = 0.4,
 ) -> np.ndarray:
