@@ -21,7 +21,10 @@ from reid_lab.plots import COLORS, NEUTRAL, dress
 from reid_lab.runtime.errors import DataError
 
 SEPARATED, OPEN = COLORS[0], COLORS[1]  # an interval without 0, an interval with 0
-TOLD = (("95 % interval without 0: separated", SEPARATED, SEPARATED), ("with 0: not separated", OPEN, "white"))
+TOLD = (
+    ("95 % interval without 0: separated", SEPARATED, SEPARATED),
+    ("95 % interval with 0: not separated", OPEN, "white"),
+)
 
 
 def compared(
@@ -122,7 +125,7 @@ def _interval(axes: Axes, one: Difference, place: float) -> None:
     look: dict[str, Any] = {"color": color, "marker": "o", "markersize": 7, "capsize": 4, "linewidth": 2}
     axes.errorbar(one.points, place, xerr=one.half_width, markerfacecolor=inside, zorder=3, **look)
     text = f"{round(one.points, 1) + 0.0:+.1f} ± {one.half_width:.1f}"
-    around = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+    around = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none"}
     look = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": 9, "bbox": around}
     axes.annotate(text, (one.points, place), (0, 6), **look)
 
