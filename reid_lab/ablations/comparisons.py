@@ -42,7 +42,8 @@ def compared(
 
     Returns:
         Two panels with a line per variant. On the left a mark per seed, a faint line through the marks of a seed, and
-        a bar at the mean. On the right the differences of the seeds, and their mean with its 95 % interval.
+        a bar at the mean of the seeds that all variants have. On the right the differences of the seeds, and their mean
+        with its 95 % interval.
 
     Raises:
         DataError: A variant is not recorded, or shares fewer than two seeds with the reference.
@@ -105,12 +106,14 @@ def _rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _join_seeds(axes: Axes, scores: pd.DataFrame) -> None:
-    """A mark per seed and variant, a faint line through the marks of a seed, and a bar at each mean."""
+    """A mark per seed and variant, a faint line through the marks of a seed, and a bar at each mean of common seeds."""
     places = range(scores.shape[1])
     for mark, (_, of_seed) in zip(MARKS, scores.iterrows(), strict=False):
         look: dict[str, Any] = {"color": NEUTRAL, "linewidth": 0.8, "marker": mark, "markersize": 6, "alpha": 0.7}
         axes.plot(of_seed.to_numpy(), places, **look)
-    axes.plot(scores.mean().to_numpy(), places, "|", color="black", markersize=15, markeredgewidth=2.5, zorder=4)
+    axes.plot(
+        scores.dropna().mean().to_numpy(), places, "|", color="black", markersize=15, markeredgewidth=2.5, zorder=4
+    )
 
 
 def _tick(axes: Axes, values: Iterable[float], place: float) -> None:
@@ -137,7 +140,7 @@ def _marks(seeds: pd.Index) -> list[Line2D]:
         Line2D([], [], marker=mark, label=f"seed {seed}", **look) for mark, seed in zip(MARKS, seeds, strict=False)
     ]
     look = {"marker": "|", "linestyle": "none"}
-    mean = Line2D([], [], color="black", markersize=14, markeredgewidth=2.5, label="mean of the seeds", **look)
+    mean = Line2D([], [], color="black", markersize=14, markeredgewidth=2.5, label="mean of the common seeds", **look)
     return [*marks, mean, Line2D([], [], color=NEUTRAL, markersize=7, label="difference of a seed", **look)]
 
 

@@ -54,3 +54,9 @@ def test_a_hollow_mark_is_an_interval_with_0_in_it():
 def test_a_variant_without_runs_is_named():
     with pytest.raises(DataError, match="No run of 'd' at size classroom"):
         comparisons.compared(ROWS, "classroom", "a", ["b", "d"])
+
+
+def test_a_mean_takes_only_seeds_that_all_variants_have():
+    fewer = ROWS[(ROWS["variant"] != "c") | (ROWS["seed"] != 2)]
+    left, _ = comparisons.compared(fewer, "classroom", "a", ["a", "b", "c"]).axes
+    assert list(left.lines[-1].get_xdata()) == pytest.approx([15, 16.5, 17])
