@@ -1,66 +1,152 @@
 """Solutions of the exercises of 06_pooling_ablation.ipynb, and what checks them."""
 
+import math
 
-def seeds_needed(gap, deviation):
-    """How many seeds each of two variants needs until a difference of `gap` points is as large as the half width.
 
-    The interval's half width is 2 x `deviation` x sqrt(2 / seeds), `deviation` being that of one run. At least 2.
+def paired_interval(one, other):
+    """Compare two variants by the seeds that both have, and by nothing else.
+
+    Args:
+        one: The scores of a variant, {seed: score}.
+        other: The scores of another variant; it may have been trained with other seeds, too.
+
+    Returns:
+        (points, half_width): how far `one` lies above `other` on average, and half the width of the 95 % interval.
+        With a single common seed the half width is `math.inf`.
+
+    Raises:
+        ValueError: The two have no seed in common.
     """
     # solution
-    import math
+    from scipy import stats
 
-    return max(2, math.ceil(2 * (2 * deviation / gap) ** 2))
+    common = sorted(set(one) & set(other))
+    if not common:
+        raise ValueError("The two variants have no seed in common.")
+    differences = [one[seed] - other[seed] for seed in common]
+    count = len(differences)
+    points = sum(differences) / count
+    if count == 1:
+        return points, math.inf
+    squares = sum((difference - points) ** 2 for difference in differences)
+    deviation = math.sqrt(squares / (count - 1))
+    factor = stats.t.ppf(0.975, count - 1)
+    return points, factor * deviation / math.sqrt(count)
     # end
 
 
-def check_seeds_needed(answer):
-    cases = {(5.0, 3.0): 3, (3.0, 3.0): 8, (1.0, 3.0): 72, (20.0, 1.0): 2}
-    for (gap, deviation), expected in cases.items():
-        found = answer(gap, deviation)
-        if found != expected:
+def check_paired_interval(answer):
+    from scipy import stats
+
+    one = {0: 30.0, 1: 34.0, 2: 41.0, 5: 36.0}
+    other = {5: 33.0, 2: 39.0, 1: 33.0, 0: 25.0, 7: 90.0}
+    for seeds in ((0, 1), (0, 1, 2), (0, 1, 2, 5)):
+        some = {seed: one[seed] for seed in seeds}
+        told = stats.ttest_rel(list(some.values()), [other[seed] for seed in seeds]).confidence_interval()
+        points, half_width = map(float, answer(dict(some), dict(other)))
+        differences = [some[seed] - other[seed] for seed in seeds]
+        if abs(points - sum(differences) / len(seeds)) > 1e-6:
             yield (
-                f"for a gap of {gap:g} points and a deviation of {deviation:g} it takes {expected} seeds, not {found}: "
-                "solve 2 x deviation x sqrt(2 / seeds) = gap for the seeds, round up, and take 2 where it is fewer."
+                f"of the differences {differences}, seed by seed, the mean is {sum(differences) / len(seeds):.3f}, not "
+                f"{points:.3f}. Pair the scores by their seed, and leave out a seed that only one of the two has."
             )
+        elif abs(half_width - (told.high - told.low) / 2) > 1e-6:
+            yield (
+                f"the differences {differences} have a half width of {(told.high - told.low) / 2:.3f}, not "
+                f"{half_width:.3f}. Look at steps 2 and 3 of the page: divisor n - 1, root of n, Student's t."
+            )
+    if answer({3: 5.0, 4: 7.0}, {4: 6.0}) != (1.0, math.inf):
+        yield "with one common seed the points are its difference, and the half width is math.inf: nobody knows s."
+    try:
+        answer({0: 1.0}, {1: 1.0})
+    except ValueError:
+        return
+    yield "without a common seed there is nothing to compare: raise a ValueError."
 
 
-def wrong_seeds_needed_rounds_down(gap, deviation):
-    return int(2 * (2 * deviation / gap) ** 2)
+def wrong_paired_interval_by_place(one, other):
+    """Pairs the scores as they stand in the two dictionaries."""
+    pairs = dict(enumerate(zip(one.values(), other.values(), strict=False)))
+    return paired_interval({i: a for i, (a, _) in pairs.items()}, {i: b for i, (_, b) in pairs.items()})
 
 
-def wrong_seeds_needed_forgets_the_second_variant(gap, deviation):
-    import math
+def wrong_paired_interval_two_deviations(one, other):
+    """Takes the factor 2, however few seeds there are."""
+    from scipy import stats
 
-    return max(2, math.ceil((2 * deviation / gap) ** 2))
+    points, half_width = paired_interval(one, other)
+    count = len(set(one) & set(other))
+    return points, half_width / stats.t.ppf(0.975, count - 1) * 2 if count > 1 else math.inf
 
 
-def reversed_share(one, other):
-    """The share of pairs (a run of `one`, a run of `other`) in which the run of the LOWER mean scores higher.
+def wrong_paired_interval_without_the_root(one, other):
+    """Gives the interval of one difference instead of that of their mean."""
+    points, half_width = paired_interval(one, other)
+    return points, half_width * math.sqrt(len(set(one) & set(other)))
 
-    `one` and `other` are lists of scores, one per seed.
+
+def share_separated(gap, deviation, seeds, random):
+    """Simulate how often an experiment finds a difference that is really there.
+
+    An experiment has two variants and `seeds` common seeds. A run scores what its variant and its seed are worth, plus
+    chance: a normal random number with the standard deviation `deviation`, of its own in every run. One variant is
+    truly `gap` points better. The experiment finds the difference where the 95 % interval of the seeds' own
+    differences leaves out 0.
+
+    Args:
+        gap: The true difference, in points.
+        deviation: The standard deviation of a run, in points.
+        seeds: How many seeds an experiment has, 2 or more.
+        random: A NumPy generator, such as `np.random.default_rng(0)`.
+
+    Returns:
+        The share of 4,000 simulated experiments that find the difference, from 0 to 1.
     """
     # solution
-    low, high = sorted([one, other], key=lambda scores: sum(scores) / len(scores))
-    return sum(a > b for a in low for b in high) / (len(low) * len(high))
+    from scipy import stats
+
+    experiments = 4000
+    one = gap + random.normal(0, deviation, (experiments, seeds))
+    other = random.normal(0, deviation, (experiments, seeds))
+    differences = one - other  # what a seed is worth would cancel here
+    points = differences.mean(axis=1)
+    spread = differences.std(axis=1, ddof=1)
+    half_widths = stats.t.ppf(0.975, seeds - 1) * spread / math.sqrt(seeds)
+    return float((abs(points) > half_widths).mean())
     # end
 
 
-def check_reversed_share(answer):
-    if abs(answer([1, 2, 3], [4, 5, 6])) > 1e-9:
-        yield "where every run of one variant beats every run of the other, no pair is in the wrong order: 0."
-    if abs(answer([1, 5], [2, 6]) - 0.25) > 1e-9:
-        yield "of the 4 pairs of [1, 5] and [2, 6] one is in the wrong order (5 > 2): 0.25. Every run meets every run."
-    for pair in (([40, 50], [45, 47]), ([45, 47], [40, 50])):
-        if abs(answer(*pair) - 0.5) > 1e-9:
-            yield f"for {pair[0]} and {pair[1]} 2 of the 4 pairs are in the wrong order: 0.5, not {answer(*pair):g}."
-    if abs(answer([10, 20, 60], [25, 30, 32]) - 6 / 9) > 1e-9:
-        yield "[10, 20, 60] has the higher mean, and loses six of its nine pairs with [25, 30, 32]: 0.667."
+def check_share_separated(answer):
+    import numpy as np
+    from scipy import stats
+
+    for gap, deviation, seeds in ((0, 2, 3), (2, 2, 3), (1, 1, 8), (2, 2, 8), (3, 1, 5)):
+        shift, factor = gap / deviation * math.sqrt(seeds / 2), stats.t.ppf(0.975, seeds - 1)
+        exact = 1 - stats.nct.cdf(factor, seeds - 1, shift) + stats.nct.cdf(-factor, seeds - 1, shift)
+        found = float(answer(gap, deviation, seeds, np.random.default_rng(1)))
+        if abs(found - exact) > 0.04:
+            yield (
+                f"with a gap of {gap}, a deviation of {deviation} and {seeds} seeds, {exact:.0%} of all experiments "
+                f"find the difference, not {found:.0%}. Both variants' runs have chance, and the factor is Student's t."
+            )
+    if answer(1.0, 1.0, 4, np.random.default_rng(1)) == answer(1.0, 1.0, 4, np.random.default_rng(2)):
+        yield "two generators gave the same share: draw every random number from `random`, and 4,000 experiments."
 
 
-def wrong_reversed_share_depends_on_the_arguments(one, other):
-    return sum(a > b for a in one for b in other) / (len(one) * len(other))
+def wrong_share_separated_one_variant_is_fixed(gap, deviation, seeds, random):
+    """Draws chance for one of the two variants only."""
+    return share_separated(gap, deviation / math.sqrt(2), seeds, random)
 
 
-def wrong_reversed_share_by_seed(one, other):
-    low, high = sorted([one, other], key=sum)
-    return sum(a > b for a, b in zip(low, high, strict=True)) / len(low)
+def wrong_share_separated_with_a_factor_of_two(gap, deviation, seeds, random):
+    """Takes two deviations instead of Student's t."""
+    differences = random.normal(gap, deviation * math.sqrt(2), (4000, seeds))
+    half_widths = 2 * differences.std(axis=1, ddof=1) / math.sqrt(seeds)
+    return float((abs(differences.mean(axis=1)) > half_widths).mean())
+
+
+def wrong_share_separated_always_the_same(gap, deviation, seeds, random):
+    """Makes a generator of its own."""
+    import numpy as np
+
+    return share_separated(gap, deviation, seeds, np.random.default_rng(7))
