@@ -10,16 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
-LARGEST, LARGEST_TOGETHER = 1_000_000, 10_000_000  # bytes
+LARGEST, LARGEST_TOGETHER = 2_100_000, 12_000_000  # bytes
 LEAST_COMPARED = 5  # code cells with output that nbval compares
 MOST_IGNORED = 0.3  # share of code cells, without those that ask for predictions
 
 # Not edited again yet: what the second edition keeps to is not asked of them. Whoever edits one takes it off the list,
 # and nothing is added. A notebook with a numbered figure is of the second edition, wherever it stands.
-FIRST_EDITION = {
-    "06_pooling_ablation",
-    "07_erasing_ablation",
-}
+FIRST_EDITION: set[str] = set()
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

@@ -18,9 +18,10 @@ def handout(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The new folder to write to.")],
     seed: Annotated[int, typer.Option(parser=whole, metavar="<int>", help="Your secret: from 1000 on.")],
     size: Annotated[
-        Literal["classroom", "smoke"], typer.Option(metavar="SIZE", help="classroom, or smoke for a try.")
+        Literal["classroom", "smoke"],
+        typer.Option(metavar="SIZE", help="How large the town is: classroom, or smoke for a try."),
     ] = "classroom",
-    town: Annotated[Literal["coast", "city"], typer.Option(metavar="TOWN", help="coast or city.")] = "coast",
+    town: Annotated[Literal["coast", "city"], typer.Option(metavar="TOWN", help="Coast or city.")] = "coast",
 ) -> int:
     """Write the images of a hidden town for students, and beside them the key that stays with you."""
     from reid_lab import capstone

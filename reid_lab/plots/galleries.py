@@ -57,7 +57,7 @@ def gallery(result: Result, queries: int | Sequence[int] = 5, top: int = 10) -> 
             correct = bool(result.matches.correct[query, rank])
             image = result.gallery[index]
             own = image.camid == record.camid != UNKNOWN_CAMERA
-            _picture(axes[rank + 1], image, f"{rank + 1}{' own cam' if own else _camera(image)}", correct)
+            _picture(axes[rank + 1], image, str(rank + 1), correct, "own cam" if own else _camera(image, ""))
     return cells[0, 0].figure
 
 
@@ -178,17 +178,17 @@ def _spread(ap: np.ndarray, count: int) -> list[int]:
     return [order[i] for i in np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]
 
 
-def _camera(record: Record, before: str = " ") -> str:
+def _camera(record: Record, before: str) -> str:
     return "" if record.camid == UNKNOWN_CAMERA else f"{before}cam {record.camid}"
 
 
-def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None) -> None:
+def _picture(axes: Axes, record: Record, title: str, correct: bool | None = None, below: str = "") -> None:
     axes.imshow(_pixels(record))
     axes.set_xticks([])
     axes.set_yticks([])
     color = INK if correct is None else MATCH if correct else MISS
     sign = "" if correct is None else " ✓" if correct else " ✗"
-    axes.set_title(title + sign, fontsize=10, color=color)
+    axes.set_title(title + sign + (f"\n{below}" if below else ""), fontsize=10, color=color)
     dashes = (0, (3, 2)) if correct is False else "solid"
     for side in axes.spines.values():
         side.set(color=color, linewidth=3, linestyle=dashes, capstyle="butt")

@@ -69,7 +69,9 @@ def test_every_quoted_command_is_one(tmp_path, monkeypatch, capsys):
     whole = [line for line in (found.strip().rstrip("\"'.)") for found in commands) if " " in line]
     assert len(whole) > 25
     for line in whole:
-        assert main(shlex.split(line.replace("NAME", "pooling").replace("SIZE", "smoke"))) == 0, capsys.readouterr().err
+        assert (
+            main(shlex.split(line.replace("NAME", "pooling").replace("SIZE", "smoke").replace("SECRET", "4242"))) == 0
+        ), capsys.readouterr().err
 
 
 def test_every_option_is_shown_in_a_page_or_in_the_example_of_a_help():
