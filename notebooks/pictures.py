@@ -12,9 +12,14 @@ import numpy as np
 from PIL import Image
 
 COLOURS = 256  # of a palette
-# Mean error, in levels of 255, of the pixels that are not background. A drawing of lines has 0.5 as a palette and 5.7
-# as a JPEG file of quality 80; a gallery of photographs has 2.2 and 1.6.
-PALETTE_ERROR, JPEG_ERROR, FINE_JPEG_ERROR = 1.5, 2.5, 4.0
+# The mean error that may be, in levels of 255, over the pixels that are not background. A drawing of lines has 0.5 as a
+# palette and 6 as a JPEG file of quality 80; a gallery of photographs has 2.2 and 1.6. At 2.2 a palette can be seen.
+PALETTE_ERROR = 1.5
+JPEG = (  # quality, sampling of colours, the error that may be
+    (80, "4:2:0", 3.0),
+    (80, "4:4:4", 3.0),
+    (90, "4:4:4", 4.0),
+)
 KINDS = ("image/png", "image/jpeg")
 
 
@@ -27,15 +32,13 @@ def shrunk(png: bytes) -> tuple[str, bytes]:
     background = max(picture.getcolors(picture.width * picture.height))[1]
     ink = (np.asarray(picture) != background).any(axis=-1)
     palette = picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    found = [("image/png", png)]
+    found = [("image/png", png), ("image/png", _file(picture, "png"))]  # the second is the same without transparency
     if error(picture, palette, ink) <= PALETTE_ERROR:
         found.append(("image/png", _file(palette, "png")))
-    jpeg = _file(picture, "jpeg", quality=80)
-    if error(picture, Image.open(BytesIO(jpeg)), ink) <= JPEG_ERROR:
-        found.append(("image/jpeg", jpeg))
-    if len(found) == 1:
-        jpeg = _file(picture, "jpeg", quality=90)
-        found += [("image/jpeg", jpeg)] * (error(picture, Image.open(BytesIO(jpeg)), ink) <= FINE_JPEG_ERROR)
+    for quality, subsampling, bound in JPEG:
+        file = _file(picture, "jpeg", quality=quality, subsampling=subsampling, progressive=True)
+        if error(picture, Image.open(BytesIO(file)), ink) <= bound:
+            found.append(("image/jpeg", file))
     return min(found, key=lambda each: len(each[1]))
 
 
@@ -47,8 +50,7 @@ def error(one: Image.Image, other: Image.Image, ink: np.ndarray) -> float:
 
 def _file(picture: Image.Image, kind: str, **settings) -> bytes:
     file = BytesIO()
-    extra = {"subsampling": 0} if kind == "jpeg" else {}  # red lines keep their edges
-    picture.save(file, kind, optimize=True, **extra, **settings)
+    picture.save(file, kind, optimize=True, **settings)
     return file.getvalue()
 
 

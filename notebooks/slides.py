@@ -91,7 +91,7 @@ def _slide_type(cell, pictures: int) -> tuple[str, int]:
     if cell.cell_type == "markdown":
         return ("subslide" if cell.source.startswith("### ") else "slide"), 0
     does = cell.metadata.pop("does")
-    if does == "tells":
+    if does == "tells" and not any("text/html" in output.get("data", {}) for output in cell.outputs):
         return "fragment", pictures
     return ("subslide" if pictures else "-"), 1
 

@@ -48,6 +48,14 @@ def test_a_cell_with_the_tag_is_shown_whole_and_a_bare_heading_is_not(slides, ch
     assert "That matters." in [cell.source.split("\n\n")[-1] for cell in slides.reduced(notebook).cells]
 
 
+def test_an_outcome_that_brings_its_picture_has_a_slide_of_its_own(slides, changed):
+    def change(cells):
+        cells[8].outputs += cells[7].outputs
+
+    found = list(shown(slides, nbformat.read(changed(change), as_version=4)))
+    assert found[2:5] == [("-", "stream"), ("subslide", "display_data"), ("subslide", "stream")]
+
+
 def test_the_page_is_made_without_the_network_and_shows_no_code(slides, lesson, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("the network was asked")
