@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
-LARGEST, LARGEST_TOGETHER = 2_100_000, 12_000_000  # bytes
+LARGEST, LARGEST_TOGETHER = 1_400_000, 12_000_000  # bytes
 LEAST_COMPARED = 5  # code cells with output that nbval compares
 MOST_IGNORED = 0.3  # share of code cells, without those that ask for predictions
 

@@ -130,3 +130,14 @@ def test_what_the_page_knows_of_a_cell_follows_its_pictures(drawing):
     plain.metadata["mystnb"] = {"image": {"alt": "Of long ago."}}
     pictures.describe(plain)
     assert "mystnb" not in plain.metadata
+
+
+def test_a_wide_photograph_gets_fewer_pixels_and_a_wide_drawing_keeps_them():
+    noise = np.random.default_rng(0).integers(0, 256, (20, 200, 3), dtype=np.uint8)
+    photograph, drawing = Image.fromarray(noise).resize((2000, 200)), Image.new("RGB", (2000, 200), "white")
+    drawing.paste("black", (0, 50, 2000, 60))
+    for picture, width in ((photograph, 1400), (drawing, 2000)):
+        file = BytesIO()
+        picture.save(file, "png")
+        _, saved = pictures.shrunk(file.getvalue())
+        assert Image.open(BytesIO(saved)).width == width
