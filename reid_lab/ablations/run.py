@@ -134,7 +134,7 @@ def run(
         KeyboardInterrupt: Ctrl-C, or the kill of a scheduler. The next call goes on from the runs' last
             checkpoints.
     """
-    runs, folder = runs_root(runs), Path(folder or tables.figures_folder())
+    runs, folder = runs_root(runs), Path(folder or tables.own_folder())
     workers, waiting = workers or runs_at_once(device), missing(wanted, folder)
     say(f"{len(wanted) - len(waiting)} of {len(wanted)} runs are recorded; {workers} at a time")
     waiting = [job for job in waiting if not _take_from_other_grids(job, folder, runs)]

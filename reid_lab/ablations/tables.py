@@ -13,7 +13,7 @@ import pandas as pd
 from reid_lab.ablations.grids import GRIDS
 from reid_lab.ablations.measures import FOUND, RANKS
 from reid_lab.runtime.errors import DataError
-from reid_lab.runtime.files import lock, project_folder, write_text
+from reid_lab.runtime.files import PACKED, lock, project_folder, write_text
 
 KEYS = ["variant", "size", "seed"]
 RERANKED = ", re-ranked"  # ends the label of a re-ranked row
@@ -30,9 +30,15 @@ MEASURED = {  # by a grid's measure: the columns of its table that running and d
 }
 
 
-def figures_folder() -> Path:
-    """Where tables and pictures are kept: ``figures`` in the checkout, else where one stands."""
+def own_folder() -> Path:
+    """Where tables and pictures are written: ``figures`` in the checkout, else where one stands."""
     return project_folder() / "figures"
+
+
+def figures_folder() -> Path:
+    """Where tables are read: :func:`own_folder`; where there is none, what the installed package has of them."""
+    packed = PACKED / "figures"
+    return packed if packed.is_dir() and not own_folder().is_dir() else own_folder()
 
 
 def read(name: str, folder: Path | str | None = None) -> pd.DataFrame:

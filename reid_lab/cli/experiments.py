@@ -114,7 +114,7 @@ def ablate(
         raise RecipeError("--dry-run writes nothing, and --merge writes tables: leave out one of them.")
     setting = _setting(size, start)
     names = _every_question() if "all" in experiments else list(dict.fromkeys(experiments))
-    folder = out or tables.figures_folder()
+    folder = out or tables.own_folder()
     tables.check(folder)
     tables.add_from(merge or [], names, folder)
     wanted = [job for name in names for job in run.jobs(grids.grid(name), setting, range(seeds))]

@@ -24,7 +24,7 @@ from reid_lab.course.figures import figure as figure
 from reid_lab.course.predictions import outcome as outcome
 from reid_lab.course.predictions import predict as predict
 from reid_lab.runtime.errors import CourseError
-from reid_lab.runtime.files import NOTEBOOKS
+from reid_lab.runtime.files import NOTEBOOKS, PACKED
 
 if TYPE_CHECKING:
     import torch
@@ -174,12 +174,12 @@ def solutions(notebook: str) -> ModuleType:
 
     Returns:
         The module ``NOTEBOOK.py`` in ``notebooks/solutions``, else in ``notebooks/checks``, else in ``checks`` beside
-        the notebook that is open.
+        the notebook that is open, else in the installed package.
 
     Raises:
         CourseError: There is no such file.
     """
-    folders = (NOTEBOOKS / "solutions", NOTEBOOKS / "checks", Path.cwd() / "checks")
+    folders = (NOTEBOOKS / "solutions", NOTEBOOKS / "checks", Path.cwd() / "checks", PACKED / "notebooks" / "solutions")
     path = next((folder / f"{notebook}.py" for folder in folders if (folder / f"{notebook}.py").is_file()), None)
     if path is None:
         raise CourseError(

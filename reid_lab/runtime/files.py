@@ -17,6 +17,7 @@ from reid_lab.runtime.progress import silenced
 
 ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package: a checkout, or site-packages
 NOTEBOOKS = ROOT / "notebooks"  # in a checkout only
+PACKED = ROOT / "reid_lab" / "course" / "files"  # in a wheel only: what notebooks read of a checkout (setup.py)
 
 
 def project_folder() -> Path:
