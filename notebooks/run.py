@@ -19,6 +19,7 @@ from pathlib import Path
 
 import conftest  # noqa: F401 (sets the environment of the kernels)
 import nbformat
+import one_click
 import pictures
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -34,7 +35,7 @@ def run(path: Path) -> tuple[float, float]:
 
     Returns the minutes that it took, and the most GiB that its kernel held (nan where the system does not say).
     """
-    notebook, began = nbformat.read(path, as_version=4), time.perf_counter()
+    notebook, began = one_click.add(nbformat.read(path, as_version=4), path.stem), time.perf_counter()
     client = NotebookClient(notebook, timeout=1200, record_timing=False, resources={"metadata": {"path": str(HERE)}})
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):

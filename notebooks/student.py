@@ -27,6 +27,7 @@ from reid_lab.runtime.files import runs_folder, write_text
 HERE = Path(__file__).resolve().parent
 POINTS = {"Warm-up": 2, "Code": 5, "Open": 10}
 STUB = "*Your answer here.*"
+OPEN_IN = re.compile(r"^Open in \[Colab\].*\n\n", re.M)  # leads to this edition, with all results; see one_click.py
 # An exercise begins with its kind, as in "2. *Code.* ..."; before it may stand a number, a bullet or a heading's mark.
 ITEM = re.compile(r"^(?:#+ +)?(?:[-*] +)?(?:\*\*)?(?:\d+\.)?(?:\*\*)? *\*+(Warm-up|Code|Open)\b[^*\n]*\*", re.M)
 ASKED, CAME = (re.compile(rf"course\.{name}\(\s*[\"'](\d\d-\d+)[\"']") for name in ("predict", "outcome"))
@@ -51,6 +52,7 @@ def edition(name: str, instructor: bool = False) -> nbformat.NotebookNode:
             for exercise, stub in stubs.items():
                 _exercise(cell, name, exercise, stub, instructor)
             cells.append(cell)
+    cells[0].source = OPEN_IN.sub("", cells[0].source)
     notebook.cells = cells
     nbformat.validate(notebook)
     return notebook
