@@ -45,6 +45,7 @@ def examine() -> list[str]:
     if _missing(NEEDED):
         return lines
     checks = ((_free_disk, "the disk can be asked"), (_computes, "PyTorch loads"), (_precision, "a network is trained"))
+    lines += _shared()
     return [*lines, *(_tried(*check) for check in checks)]
 
 
@@ -106,6 +107,17 @@ def _free_disk() -> str:
         elif free < FREE_GB:
             cures.append(f"{there} has {free:.1f} GB free; make room, or set {variable} to another disk")
     return _line(not cures, f"{FREE_GB:.0f} GB of disk are free for data and runs", ", and ".join(cures) or "-")
+
+
+def _shared() -> list[str]:
+    """Whether what somebody has made for everybody is there, if such a folder is named."""
+    from reid_lab.runtime.files import shared_folder
+
+    folder = shared_folder()
+    if folder is None:
+        return []
+    cure = f"there is no folder {folder} that you may read; correct REID_LAB_SHARED, or unset it"
+    return [_line(folder.is_dir() and os.access(folder, os.R_OK | os.X_OK), "REID_LAB_SHARED can be read", cure)]
 
 
 def _computes() -> str:

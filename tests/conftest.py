@@ -45,7 +45,8 @@ def own_home(tmp_path_factory):
     home.mkdir(exist_ok=True)
     os.environ["REID_LAB_HOME"] = str(home)
     os.environ["REID_LAB_RUNS"] = str(home / "runs")
-    os.environ.pop("REID_LAB_SIZE", None)
+    for name in ("REID_LAB_SIZE", "REID_LAB_SHARED"):
+        os.environ.pop(name, None)
     return home
 
 

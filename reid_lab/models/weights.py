@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from reid_lab.runtime import checkpoint
 from reid_lab.runtime.errors import CheckpointError, WeightsError
-from reid_lab.runtime.files import cache_folder
+from reid_lab.runtime.files import cache_folder, shared_folder
 from reid_lab.runtime.validation import one_of
 
 SOURCES = ("imagenet", "passersby", None)
@@ -80,7 +80,7 @@ def passersby_weights(name: str, folder: Path | None = None) -> Mapping[str, Ten
     Args:
         name: The backbone, such as "resnet_slim".
         folder: Where the weights lie, in float16, each beside a JSON file that says where they come from. Default: the
-            package's own starts, then :func:`own_starts`.
+            package's own starts, then :func:`own_starts`, then the shared ones.
 
     Returns:
         The weights in float32, by name.
@@ -88,7 +88,9 @@ def passersby_weights(name: str, folder: Path | None = None) -> Mapping[str, Ten
     Raises:
         WeightsError: There are none of that name, or the file is damaged.
     """
-    known = {path.stem: path for each in ([folder] if folder else [own_starts(), STARTS]) for path in _starts(each)}
+    shared = [shared / "starts"] if (shared := shared_folder()) else []
+    places = [folder] if folder else [*shared, own_starts(), STARTS]  # the last one counts
+    known = {path.stem: path for each in places for path in _starts(each)}
     if name not in known:
         raise WeightsError(
             f"No {name} was trained on Passersby here, only {', '.join(sorted(known)) or 'nothing'}: use weights=None, "

@@ -65,7 +65,7 @@ def generate(
     _check(size, seed, town)
     final = _folder(size, seed, home, validation, town)
     try:
-        folders.write_folder(
+        return folders.write_folder(
             final, lambda partial: _write(size, seed, partial, workers, validation, town), whole=_complete
         )
     except (OSError, CheckpointError) as error:  # the latter from the lock, which hides an OSError
@@ -74,7 +74,6 @@ def generate(
             f"Passersby could not be written to {final}: {getattr(reason, 'strerror', None) or reason}. Free space or "
             "set REID_LAB_HOME to a folder that you may write to, then start again."
         ) from error
-    return final
 
 
 def _check(size: str, seed: int, town: str) -> None:
@@ -87,7 +86,7 @@ def _check(size: str, seed: int, town: str) -> None:
 
 def is_made(size: str, seed: int = 0, home: Path | str | None = None) -> bool:
     """Whether :func:`generate` would find the city's data set ready."""
-    return _complete(_folder(size, seed, home))
+    return folders.find(_folder(size, seed, home), _complete) is not None
 
 
 def _folder(size: str, seed: int, home: Path | str | None, validation: bool = False, town: str = CITY.name) -> Path:

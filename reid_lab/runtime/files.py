@@ -42,6 +42,15 @@ def runs_folder() -> Path:
     return project_folder() / "runs"
 
 
+def shared_folder() -> Path | None:
+    """Find what somebody has made for everybody: ``REID_LAB_SHARED``, a cache whose folder ``runs`` holds trained runs.
+
+    It is only read: neither locks nor files are written there. None: there is no such folder.
+    """
+    named = os.environ.get("REID_LAB_SHARED")
+    return Path(named).expanduser() if named else None
+
+
 def write_whole(path: Path | str, writer: Callable[[Path], object]) -> None:
     """Write a file so that it is either the old one or the new one, never a part.
 

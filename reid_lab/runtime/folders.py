@@ -12,25 +12,43 @@ from reid_lab.runtime import files
 from reid_lab.runtime.errors import CheckpointError, DataError
 
 
-def write_folder(folder: Path, fill: Callable[[Path], object], whole: Callable[[Path], bool]) -> None:
-    """Make a folder, unless it is there: under another name, renamed at the end, under a lock.
+def find(folder: Path, whole: Callable[[Path], bool]) -> Path | None:
+    """Find a made folder: itself, or the one of the same name in :func:`reid_lab.runtime.files.shared_folder`.
 
-    What a killed process left is removed.
+    Args:
+        folder: The folder. Only folders of the cache are shared.
+        whole: ``whole(folder)`` says whether a folder is there, with nothing lost.
+
+    Returns:
+        The one that is whole; None where neither is.
+    """
+    shared, cache = files.shared_folder(), files.cache_folder()
+    places = [folder, shared / folder.relative_to(cache)] if shared and folder.is_relative_to(cache) else [folder]
+    return next((place for place in places if whole(place)), None)
+
+
+def write_folder(folder: Path, fill: Callable[[Path], object], whole: Callable[[Path], bool]) -> Path:
+    """Make a folder, unless :func:`find` finds it: under another name, renamed at the end, under a lock.
+
+    What a killed process left is removed. A folder that is there is read without a lock, so it may be read-only.
 
     Args:
         folder: The folder.
         fill: ``fill(partial)`` writes all of it to an empty folder of another name.
-        whole: ``whole(folder)`` says whether the folder is there, with nothing lost.
+        whole: As in :func:`find`.
+
+    Returns:
+        The folder that is whole: this one, or the shared one.
 
     Raises:
         OSError: It cannot be written.
         CheckpointError: The same, of the folder's lock.
     """
-    if whole(folder):
-        return
+    if there := find(folder, whole):
+        return there
     with files.lock(folder):
         if whole(folder):
-            return
+            return folder
         for left_over in folder.parent.glob(f".{folder.name}.*partial"):
             shutil.rmtree(left_over, ignore_errors=True)
         if folder.exists():
@@ -44,6 +62,7 @@ def write_folder(folder: Path, fill: Callable[[Path], object], whole: Callable[[
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+    return folder
 
 
 def image_folder(folder: Path, names: Sequence[str], fill: Callable[[Path], object]) -> list[Path]:
@@ -65,7 +84,7 @@ def image_folder(folder: Path, names: Sequence[str], fill: Callable[[Path], obje
         return there.is_dir() and {entry.name for entry in os.scandir(there)}.issuperset(names)
 
     try:
-        write_folder(folder, fill, whole)
+        folder = write_folder(folder, fill, whole)
     except (OSError, CheckpointError) as error:  # the latter from the lock, which hides an OSError
         reason = error.__cause__ or error
         raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from pathlib import Path
 
 import torch
@@ -12,10 +13,12 @@ from reid_lab.methods import AnyRecipe, ClosedForm
 from reid_lab.runtime import environment
 from reid_lab.runtime.distributed import assemble
 from reid_lab.runtime.errors import CheckpointError, RecipeError
-from reid_lab.runtime.files import lock
+from reid_lab.runtime.files import lock, shared_folder
+from reid_lab.runtime.folders import write_folder
 from reid_lab.runtime.validation import is_whole
 from reid_lab.training import guards, solving
 from reid_lab.training.run import Run, finished, load, run_folder
+from reid_lab.training.runs import FILES
 from reid_lab.training.tensorboard import tensorboard_writer
 from reid_lab.training.trainer import Options, Trainer
 
@@ -42,7 +45,8 @@ def fit(
         benchmark: from :mod:`reid_lab.data`; it is checked before any work.
         seed: of the weights, the samplers, the augmentation and dropout.
         device: "cpu", "cuda", "mps", "xpu"; default the GPU where there is one.
-        runs: folder of the runs' folders; default: see :func:`reid_lab.runtime.files.runs_folder`.
+        runs: folder of the runs' folders; default: see :func:`reid_lab.runtime.files.runs_folder`. A run that is not
+            there is copied from :func:`reid_lab.runtime.files.shared_folder`, if it was trained there.
         deterministic: the same bits each time on the same machine, with the same number of threads. A GPU is slower.
         compile: use torch.compile: a minute or more of warm-up, then faster steps on a GPU, and other bits.
         tensorboard: also write the history for TensorBoard, to the run's folder.
@@ -74,7 +78,10 @@ def _fit(
     processes = assemble(device)
     benchmark.check(read_images=False)
     folder = run_folder(recipe, benchmark, seed, runs)
-    with lock(folder, waiting=f"training {folder.name}") if processes.main else contextlib.nullcontext():
+    if processes.main:
+        _take_shared(folder)
+    held = processes.main and not finished(folder)  # what is finished may be read-only
+    with lock(folder, waiting=f"training {folder.name}") if held else contextlib.nullcontext():
         if not processes.broadcast(finished(folder)):
             reproducible = environment.reproducible(seed, processes.device, options.deterministic)
             if isinstance(recipe, ClosedForm):
@@ -94,3 +101,24 @@ def _fit(
         raise CheckpointError(f"{folder} holds a run of another recipe. Move that folder away and start again.")
     run.model.to(processes.device)
     return run
+
+
+def _take_shared(folder: Path) -> None:
+    """Copy a run that somebody has trained for everybody, unless there is one here: it is then like an own one."""
+    shared = shared_folder()
+    source = shared / "runs" / folder.name if shared else None
+    if source is None or folder.exists() or not finished(source):
+        return
+
+    def fill(partial: Path) -> None:
+        for name in FILES:
+            if (source / name).is_file():
+                shutil.copyfile(source / name, partial / name)  # without the rights of a folder that is only read
+
+    try:
+        write_folder(folder, fill, finished)
+    except OSError as error:
+        raise CheckpointError(
+            f"The run {source} could not be copied to {folder}: {error.strerror or error}. Free some space, or ask its "
+            "owner for the right to read it."
+        ) from error
