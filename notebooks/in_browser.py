@@ -30,6 +30,7 @@ os.environ.pop("REID_LAB_STATIC")  # here predictions are clicked on
 HERE = Path(__file__).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 MINUTES = 15  # for one notebook: some train when they are run for the first time
+BASE = "/user/anna/"  # below the server's own address, as JupyterHub serves it: an absolute link would lead astray
 WINDOW = {"width": 1280, "height": 1500}
 SETTINGS = {  # no questions about news, and every output in the page, not only what is in view
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -71,13 +72,14 @@ def server(root: Path):
         "--ip=127.0.0.1",
         f"--port={port}",
         "--ServerApp.port_retries=0",
+        f"--ServerApp.base_url={BASE}",
     ]
     command += ["--LabApp.expose_app_in_browser=True", "--allow-root", f"--notebook-dir={root / 'notebooks'}"]
     with open(root / "server.log", "wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        _answers(process, f"http://127.0.0.1:{port}/api", root / "server.log")
-        yield f"http://127.0.0.1:{port}/lab/tree/{{}}?reset&token={token}"
+        _answers(process, f"http://127.0.0.1:{port}{BASE}api", root / "server.log")
+        yield f"http://127.0.0.1:{port}{BASE}lab/tree/{{}}?reset&token={token}"
     finally:
         _end(process)
 

@@ -1,4 +1,5 @@
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -29,6 +30,19 @@ def test_environment_yml_installs_what_pyproject_asks_for():
     listed = [line.strip()[2:] for line in text.split("- pip:")[1].splitlines() if line.strip().startswith("- ")]
     assert [line for line in listed if not line.startswith("--")] == DIRECT
     assert [line for line in listed if line.startswith("--")] == ["--constraint constraints.txt", "--editable ."]
+
+
+def test_binder_has_torch_for_cpus_and_the_package_beside_it():
+    text = (ROOT / "binder" / "environment.yml").read_text(encoding="utf-8")
+    asked = {name_of(line): line for line in DIRECT}
+    listed = {name_of(line): line for line in re.findall(r"^  - (\S+>=\S+)$", text, flags=re.M)}
+    bound = listed.pop("pytorch-cpu").removeprefix("pytorch-cpu")
+    assert asked["torch"] == f"torch{bound}"
+    assert set(listed) == {"torchvision", "jupyterlab", "ipywidgets"}
+    assert listed == {name: asked[name] for name in listed}
+    script = ROOT / "binder" / "postBuild"
+    assert ".[notebooks]" in script.read_text(encoding="utf-8") and "notebooks" in EXTRAS
+    assert os.name != "posix" or os.access(script, os.X_OK)
 
 
 def test_every_direct_dependency_has_a_tested_version():
