@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -132,13 +133,23 @@ def timm_weights(name: str) -> Mapping[str, Tensor]:
 
     Read their licence before commercial use: the authors' own code is CC BY-NC-SA.
     """
+    return _of_timm(name, f"{name}_26w_4s")
+
+
+def timm_vit_weights(name: str) -> Mapping[str, Tensor]:
+    """Fetch a vision transformer's ImageNet weights, as timm keeps them, for images of 256 x 128."""
+    found = _of_timm(name, f"{name}_patch16_224", img_size=(256, 128), num_classes=0)
+    return {f"tokens.{name}": value for name, value in found.items()}
+
+
+def _of_timm(name: str, model: str, **arguments: Any) -> Mapping[str, Tensor]:
     cure = "copy the cache that timm fills (the folder HF_HOME) from a machine that has one"
     try:
         import timm
     except ImportError as error:
         raise _unavailable(name, error, "install timm with `pip install timm`") from error
     try:
-        return timm.create_model(f"{name}_26w_4s", pretrained=True).state_dict()
+        return timm.create_model(model, pretrained=True, **arguments).state_dict()
     except Exception as error:  # no network, no disk space, a damaged file in the cache
         raise _unavailable(name, error, cure) from error
 
