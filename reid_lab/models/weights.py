@@ -89,13 +89,7 @@ def passersby_weights(name: str, folder: Path | None = None) -> Mapping[str, Ten
     Raises:
         WeightsError: There are none of that name, or the file is damaged.
     """
-    known = {path.stem: path for each in ([folder] if folder else [own_starts(), STARTS]) for path in _starts(each)}
-    if name not in known:
-        raise WeightsError(
-            f"No {name} was trained on Passersby here, only {', '.join(sorted(known)) or 'nothing'}: use weights=None, "
-            f'or weights="imagenet" for a network of 50 or 101 layers, or make the start: reid-lab pretrain {name}.'
-        )
-    path = known[name]
+    path = _start(name, folder)
     try:
         told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         intact = hashlib.sha256(path.read_bytes()).hexdigest() == told["sha256"]
@@ -105,6 +99,25 @@ def passersby_weights(name: str, folder: Path | None = None) -> Mapping[str, Ten
     if not intact:
         raise WeightsError(f"The weights {path} are not those that {name}.json speaks of: {_again(path)}.")
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+def start_digest(name: str) -> str:
+    """The SHA-256 digest of the file that ``weights="passersby"`` loads: a start in the cache may be made again.
+
+    Raises:
+        WeightsError: There is no start of that name.
+    """
+    return hashlib.sha256(_start(name).read_bytes()).hexdigest()
+
+
+def _start(name: str, folder: Path | None = None) -> Path:
+    known = {path.stem: path for each in ([folder] if folder else [own_starts(), STARTS]) for path in _starts(each)}
+    if name not in known:
+        raise WeightsError(
+            f"No {name} was trained on Passersby here, only {', '.join(sorted(known)) or 'nothing'}: use weights=None, "
+            f'or weights="imagenet" for a network of 50 or 101 layers, or make the start: reid-lab pretrain {name}.'
+        )
+    return known[name]
 
 
 def _again(path: Path) -> str:
