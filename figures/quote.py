@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from reid_lab.ablations import claims, statistics, tables
+from reid_lab.ablations import claims, gains, statistics, tables
+from reid_lab.ablations.systems import SYSTEMS
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "RESULTS.md"
@@ -93,6 +94,33 @@ def own_networks():
     return table.assign(**{"mAP minus that of B, residual or A, ResNet-50": pd.Series(words, dtype=str)})
 
 
+def bench():
+    """Every system of the papers' tables on one bench: accuracy, with and without re-ranking, and cost."""
+    rows = tables.read("systems", HERE).query("size == 'classroom'")
+    means, spread = (getattr(rows.groupby("variant"), way)(numeric_only=True) for way in ("mean", "std"))
+    labels = [system.label for system in SYSTEMS if system.label in means.index]
+    again = [f"{label}{tables.RERANKED}" for label in labels]
+    table = pd.DataFrame({"system": labels, "year": [system.year for system in SYSTEMS if system.label in labels]})
+    table["seeds"] = rows.groupby("variant")["seed"].nunique()[labels].to_numpy()
+    table["rank-1"] = means.loc[labels, "rank-1"].round(1).to_numpy()
+    pairs = zip(means.loc[labels, "mAP"], spread.loc[labels, "mAP"], strict=True)
+    table["mAP"] = [f"{mean:.1f}" + (f" ± {sd:.1f}" if pd.notna(sd) else "") for mean, sd in pairs]
+    table["mAP, re-ranked"] = means.loc[again, "mAP"].round(1).to_numpy()
+    table["parameters, M"] = (means.loc[labels, "parameters"] / 1e6).round(2).to_numpy()
+    table["features"] = means.loc[labels, "descriptor"].astype(int).to_numpy()
+    table["time for an image"] = means.loc[labels, "time"].round(1).to_numpy()
+    return table.set_index("system")
+
+
+def controls():
+    """How far every system lies above each of its controls."""
+    found = gains.gains(tables.read("systems", HERE), "classroom")
+    words = [
+        f"{one.points:+.1f} ± {one._2:.1f}, {'' if one.separated else 'not '}separated" for one in found.itertuples()
+    ]
+    return pd.DataFrame({"mAP minus that of the control": words}, index=found.index)
+
+
 def machines():
     """Every method's mAP on validation people under settings that imitate other machines."""
     rows = pd.read_csv(HERE.parent / "benchmarks" / "results" / "stability.csv")
@@ -114,6 +142,8 @@ TABLES = {
     ),
     "How the recipes were chosen": tuning,
     "The papers' own networks": own_networks,
+    "Ten years on one bench": bench,
+    "What the ideas are worth": controls,
     "On another machine": machines,
 }
 

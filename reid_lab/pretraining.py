@@ -17,7 +17,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from reid_lab import data, methods, training
+from reid_lab import data, methods, models, training
 from reid_lab.methods import ClassificationRecipe
 from reid_lab.models.weights import STARTS, own_starts
 from reid_lab.runtime import checkpoint
@@ -26,7 +26,7 @@ from reid_lab.training import Run
 
 TOWN, OTHER_TOWN = 100, 101  # seeds of the city: to learn from, and to see what was learned; experiments use 0, 1, ...
 NEW_NUMBERS = 100_000  # added to the town's identities, which are nobody of the other town
-BACKBONES = ("resnet_slim", "res2net_slim")  # whose starts the package has
+BACKBONES = ("resnet_slim", "res2net_slim", "vit_slim")  # whose starts the package has
 LARGE = ("resnet50", "res2net50", "resnet101", "res2net101")
 
 
@@ -51,8 +51,11 @@ def recipe(backbone: str, size: str = "full") -> ClassificationRecipe:
 
     A large network has five epochs at half the size, so that a CPU can train it.
     """
+    method = methods.vision_transformer if backbone in models.TRANSFORMERS else methods.classification
     if size == "smoke":
-        return methods.classification("smoke", backbone=backbone)
+        return method("smoke", backbone=backbone)
+    if backbone in models.TRANSFORMERS:
+        return method("classroom", backbone=backbone, weights=None, epochs=20, half_size_epochs=16, warmup_epochs=2)
     if backbone in LARGE:
         short = dict(weights=None, epochs=5, half_size_epochs=5, warmup_epochs=1)
         return methods.classification("classroom", backbone=backbone, **short)

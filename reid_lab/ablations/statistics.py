@@ -32,7 +32,7 @@ OF_COMPONENTS = 0.9
 
 @dataclass(frozen=True)
 class Difference:
-    """``metric`` of variant ``one`` less that of ``other``, in points, and half the width of its interval.
+    """``metric`` of variant ``one`` minus that of ``other``, in points, and half the width of its interval.
 
     ``alone`` is half the width by the differences of these two alone (a paired t-test). ``freedom`` are the degrees of
     freedom of the interval's deviation.
@@ -212,7 +212,7 @@ def against(
     found = {one: difference(rows, size, one, reference, metric) for one in enough}
     return pd.DataFrame(
         {
-            f"{metric} less that of {reference}": {one: found[one].points for one in enough},
+            f"{metric} minus that of {reference}": {one: found[one].points for one in enough},
             "±": {one: found[one].half_width for one in enough},
             "verdict": {one: "separated" if found[one].separated else "not separated" for one in enough},
         },

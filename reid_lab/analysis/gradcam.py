@@ -143,7 +143,9 @@ def _maps(scored: _Scored, images: Images, layer: str, scores: list[Score] | Non
 
 def _layer(model: Network, layer: str) -> nn.Module:
     if not hasattr(model.backbone, layer):
-        raise RecipeError(f"A {type(model).__name__} has no layers, so Grad-CAM has no map: take a trained network.")
+        raise RecipeError(
+            f"A {type(model).__name__} has no {layer} on the way to its features, so Grad-CAM has no map of it."
+        )
     return getattr(model.backbone, layer)
 
 

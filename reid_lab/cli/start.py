@@ -12,10 +12,10 @@ from reid_lab.cli.options import Device, Runs, Seed, Size
 
 GROUP = "To begin with"
 Backbone = Annotated[
-    Literal["resnet_slim", "res2net_slim", "resnet50", "res2net50", "resnet101", "res2net101"],
+    Literal["resnet_slim", "res2net_slim", "vit_slim", "resnet50", "res2net50", "resnet101", "res2net101"],
     typer.Argument(
         metavar="BACKBONE",
-        help="The network: resnet_slim, res2net_slim, resnet50, res2net50, resnet101 or res2net101.",
+        help="The network: resnet_slim, res2net_slim, vit_slim, resnet50, res2net50, resnet101 or res2net101.",
     ),
 ]
 TownSize = Annotated[

@@ -29,6 +29,7 @@ from reid_lab.methods.stage import Stage
 from reid_lab.methods.strong_baseline import StrongBaseline, StrongBaselineRecipe
 from reid_lab.methods.svdnet import SVDNet, SVDNetOutputs, SVDNetRecipe
 from reid_lab.methods.variants import POOLINGS
+from reid_lab.methods.vision_transformer import VisionTransformer, VisionTransformerRecipe
 
 multitask = register(MultiTaskRecipe).at  # paper A: methods.multitask("classroom", erasing=0.5) is a recipe
 residual_pooling = register(ResidualPoolingRecipe).at  # paper B
@@ -49,6 +50,7 @@ lomo = register(LomoRecipe).at  # LOMO and XQDA
 svdnet = register(SVDNetRecipe).at  # orthogonal weight vectors
 multi_scale = register(MultiScaleRecipe).at  # DPFL: several scales
 multi_loss = register(MultiLossRecipe).at  # JLML: two branches
+vision_transformer = register(VisionTransformerRecipe).at  # the plain baseline on a ViT
 
 __all__ = [
     "Alignment",
@@ -114,6 +116,8 @@ __all__ = [
     "Stage",
     "StrongBaseline",
     "StrongBaselineRecipe",
+    "VisionTransformer",
+    "VisionTransformerRecipe",
     "alignment",
     "attributes",
     "bow",
@@ -137,4 +141,5 @@ __all__ = [
     "strong_baseline",
     "svdnet",
     "trained",
+    "vision_transformer",
 ]

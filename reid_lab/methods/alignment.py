@@ -95,7 +95,7 @@ class AlignmentRecipe(Recipe):
         "paper": dict(evaluate_every=10),
         "full": dict(weights=None, backbone_lr=1.0, lr=0.03, theta_lr=0.1, dropout=0.5, epochs=60, milestones=(30, 50)),
         "classroom": bench.CLASSROOM
-        | dict(smoothing=0.1, images=64, backbone_lr=1.0, theta_lr=0.1, dropout=0.0, bnneck=True),
+        | dict(lr=3e-4, smoothing=0.1, images=64, backbone_lr=1.0, theta_lr=0.1, dropout=0.0, bnneck=True),
         "smoke": bench.SMOKE
         | dict(
             smoothing=0.1, images=16, backbone_lr=1.0, theta_lr=0.1, dropout=0.0, bnneck=True, last_stride=1, hidden=16

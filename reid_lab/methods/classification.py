@@ -55,7 +55,7 @@ class ClassificationRecipe(Recipe):
         "paper": {},
         "full": dict(weights=None),
         "classroom": SLIM
-        | dict(backbone="resnet_slim", weights="passersby", pad=5, lr=1e-3, epochs=6, warmup_epochs=1),
+        | dict(backbone="resnet_slim", weights="passersby", pad=5, lr=3e-4, epochs=6, warmup_epochs=1),
         "smoke": SLIM
         | dict(
             backbone="resnet_slim",

@@ -103,7 +103,7 @@ class FeatureErasingRecipe(Recipe):
     sizes: ClassVar = {
         "paper": dict(evaluate_every=20),
         "full": dict(weights=None, **_ALIVE, epochs=60, milestones=(30, 50), evaluate_every=10),
-        "classroom": bench.CLASSROOM | dict(identities=16, images=4, global_dim=256, drop_dim=512),
+        "classroom": bench.CLASSROOM | dict(lr=3e-3, identities=16, images=4, global_dim=256, drop_dim=512),
         "smoke": bench.SMOKE | dict(identities=4, images=4, erasing=0.0, global_dim=16, drop_dim=32),
     }
 

@@ -91,7 +91,7 @@ class MultiScaleRecipe(Recipe):
     sizes: ClassVar = {
         "paper": dict(evaluate_every=20),
         "full": dict(weights=None, lr=0.03, warmup="linear", warmup_epochs=5, warmup_factor=0.1, evaluate_every=10),
-        "classroom": bench.CLASSROOM | dict(images=64),
+        "classroom": bench.CLASSROOM | dict(lr=3e-3, images=64),
         "smoke": bench.SMOKE | dict(last_stride=1, images=16),
     }
 

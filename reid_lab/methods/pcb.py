@@ -89,6 +89,7 @@ class PCBRecipe(Recipe):
         "full": dict(weights=None, warmup="linear", warmup_epochs=5, warmup_factor=0.01, evaluate_every=10),
         "classroom": bench.CLASSROOM
         | dict(
+            lr=3e-3,
             backbone_lr=1.0,
             parts=4,  # layer4 has 8 rows, which 6 does not divide
             dim=128,  # an eighth of layer4's channels, as published

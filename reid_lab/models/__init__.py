@@ -15,6 +15,7 @@ from reid_lab.models.backbones import (
 from reid_lab.models.heads import BNNeck
 from reid_lab.models.network import Network
 from reid_lab.models.res2net import Res2NetBlock
+from reid_lab.models.transformers import TRANSFORMERS, TransformerBackbone, transformer
 from reid_lab.models.weights import load_weights
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "Bottleneck",
     "Network",
     "Res2NetBlock",
+    "TRANSFORMERS",
+    "TransformerBackbone",
     "backbone",
     "load_weights",
     "res2net50",
@@ -32,4 +35,5 @@ __all__ = [
     "resnet50",
     "resnet101",
     "resnet_slim",
+    "transformer",
 ]

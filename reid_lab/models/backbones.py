@@ -82,8 +82,8 @@ class Backbone(nn.Module):
         out = block.expansion
         self.layer1 = _layer(block, width, width, layers[0], stride=1)
         self.layer2 = _layer(block, width * out, width * 2, layers[1], stride=2)
-        self.layer3 = _layer(block, width * 2 * out, width * 4, layers[2], stride=2)
-        self.layer4 = _layer(block, width * 4 * out, width * 8, layers[3], stride=last_stride)
+        self.layer3: nn.Module = _layer(block, width * 2 * out, width * 4, layers[2], stride=2)
+        self.layer4: nn.Module = _layer(block, width * 4 * out, width * 8, layers[3], stride=last_stride)
         _initialize(self)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

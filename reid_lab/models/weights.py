@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -88,15 +89,7 @@ def passersby_weights(name: str, folder: Path | None = None) -> Mapping[str, Ten
     Raises:
         WeightsError: There are none of that name, or the file is damaged.
     """
-    shared = [shared / "starts"] if (shared := shared_folder()) else []
-    places = [folder] if folder else [*shared, own_starts(), STARTS]  # the last one counts
-    known = {path.stem: path for each in places for path in _starts(each)}
-    if name not in known:
-        raise WeightsError(
-            f"No {name} was trained on Passersby here, only {', '.join(sorted(known)) or 'nothing'}: use weights=None, "
-            f'or weights="imagenet" for a network of 50 or 101 layers, or make the start: reid-lab pretrain {name}.'
-        )
-    path = known[name]
+    path = _start(name, folder)
     try:
         told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         intact = hashlib.sha256(path.read_bytes()).hexdigest() == told["sha256"]
@@ -106,6 +99,27 @@ def passersby_weights(name: str, folder: Path | None = None) -> Mapping[str, Ten
     if not intact:
         raise WeightsError(f"The weights {path} are not those that {name}.json speaks of: {_again(path)}.")
     return {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+
+
+def start_digest(name: str) -> str:
+    """The SHA-256 digest of the file that ``weights="passersby"`` loads: a start in the cache may be made again.
+
+    Raises:
+        WeightsError: There is no start of that name.
+    """
+    return hashlib.sha256(_start(name).read_bytes()).hexdigest()
+
+
+def _start(name: str, folder: Path | None = None) -> Path:
+    shared = [shared / "starts"] if (shared := shared_folder()) else []
+    places = [folder] if folder else [*shared, own_starts(), STARTS]  # the last one counts
+    known = {path.stem: path for each in places for path in _starts(each)}
+    if name not in known:
+        raise WeightsError(
+            f"No {name} was trained on Passersby here, only {', '.join(sorted(known)) or 'nothing'}: use weights=None, "
+            f'or weights="imagenet" for a network of 50 or 101 layers, or make the start: reid-lab pretrain {name}.'
+        )
+    return known[name]
 
 
 def _again(path: Path) -> str:
@@ -134,13 +148,23 @@ def timm_weights(name: str) -> Mapping[str, Tensor]:
 
     Read their licence before commercial use: the authors' own code is CC BY-NC-SA.
     """
+    return _of_timm(name, f"{name}_26w_4s")
+
+
+def timm_vit_weights(name: str) -> Mapping[str, Tensor]:
+    """Fetch a vision transformer's ImageNet weights, as timm keeps them, for images of 256 x 128."""
+    found = _of_timm(name, f"{name}_patch16_224", img_size=(256, 128), num_classes=0)
+    return {f"tokens.{name}": value for name, value in found.items()}
+
+
+def _of_timm(name: str, model: str, **arguments: Any) -> Mapping[str, Tensor]:
     cure = "copy the cache that timm fills (the folder HF_HOME) from a machine that has one"
     try:
         import timm
     except ImportError as error:
         raise _unavailable(name, error, "install timm with `pip install timm`") from error
     try:
-        return timm.create_model(f"{name}_26w_4s", pretrained=True).state_dict()
+        return timm.create_model(model, pretrained=True, **arguments).state_dict()
     except Exception as error:  # no network, no disk space, a damaged file in the cache
         raise _unavailable(name, error, cure) from error
 

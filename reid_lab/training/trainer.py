@@ -21,6 +21,7 @@ from torch import Tensor
 
 from reid_lab import data, retrieval
 from reid_lab.methods import Recipe
+from reid_lab.models.weights import start_digest
 from reid_lab.runtime import checkpoint, environment
 from reid_lab.runtime.distributed import Processes
 from reid_lab.runtime.files import write_text
@@ -264,6 +265,8 @@ class Trainer:
             "precision_check": self.precision_check,
             "processes": self.processes.size,
         }
+        if self.recipe.weights == "passersby":
+            told["start"] = start_digest(self.recipe.backbone)
         write_about(self.folder, self.recipe, self.benchmark, self.seed, told | more)
 
     def _write_history(self) -> None:

@@ -208,7 +208,7 @@ def test_each_score_is_compared_by_its_own_numbers():
     assert (found.points, found.half_width, found.alone) == (theirs.points, theirs.half_width, theirs.alone)
     assert found.half_width != pytest.approx(statistics.difference(rows, "classroom", "a", "b").half_width, rel=0.1)
     against = statistics.against("small", rows, "classroom", "rank-1", reference="b").loc["a"]
-    assert against["rank-1 less that of b"] == theirs.points and against["±"] == theirs.half_width
+    assert against["rank-1 minus that of b"] == theirs.points and against["±"] == theirs.half_width
     of_a = statistics.variants(rows, "classroom").loc["a"]
     assert of_a["rank-1 sd"] == pytest.approx(np.std([70, 69, 70.5], ddof=1)) != of_a["mAP sd"]
     assert (of_a["rank-1"], of_a["minutes"]) == (pytest.approx(209.5 / 3), 2.0)

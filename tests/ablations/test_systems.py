@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from reid_lab import methods
-from reid_lab.ablations import gains, grids, systems
+from reid_lab.ablations import gains, grids, systems, tables
 from reid_lab.methods import ClosedForm, bench
 from reid_lab.training.stages import total_epochs
 
@@ -62,7 +62,32 @@ def test_every_system_that_is_trained_chooses_among_the_same_rates():
         assert label.endswith(f", rate {recipe.lr:g}")
     solved = {system.label for system in systems.SYSTEMS if isinstance(system.recipe("smoke"), ClosedForm)}
     others = {system.label for system in systems.SYSTEMS} - solved - {"paper A", "paper B"}  # tuned before
-    assert set(rates) == others and {frozenset(some) for some in rates.values()} == {frozenset(systems.RATES)}
+    assert set(rates) == others
+    assert {label: some - set(systems.RATES) for label, some in rates.items()} == {
+        label: {systems.NEXT[label]} if label in systems.NEXT else set() for label in others
+    }
+
+
+def tried():
+    """The recorded mAP on validation people, of every system at every rate."""
+    rows = tables.read("tuning_systems")
+    rows[["system", "rate"]] = rows["variant"].str.rsplit(", rate ", n=1, expand=True)
+    return rows.assign(rate=rows["rate"].astype(float)).pivot(index="system", columns="rate", values="mAP")
+
+
+def test_every_systems_rate_is_the_best_that_was_tried():
+    best = tried().idxmax(axis=1)
+    assert {label: trained()[label].lr for label in best.index} == best.to_dict()
+
+
+def test_where_the_best_rate_was_the_last_one_more_was_tried_and_was_worse():
+    found = tried()
+    same = found[list(systems.RATES)].idxmax(axis=1)
+    assert set(systems.NEXT) == set(same.index[same != 1e-3])
+    assert all(
+        0.3 * same[label] < rate < 0.4 * same[label] or rate > 3 * same[label] for label, rate in systems.NEXT.items()
+    )
+    assert found.idxmax(axis=1).equals(same)
 
 
 def test_gains_are_differences_over_the_seeds_that_both_have():
