@@ -53,7 +53,8 @@ def faults(site: Path) -> list[str]:
     Returns:
         A sentence for each link or file that is missing or that comes from elsewhere.
     """
-    pages = {path: Page(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
+    files = [path for path in sorted(site.rglob("*.html")) if "_static" not in path.parts]  # there a theme keeps parts
+    pages = {path: Page(path.read_text(encoding="utf-8")) for path in files}
     found = [] if site / "index.html" in pages else [f"{site} has no index.html."]
     for path, page in pages.items():
         found += [f"{path.relative_to(site)}: {fault}" for fault in _page_faults(site, path, page, pages)]

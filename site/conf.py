@@ -70,11 +70,14 @@ html_title = "reid_lab: a course on person re-identification"
 html_short_title = "reid_lab"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
+html_favicon = "static/icon.svg"
+html_context = {"default_mode": "auto"}
 html_copy_source = True
 html_show_sourcelink = True
 html_sourcelink_suffix = ""
 html_baseurl = os.environ.get("REID_LAB_SITE", "")  # where the site will stand, if it is known
-html_sidebars = {"index": []}
+html_sidebars = {page: [] for page in ("index", "RESULTS", "TRAINING", "GLOSSARY", "CONTRIBUTING", "CHANGELOG")}
+html_sidebars |= {"notebooks/README": [], "figures/README": []}  # only the course and the package have sections
 html_theme_options = {
     "logo": {"text": "reid_lab"},
     "header_links_before_dropdown": 5,

@@ -8,11 +8,13 @@ from sphinx.application import Sphinx
 
 SECTION = re.compile(r"\s*\*?(Args|Returns|Raises|Yields|Attributes|Example|Examples|Note):")
 CODE = re.compile(r"(``.+?``|:\w+:`.+?`)")
+COLUMNS = re.compile(r"\S {2,}\S")  # names and what they are, one below the other
 MARK = re.compile(r"\||(?<=\w)_(?!\w)")  # norms and names, which reStructuredText takes for marks
 
 
 def plain(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Make a literal block of each block that is indented below an empty line; escape marks in the other lines."""
+    """Make a literal block of what is indented below an empty line or set in columns; escape marks elsewhere."""
+    _indent_columns(lines)
     found: list[str] = []
     outside = 0  # the indentation of the last line that is in no literal block
     literal = False
@@ -28,6 +30,19 @@ def plain(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: li
                 line = "".join(_escaped(part) for part in CODE.split(line))
         found.append(line)
     lines[:] = found
+
+
+def _indent_columns(lines: list[str]) -> None:
+    """Indent each paragraph that has two or more lines in columns."""
+    starts = [0, *(place + 1 for place, line in enumerate(lines) if not line.strip())]
+    for start, end in zip(starts, [*starts[1:], len(lines) + 1], strict=True):
+        paragraph = lines[start : end - 1] if end <= len(lines) else lines[start:]
+        if (
+            sum(bool(COLUMNS.search(line.strip())) for line in paragraph) >= 2
+            and start
+            and not _in_section(paragraph[:1])
+        ):
+            lines[start : start + len(paragraph)] = [f"    {line}" for line in paragraph]
 
 
 def _in_section(lines: list[str]) -> bool:

@@ -136,6 +136,7 @@ def search(page: object, address: str) -> list[str]:
 def chosen(site: Path, names: list[str]) -> list[str]:
     """The pages to visit: those that were asked for, else all, but few of those with source."""
     every = sorted(path.relative_to(site).with_suffix("").as_posix() for path in site.rglob("*.html"))
+    every = [page for page in every if not page.startswith("_static/")]  # there a theme keeps parts of pages
     sources = [page for page in every if page.startswith("_modules/")][:MODULES]
     return names or [page for page in every if not page.startswith("_modules/")] + sources
 

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -81,9 +82,9 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def front() -> str:
-    """README.md, with the ways into the site below its picture."""
+    """README.md, with the ways into the site above its picture."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    return text.replace("\n## ", "\n" + (HERE / "pages" / "front.md").read_text(encoding="utf-8") + "\n## ", 1)
+    return text.replace("\n![", "\n" + (HERE / "pages" / "front.md").read_text(encoding="utf-8") + "\n![", 1)
 
 
 def course() -> str:
@@ -116,17 +117,18 @@ def commands() -> str:
     import reid_lab.cli  # noqa: F401 (its modules register the commands)
     from reid_lab.cli.app import PROGRAM, app
 
-    group = typer.main.get_command(app)
-    text = ["# The command line", "What `reid-lab COMMAND --help` says.", *_help(group, PROGRAM)]
-    for name, command in group.commands.items():
-        if not command.hidden:
-            text += [f"## {PROGRAM} {name}", *_help(command, f"{PROGRAM} {name}")]
+    text = ["# The command line", "What `reid-lab COMMAND --help` says.", *_help(typer.main.get_command(app), PROGRAM)]
     return "\n\n".join(text) + "\n"
 
 
-def _help(command: object, name: str) -> list[str]:
+def _help(command: Any, name: str) -> Iterator[str]:
+    """The help of a command and of those below it, each with a heading."""
     with command.context_class(command, info_name=name, terminal_width=100, max_content_width=100) as context:
-        return [f"```text\n{command.get_help(context).rstrip()}\n```"]
+        yield f"```text\n{command.get_help(context).rstrip()}\n```"
+    for word, below in getattr(command, "commands", {}).items():
+        if not below.hidden:
+            yield f"## {name} {word}"
+            yield from _help(below, f"{name} {word}")
 
 
 def gather(target: Path) -> None:

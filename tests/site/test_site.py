@@ -61,7 +61,7 @@ def test_the_front_page_is_the_readme_with_ways_into_the_site():
     readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     front = staging.front().splitlines()
     assert [line for line in front if line in readme] and set(readme) <= set(front)
-    assert front.index(":::{container} doors") < front.index("## Start")
+    assert front.count(":::{container} doors") == 1
 
 
 def test_every_room_has_a_page_of_reference():
@@ -80,8 +80,8 @@ def test_the_page_of_a_room_has_all_its_modules_and_what_it_gives():
 
 def test_the_page_of_commands_has_the_help_of_each():
     page = staging.commands()
-    assert page.count("\n## reid-lab ") >= 15
-    assert "## reid-lab train" in page and "Usage: reid-lab train [OPTIONS]" in page
+    for name in ("demo", "train", "ablate", "runs delete", "leaderboard"):
+        assert f"\n## reid-lab {name}\n" in page and f"Usage: reid-lab {name} " in page
 
 
 def test_pages_are_gathered_anew_and_what_is_no_page_goes(tmp_path, monkeypatch):
@@ -202,6 +202,8 @@ def test_a_diagram_of_a_docstring_is_kept_and_marks_are_escaped(sphinx_file):
     assert plain(docstrings, "A:\n\n    x -- |y| -- c_\n\n    z\n\nThe norm |a|, ``|b|``.") == (
         "A:\n\n::\n\n    x -- |y| -- c_\n\n    z\n\nThe norm \\|a\\|, ``|b|``."
     )
+    columns = "A.\n\none    the first\nlonger two words\nthree  the third"
+    assert plain(docstrings, columns).startswith("A.\n\n::\n\n    one    the first\n    longer two")
     sections = "A.\n\nArgs:\n    a: one.\n        more.\n    b: two.\n\nReturns:\n    c."
     assert plain(docstrings, sections) == sections
 
