@@ -36,12 +36,9 @@ def _indent_columns(lines: list[str]) -> None:
     """Indent each paragraph that has two or more lines in columns."""
     starts = [0, *(place + 1 for place, line in enumerate(lines) if not line.strip())]
     for start, end in zip(starts, [*starts[1:], len(lines) + 1], strict=True):
-        paragraph = lines[start : end - 1] if end <= len(lines) else lines[start:]
-        if (
-            sum(bool(COLUMNS.search(line.strip())) for line in paragraph) >= 2
-            and start
-            and not _in_section(paragraph[:1])
-        ):
+        paragraph = lines[start : end - 1]
+        columns = sum(bool(COLUMNS.search(line)) for line in paragraph)
+        if start and columns >= 2 and not _indent(paragraph[0]) and not _in_section(paragraph[:1]):
             lines[start : start + len(paragraph)] = [f"    {line}" for line in paragraph]
 
 
