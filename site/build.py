@@ -19,7 +19,7 @@ def main(options: list[str]) -> int:
     """Build the site.
 
     Args:
-        options: For Sphinx, such as ``-E``, which reads every page anew.
+        options: For Sphinx, such as ``--jobs 2``.
 
     Returns:
         0 where all is well, else 1.
@@ -34,7 +34,7 @@ def main(options: list[str]) -> int:
 
     pages, cache, site = (runs_folder() / "site" / name for name in ("pages", "cache", "html"))
     staging.gather(pages)
-    strict = ["--fail-on-warning", "--keep-going", "--quiet"]
+    strict = ["--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"]
     if sphinx([*strict, "-c", str(HERE), "-d", str(cache), *options, str(pages), str(site)]):
         return 1
     wrong = check.faults(site)

@@ -1,6 +1,5 @@
 """Sphinx's settings for the site of the course; ``build.py`` calls Sphinx, and gathers its pages first."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,6 @@ html_context = {"default_mode": "auto"}
 html_copy_source = True
 html_show_sourcelink = True
 html_sourcelink_suffix = ""
-html_baseurl = os.environ.get("REID_LAB_SITE", "")  # where the site will stand, if it is known
 html_sidebars = {page: [] for page in ("index", "RESULTS", "TRAINING", "GLOSSARY", "CONTRIBUTING", "CHANGELOG")}
 html_sidebars |= {"notebooks/README": [], "figures/README": []}  # only the course and the package have sections
 html_theme_options = {

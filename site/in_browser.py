@@ -95,7 +95,10 @@ def server(site: Path) -> Iterator[str]:
 def open_page(browser: object, way: str, size: dict[str, int], wrong: list[str], address: str) -> object:
     """An empty page of one size and colour scheme, which notes in ``wrong`` what fails and what is asked elsewhere."""
     page = browser.new_context(viewport=size, color_scheme=way.split("-")[1]).new_page()
-    page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
+    page.on(
+        "console",
+        lambda said: wrong.append(f"console: {said.text} ({said.location['url']})") if said.type == "error" else None,
+    )
     page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
     page.on("requestfailed", lambda asked: wrong.append(f"not loaded: {asked.url}"))
     page.on("request", lambda asked: None if _own(asked.url, address) else wrong.append(f"elsewhere: {asked.url}"))

@@ -132,23 +132,17 @@ def _help(command: Any, name: str) -> Iterator[str]:
 
 
 def gather(target: Path) -> None:
-    """Bring a folder up to date: copies, pages that are made, and nothing else.
+    """Fill a folder with the pages: copies, and pages that are made.
 
     Args:
-        target: The folder; files in it that are no longer pages are deleted.
+        target: The folder; what was in it is deleted.
     """
-    texts = {target / path: text for path, text in pages()}
-    copies = {target / path: ROOT / path for path in (*TOP, *INNER)}
-    copies |= {target / "notebooks" / each.name: each for each in notebooks()}
-    copies |= {target / each.relative_to(ROOT): each for pattern in PICTURES for each in ROOT.glob(pattern)}
-    for path in [*target.rglob("*")] if target.is_dir() else []:
-        if path.is_file() and path not in texts and path not in copies:
-            path.unlink()
-    for path, text in texts.items():
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-    for path, source in copies.items():
-        if not path.is_file() or path.read_bytes() != source.read_bytes():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, path)
+    shutil.rmtree(target, ignore_errors=True)
+    copies = [*(ROOT / path for path in (*TOP, *INNER)), *notebooks()]
+    for source in (*copies, *(each for pattern in PICTURES for each in sorted(ROOT.glob(pattern)))):
+        copy = target / source.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
+    for path, text in pages():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).write_text(text, encoding="utf-8")
