@@ -29,6 +29,7 @@ CHECKED = ("wide-dark", "narrow-light")  # the other two are for screenshots alo
 SHOWN = ("index", "notebooks/04_residual_pooling", "api/retrieval", "RESULTS", "GLOSSARY")
 MODULES = 3  # of the pages with source, which are all alike
 WORD = "junk"
+MINUTES = 3  # for one page, on a machine that has other work
 CONTRAST = 4.5  # of text, as WCAG 2.2 asks for (1.4.3)
 LOOK = """() => {
     const seen = box => box.width > 0 && box.height > 0;
@@ -95,6 +96,7 @@ def server(site: Path) -> Iterator[str]:
 def open_page(browser: object, way: str, size: dict[str, int], wrong: list[str], address: str) -> object:
     """An empty page of one size and colour scheme, which notes in ``wrong`` what fails and what is asked elsewhere."""
     page = browser.new_context(viewport=size, color_scheme=way.split("-")[1]).new_page()
+    page.set_default_timeout(MINUTES * 60_000)
     page.on(
         "console",
         lambda said: wrong.append(f"console: {said.text} ({said.location['url']})") if said.type == "error" else None,

@@ -92,7 +92,7 @@ def course() -> str:
     text = [(HERE / "pages" / "course.md").read_text(encoding="utf-8")]
     for part, names in parts().items():
         lines = [f"{name[:2]} {title(ROOT / 'notebooks' / f'{name}.ipynb')} <{name}>" for name in names]
-        text.append("\n".join(["```{toctree}", f":caption: {part}", "", *lines, "```"]))
+        text.append("\n".join(["```{toctree}", ":maxdepth: 1", f":caption: {part}", "", *lines, "```"]))
     return "\n\n".join(text) + "\n"
 
 
