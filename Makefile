@@ -5,7 +5,7 @@ BIN := .venv/bin
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # One folder of caches for tests and demo: set REID_LAB_HOME to move it.
 
-.PHONY: demo test lint lab notebooks student instructor slides browser proof everywhere bench clean
+.PHONY: demo test lint lab notebooks student instructor slides site site-browser browser proof everywhere bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m reid_lab demo
@@ -37,6 +37,14 @@ instructor: .venv/ready
 slides: .venv/ready
 	$(BIN)/python notebooks/slides.py
 
+# The course as a web site: notebooks, results, reference, search. Leaves runs/site/html.
+site: .venv/site
+	$(BIN)/python site/build.py
+
+# Every page of that site in a real browser. Needs Chromium or Chrome on PATH, and is skipped without.
+site-browser: site .venv/browser
+	$(BIN)/python site/in_browser.py
+
 # Every notebook in JupyterLab in a real browser. Needs Chromium or Chrome on PATH, and is skipped without.
 browser: .venv/browser
 	$(BIN)/python notebooks/in_browser.py
@@ -62,6 +70,10 @@ bench: .venv/ready
 .venv/browser: .venv/ready
 	$(BIN)/python -m pip install --quiet --editable '.[browser]' --constraint constraints.txt
 	touch .venv/browser
+
+.venv/site: .venv/ready
+	$(BIN)/python -m pip install --quiet --editable '.[site]' --constraint constraints.txt
+	touch .venv/site
 
 clean:
 	rm -rf .venv runs .pytest_cache .ruff_cache .mypy_cache

@@ -236,7 +236,7 @@ class Augment:
         return images if self.shrink == 1 else F.avg_pool2d(images, self.shrink)
 
     def crop_and_flip(self, images: Tensor, random: Generator, part: Part | None = None) -> Tensor:
-        """Crop and flip: uint8 (B, 3, H, W) to uint8 (B, 3, *size), in one gather for the whole batch.
+        """Crop and flip: uint8 (B, 3, H, W) to uint8 ``(B, 3, *size)``, in one gather for the whole batch.
 
         Raises:
             RecipeError: The images are smaller than the crop.

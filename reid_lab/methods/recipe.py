@@ -173,7 +173,7 @@ def register(recipe: type[R]) -> type[R]:
 
 
 def from_json(text: str) -> AnyRecipe:
-    """Read a recipe written by :meth:`Recipe.to_json`.
+    """Read a recipe written by :meth:`.BaseRecipe.to_json`.
 
     Raises:
         RecipeError: not JSON, an unknown method or field, a missing field, or an impossible value.
