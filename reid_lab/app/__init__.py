@@ -32,7 +32,10 @@ def offline(uploads: str) -> None:
         ReidLabError: Gradio is not installed.
     """
     if importlib.util.find_spec("gradio") is None:
-        raise ReidLabError("The page needs Gradio, which is not installed: pip install 'gradio>=6.31' adds it.")
+        raise ReidLabError(
+            "The page needs Gradio, which is not installed: pip install 'gradio>=6.31' adds it, and changes Pillow to "
+            "a version below 13."
+        )
     os.environ.update(ALONE, GRADIO_TEMP_DIR=uploads)
     for name in ("NO_PROXY", "no_proxy"):  # Gradio asks its own server whether it is there
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))

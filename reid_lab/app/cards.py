@@ -17,16 +17,18 @@ from reid_lab.plots import Figure, style
 
 TALLEST = 256  # pixels of an image on the page
 STRIP = 24  # queries that are shown at a time
-SIGNS = {MATCH: "✓", MISS: "✗", JUNK: "–", UNKNOWN: ""}
-WORDS = {MATCH: "match", MISS: "somebody else", JUNK: "junk, does not count", UNKNOWN: "nobody knows who"}
+SIGNS = {MATCH: "✓", MISS: "✗", JUNK: "junk", UNKNOWN: ""}
+WORDS = {MATCH: "match", MISS: "somebody else", JUNK: "does not count", UNKNOWN: "nobody knows who"}
 FRAMES = {MATCH: f"4px solid {style.MATCH}", MISS: f"4px dashed {style.MISS}", JUNK: f"4px dotted {style.NEUTRAL}"}
 FRAMES |= {UNKNOWN: f"2px solid {style.NEUTRAL}"}
 STYLE = (
     """
 .cards { display: flex; flex-wrap: wrap; gap: 10px; align-items: flex-start; }
 .cards button { padding: 0; border: 0; background: none; cursor: pointer; width: 84px; text-align: center;
-  font-size: 13px; line-height: 1.3; color: inherit; border-radius: 4px; }
-.cards.strip button { width: 58px; }
+  font-weight: normal; font-size: 13px; line-height: 1.3; color: inherit; border-radius: 4px; }
+.cards.strip { display: grid; grid-auto-flow: column; grid-auto-columns: 60px; overflow-x: auto; padding: 6px;
+  width: 0; min-width: 100%; box-sizing: border-box; }
+.cards.strip button { width: 60px; }
 .cards img { display: block; width: 100%; aspect-ratio: 1 / 2; object-fit: fill; box-sizing: border-box; }
 .cards .framed { display: block; box-sizing: border-box; }
 .cards button.refused .framed { opacity: 0.35; }
@@ -134,7 +136,7 @@ def sentences(answer: Answer, images: Images, reranked: bool) -> str:
     if answer.point is not None:
         passed, wrong = answer.of_gallery
         known = MATCH in answer.kinds or MISS in answer.kinds
-        side = "from" if answer.result.roc is not None and answer.result.roc.higher_is_nearer else "up to"
+        side = "above" if answer.result.roc is not None and answer.result.roc.higher_is_nearer else "below"
         right = f": {passed - wrong} right, {wrong} wrong" if known else ""
         lines.append(
             f"Threshold: {answer.measure} {side} {answer.point.threshold:.3f}. It accepts {passed:,} of the gallery's "
@@ -160,8 +162,9 @@ def _card(
 ) -> str:
     accepted, chosen = state
     camera = "own camera" if record.camid == own != UNKNOWN_CAMERA else _camera(record).removeprefix(", ")
-    place = f"{rank}" if rank else "junk"
-    label = f"{'rank ' if rank else ''}{place}, {WORDS[kind]}, {score:.3f}, {camera}"
+    place = str(rank or "")
+    word = f"{JUNK}, {WORDS[JUNK]}" if kind == JUNK else WORDS[kind]
+    label = f"{f'rank {rank}, ' if rank else ''}{word}, {score:.3f}, {camera}"
     label += "" if accepted else ", refused by the threshold"
     return (
         f'<button type="button" data-index="{index}" class="{"" if accepted else "refused"}" title="{escape(label)}: '

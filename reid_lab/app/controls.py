@@ -26,18 +26,25 @@ class Choice:
     source: gr.Radio
     path: gr.Textbox
     open: gr.Button
+    part: gr.Accordion
     notice: gr.HTML
 
 
 @dataclass(frozen=True)
 class Asking:
-    """For whom: a strip of queries to click on, and a place for a picture from outside."""
+    """For whom: a strip of queries to click on, and the one that was chosen."""
 
     strip: gr.HTML
     pages: gr.Slider
+    asked: gr.HTML
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A place for a picture from outside."""
+
     file: gr.File
     notice: gr.HTML
-    asked: gr.HTML
 
 
 @dataclass(frozen=True)
@@ -76,87 +83,82 @@ class Side:
 
 
 def choice(source: str, path: str) -> Choice:
-    """Make the first part of the page; the runs come when it is opened."""
-    gr.Markdown("## 1. What is searched, and by which run")
-    with gr.Row():
-        run = gr.Dropdown([], label="Run A", info="A trained network. The line shows its method, size and seed.")
-        other = gr.Dropdown(
-            [("none", NONE)], value=NONE, label="Run B, to compare", info="Ranks the same gallery beside run A."
-        )
-    with gr.Row():
-        told = "Queries and gallery of a benchmark, or one folder of pictures of people whom nobody has named."
-        kind = gr.Radio(WHERE, value=source, label="Images", info=told)
-        typed = gr.Textbox(
-            path,
-            label="Path of the data set or folder",
-            info="On the computer on which this page runs, for example data/Market-1501.",
-            visible=source != "run",
-        )
-    opened = gr.Button("Open", variant="primary", elem_id="open")
-    return Choice(run, other, kind, typed, opened, gr.HTML(elem_id="opened"))
+    """Make the part that is opened first; the runs come when the page is loaded."""
+    with gr.Accordion("What is searched, and by which run", open=True) as part:
+        with gr.Row():
+            run = gr.Dropdown([], label="Run A", info="A trained network. The line shows its method, size and seed.")
+            other = gr.Dropdown(
+                [("none", NONE)], value=NONE, label="Run B, to compare", info="Ranks the same gallery beside run A."
+            )
+        with gr.Row():
+            told = "Queries and gallery of a benchmark, or one folder of pictures of people whom nobody has named."
+            kind = gr.Radio(WHERE, value=source, label="Images", info=told)
+            typed = gr.Textbox(
+                path,
+                label="Path of the data set or folder",
+                info="On the computer on which this page runs, for example data/Market-1501.",
+                visible=source != "run",
+            )
+        opened = gr.Button("Open", variant="primary", elem_id="open")
+    return Choice(run, other, kind, typed, opened, part, gr.HTML(css_template=cards.STYLE, elem_id="opened"))
 
 
 def asking() -> Asking:
-    """Make the second part of the page."""
-    gr.Markdown("## 2. Who is looked for")
-    with gr.Row():
-        with gr.Column(scale=3, min_width=320):
-            strip = gr.HTML(
-                cards.said("Open a run first."), js_on_load=cards.CLICKED, css_template=cards.STYLE, elem_id="queries"
-            )
-            pages = gr.Slider(1, 2, 1, step=1, label="More queries", info="Turns the pages.", visible=False)
-        with gr.Column(scale=1, min_width=220):
-            file = gr.File(label="Or a picture of your own, cut out so that it shows one person", height=130)
-            notice = gr.HTML(css_template=cards.STYLE, elem_id="wrong-file")
-            asked = gr.HTML(css_template=cards.STYLE, elem_id="asked")
-    return Asking(strip, pages, file, notice, asked)
+    """Make the strip of queries."""
+    gr.Markdown("## Who is looked for")
+    first = cards.said("Press Open first.")
+    strip = gr.HTML(first, js_on_load=cards.CLICKED, css_template=cards.STYLE, elem_id="queries")
+    pages = gr.Slider(1, 2, 1, step=1, label="More queries", visible=False)
+    return Asking(strip, pages, gr.HTML(css_template=cards.STYLE, elem_id="asked"))
+
+
+def picture() -> Picture:
+    """Make the place for a picture from outside."""
+    file = gr.File(label="Or a picture of your own, of one person", height=130)
+    return Picture(file, gr.HTML(css_template=cards.STYLE, elem_id="wrong-file"))
 
 
 def controls() -> Controls:
-    """Make the third part of the page."""
+    """Make the rules."""
     usual = Rules()
-    gr.Markdown("## 3. How it is ranked, and who is accepted")
-    with gr.Row():
-        with gr.Column(min_width=280):
-            same = gr.Checkbox(
-                usual.same_camera,
-                label="Same-camera rule",
-                info="Images of the person from the query's own camera are junk: they do not count, because to find "
-                "them is too easy. Without the rule they are matches.",
-            )
-            rerank = gr.Checkbox(
-                usual.rerank,
-                label="Re-ranking",
-                info="Images that have the same nearest neighbours come nearer to each other. The first time takes a "
-                "while, because all images are compared with all.",
-            )
-        with gr.Column(min_width=280):
-            rate = gr.Slider(
-                0,
-                10,
-                100 * usual.false_match_rate,
-                step=0.1,
-                label="False-match rate, %",
-                info="Sets the threshold: of all pairs of two people, so many are taken for one person. A search "
-                "makes one pair with each image of the gallery, so even 1 % is many wrong images.",
-            )
-        with gr.Column(min_width=280):
-            top = gr.Slider(5, 50, 10, step=5, label="Images shown", info="The nearest ones; junk comes in addition.")
-            heat = gr.Checkbox(
-                False,
-                label="Heat map (Grad-CAM)",
-                info="Shows which places raise the similarity of query and image. Click on an image to choose it.",
-            )
-    with gr.Group(visible=usual.rerank) as parameters, gr.Row():
+    gr.Markdown("## How it is ranked, and who is accepted")
+    same = gr.Checkbox(
+        usual.same_camera,
+        label="Same-camera rule",
+        info="Images of the person from the query's own camera are junk: they do not count, because to find them is "
+        "too easy. Without the rule they are matches.",
+    )
+    rate = gr.Slider(
+        0,
+        10,
+        100 * usual.false_match_rate,
+        step=0.1,
+        label="False-match rate, %",
+        info="Sets the threshold: of all pairs of two people, so many are taken for one person. A search makes one "
+        "pair with each image of the gallery, so even 1 % is many wrong images.",
+    )
+    rerank = gr.Checkbox(
+        usual.rerank,
+        label="Re-ranking",
+        info="Images that have the same nearest neighbours come nearer to each other. The first time takes a while, "
+        "because all images are compared with all.",
+    )
+    with gr.Group(visible=usual.rerank) as parameters:
         k1 = gr.Slider(1, 50, usual.k1, step=1, label="k1", info="How many neighbours are looked at.")
         k2 = gr.Slider(1, 20, usual.k2, step=1, label="k2", info="How many neighbours are averaged; 1: none.")
-        lam = gr.Slider(0, 1, usual.lam, step=0.05, label="λ", info="Weight of the original distance; 1: no change.")
+        lam = gr.Slider(0, 1, usual.lam, step=0.05, label="λ", info="Weight of the original distance.")
+    top = gr.Slider(5, 50, 10, step=5, label="Images shown", info="The nearest ones; junk comes in addition.")
+    heat = gr.Checkbox(
+        False,
+        label="Heat map (Grad-CAM)",
+        info="Shows which places raise the similarity of query and image. Click on an image to choose it.",
+    )
     return Controls(same, rerank, parameters, k1, k2, lam, rate, top, heat)
 
 
 def side(letter: str) -> Side:
     """Make the column of one run."""
-    with gr.Column(min_width=320, visible=letter == "A", elem_id=f"side-{letter}") as column:
+    with gr.Column(min_width=300, visible=letter == "A", elem_id=f"side-{letter}") as column:
         head = gr.HTML(css_template=cards.STYLE)
         found = gr.HTML(js_on_load=cards.CLICKED, css_template=cards.STYLE, elem_id=f"found-{letter}")
         heat = gr.HTML(css_template=cards.STYLE, elem_id=f"heat-{letter}")

@@ -128,7 +128,8 @@ class Desk:
             point = roc.at(rules.false_match_rate) if roc is not None else None
             accepted = np.ones(len(scores), bool)
             if roc is not None and point is not None:
-                accepted = scores >= point.threshold if roc.higher_is_nearer else scores <= point.threshold
+                near = scores > point.threshold if roc.higher_is_nearer else scores < point.threshold
+                accepted = near | (point.false_match_rate == 1)  # the grid counts a score on a threshold as refused
             ranks = np.where(counted, np.cumsum(counted), 0)
             shown = slice(0, int(np.searchsorted(np.cumsum(counted), top)) + 1)
             passed = accepted & counted

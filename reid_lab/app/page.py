@@ -28,7 +28,10 @@ SIDES = ("A", "B")
 CSS = """
 footer { display: none !important; }
 .gradio-container { max-width: 1400px !important; margin: auto; }
+:root { --block-info-text-color: #52525b; --block-label-text-color: #27272a; --block-title-text-color: #27272a; }
+.dark { --block-info-text-color: #c4c4cc; --block-label-text-color: #f4f4f5; --block-title-text-color: #f4f4f5; }
 """
+FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # the machine's own
 PROGRESS = gr.Progress()  # tells Gradio that a function reports how far it is
 _say: contextvars.ContextVar[Callable[[str], object]] = contextvars.ContextVar("say", default=lambda line: None)
 
@@ -70,36 +73,40 @@ class Page:
             self.session = gr.State(None)
             gr.Markdown(controls.HEAD)
             self.choice = controls.choice(*controls.first_of(path))
-            self.asking = controls.asking()
-            self.controls = controls.controls()
-            gr.Markdown("## 4. What is found")
-            self.notice = gr.HTML(css_template=cards.STYLE, elem_id="notice")
-            gr.HTML(cards.key(), css_template=cards.STYLE)
             with gr.Row():
-                self.sides = [controls.side(letter) for letter in SIDES]
+                with gr.Column(scale=3, min_width=320):
+                    self.asking = controls.asking()
+                    gr.Markdown("## What is found")
+                    self.notice = gr.HTML(css_template=cards.STYLE, elem_id="notice")
+                    gr.HTML(cards.key(), css_template=cards.STYLE)
+                    with gr.Row():
+                        self.sides = [controls.side(letter) for letter in SIDES]
+                with gr.Column(scale=1, min_width=260):
+                    self.picture = controls.picture()
+                    self.controls = controls.controls()
             self._connect()
 
     def _connect(self) -> None:
         """Say which function answers which click."""
-        choice, asking, control = self.choice, self.asking, self.controls
+        choice, asking, control, own = self.choice, self.asking, self.controls, self.picture
         found = [self.session, self.notice, asking.asked, *(part for side in self.sides for part in side.parts)]
         rank = {"fn": self.rank, "inputs": [self.session, *control.values], "outputs": found}
         rank |= {"trigger_mode": "always_last", "show_progress_on": [self.notice]}
         heat = {"fn": self.heat, "inputs": [self.session, control.heat], "outputs": [side.heat for side in self.sides]}
         heat |= {"trigger_mode": "always_last", "show_progress": "minimal"}
-        opened = [self.session, choice.notice, asking.strip, asking.pages]
-        asked = [self.session, asking.notice, asking.strip]
+        opened = [self.session, choice.notice, asking.strip, asking.pages, choice.part]
+        asked = [self.session, own.notice, asking.strip]
         self.blocks.load(self.list_runs, None, [choice.run, choice.other, choice.notice])
         choice.source.change(lambda source: gr.update(visible=source != "run"), choice.source, choice.path)
         given = [choice.run, choice.other, choice.source, choice.path]
         queries = [
             choice.open.click(self.open, given, opened, show_progress_on=[choice.notice]),
-            asking.strip.select(self.ask, [self.session], [self.session, asking.notice]),
-            asking.file.upload(self.ask_picture, [self.session, asking.file, asking.pages], asked),
+            own.file.upload(self.ask_picture, [self.session, own.file, asking.pages], asked),
         ]
         asking.pages.change(self.turn, [self.session, asking.pages], asking.strip, trigger_mode="always_last")
         control.rerank.change(lambda on: gr.update(visible=on), control.rerank, control.parameters)
         changes = [value.change(**rank) for value in control.values]
+        changes.append(asking.strip.select(**{**rank, "fn": self.rank_clicked}))  # in one step, to be quick
         for event in [*(query.then(**rank) for query in queries), *changes]:
             event.then(**heat)
         control.heat.change(**heat)
@@ -141,13 +148,12 @@ class Page:
                 cards.said(told + " ".join(images.notes)),
                 cards.strip(images, 0, 0),
                 gr.update(maximum=max(pages, 2), value=1, visible=pages > 1, label=f"More queries: page 1 to {pages}"),
+                gr.update(open=False),
             )
 
-        return _tried(work, progress, lambda sentence: (None, cards.notice(sentence), "", gr.update()))
-
-    def ask(self, session: Session | None, event: gr.EventData) -> tuple:
-        """Take the query that was clicked on."""
-        return (replace(session, query=_index(event)) if session else None), ""
+        return _tried(
+            work, progress, lambda sentence: (None, cards.notice(sentence), "", gr.update(), gr.update(open=True))
+        )
 
     def ask_picture(self, session: Session | None, file: str | None, page: float) -> tuple:
         """Take a picture from outside as the query."""
@@ -187,7 +193,9 @@ class Page:
             images, query, shown, chosen = session.images, session.query, list[Any](), list[int | None]()
             for letter, name in zip(SIDES, session.names, strict=False):
                 answer = self.desk.answer(name, images, query, rules, int(top))
-                chosen.append(int(answer.indices[0]) if len(answer.indices) else None)
+                chosen.append(
+                    next((int(i) for i, rank in zip(answer.indices, answer.ranks, strict=True) if rank), None)
+                )
                 head = f"<h3>{letter}: {escape(name)}</h3>" + cards.sentences(answer, images, rules.rerank)
                 shown += [gr.update(visible=True), head, cards.gallery(answer, images, query)]
             if len(session.names) == 1:
@@ -195,6 +203,23 @@ class Page:
             return replace(session, chosen=tuple(chosen)), "", cards.asked(images, query), *shown
 
         return _tried(work, progress, lambda sentence: (session, cards.notice(sentence), *[gr.update()] * 7))
+
+    def rank_clicked(
+        self,
+        session: Session | None,
+        same_camera: bool,
+        rerank: bool,
+        k1: float,
+        k2: float,
+        lam: float,
+        rate: float,
+        top: float,
+        event: gr.EventData,
+        progress: gr.Progress = PROGRESS,
+    ) -> tuple:
+        """Take the query that was clicked on, and rank the gallery for it."""
+        asked = replace(session, query=_index(event)) if session is not None else None
+        return self.rank(asked, same_camera, rerank, k1, k2, lam, rate, top, progress)
 
     def _chooser(self, number: int) -> Callable:
         """What takes the gallery image that was clicked on, of one run, for the heat map."""
@@ -243,6 +268,7 @@ class Page:
                 prevent_thread_lock=True,
                 max_file_size=LARGEST_FILE,
                 css=CSS,
+                theme=gr.themes.Default(primary_hue="blue", font=FONTS[0], font_mono=FONTS[1]),
                 **options,
             )
         except OSError as error:

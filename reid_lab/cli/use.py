@@ -154,10 +154,13 @@ def play(
         from reid_lab.app import page
         from reid_lab.app.desk import Desk
 
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder of uploads goes, too
         read = lambda run, path: data_of(run) if path is None else data_at(run, path, None)  # noqa: E731
         shown = page.Page(Desk(read, runs, device, say=page.say), data)
-        shown.serve(port, root_path, not no_browser, _say_where)
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder of uploads goes, too
+        try:
+            shown.serve(port, root_path, not no_browser, _say_where)
+        finally:
+            signal.signal(signal.SIGTERM, before)
     return 0
 
 
