@@ -1,8 +1,8 @@
 """Photograph the page of `reid-lab app` with two runs side by side: ``python figures/app_page.py RUN RUN``.
 
 RUN is the folder of a trained run. Without any, both runs of the demonstration are taken, and trained where they are
-not there. Needs Playwright (the extra `browser`), Gradio (`app`), and Chromium or Chrome on PATH. Leaves ``app.jpg``, at
-most BYTES large.
+not there. Needs Playwright (the extra `browser`), Gradio (`app`), and Chromium or Chrome on PATH. Leaves ``app.jpg``,
+at most BYTES large.
 """
 
 import io
