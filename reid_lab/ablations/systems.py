@@ -161,6 +161,7 @@ SYSTEMS = (
         methods.coarse_to_fine,
         {"random projections": {"projection": "random"}, "each code teaches the next": {"taught_by": "previous"}},
     ),
+    System("vision transformer", 2021, methods.vision_transformer, {}),
     System("paper B", 2022, methods.residual_pooling, {"average + average": {"pooling": "avg+avg"}}),
 )
 

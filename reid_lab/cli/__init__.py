@@ -7,7 +7,7 @@ datasets     passersby, check
 training     train, evaluate (and data_of_run: the data that a run was trained on)
 runs         runs: list, compare, delete
 experiments  ablate
-use          a trained run at work: embed, search, export
+use          a trained run at work: embed, search, export, app
 teaching     the capstone: handout, leaderboard
 
 Each command imports what it needs when it runs, so that ``--help`` does not wait for PyTorch.

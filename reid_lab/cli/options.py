@@ -39,6 +39,14 @@ def a_few(text: Any) -> int:
     return number
 
 
+def a_port(text: Any) -> int:
+    """Check a port that a user may take."""
+    number = whole(text)
+    if not 1024 <= number <= 65535:
+        raise typer.BadParameter(f"{number} is not a port from 1024 to 65535")
+    return number
+
+
 def above_zero(text: Any) -> float:
     """Check a number above 0."""
     try:

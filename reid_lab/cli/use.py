@@ -1,4 +1,4 @@
-"""The commands that put a trained run to work: embed, search, export."""
+"""The commands that put a trained run to work: embed, search, export, app."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from reid_lab.cli.options import (
     Picture,
     RunName,
     Runs,
+    a_port,
     at_least_one,
     chosen_run,
     file_to_write,
@@ -123,6 +124,48 @@ def export(
         f"checked: differs from PyTorch by {difference:.1g} at most"
     )
     return 0
+
+
+@command(GROUP, "app --runs runs --data path/to/Market-1501 --port 7861", name="app")
+def play(
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="A data set or a folder of crops that the page begins with.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(parser=a_port, show_default="the first free one from 7860 on", help="The page's port.")
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option(metavar="PATH", show_default="none", help="The path at which a proxy shows the page.")
+    ] = "",
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address, open no browser.")] = False,
+    runs: Runs = None,
+    device: Device = None,
+) -> int:
+    """Open a page on this machine to click on: queries, rules, thresholds, heat maps, two runs side by side."""
+    import signal
+    import sys
+    import tempfile
+
+    from reid_lab.app import offline
+    from reid_lab.cli.data_of_run import data_at, data_of
+
+    with tempfile.TemporaryDirectory(prefix="reid_lab-") as uploads:
+        offline(uploads)
+        from reid_lab.app import page
+        from reid_lab.app.desk import Desk
+
+        read = lambda run, path: data_of(run) if path is None else data_at(run, path, None)  # noqa: E731
+        shown = page.Page(Desk(read, runs, device, say=page.say), data)
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder of uploads goes, too
+        try:
+            shown.serve(port, root_path, not no_browser, _say_where)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    return 0
+
+
+def _say_where(address: str) -> None:
+    print(f"The page is at {address} (on this machine alone). Ctrl-C ends it.", flush=True)
 
 
 def _queries(paths: Sequence[Path]) -> list[Record]:

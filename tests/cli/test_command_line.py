@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 COMMANDS = [
     *("demo", "pretrain", "doctor", "passersby", "check", "train", "evaluate", "runs", "ablate"),
-    *("embed", "search", "export"),
+    *("embed", "search", "export", "app"),
     "handout",
     "leaderboard",
 ]
