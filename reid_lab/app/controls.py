@@ -15,6 +15,13 @@ HEAD = """# reid_lab: search for a person
 Click on a query. Each trained network ranks all images of the gallery by how similar it finds them.
 A ranking always has a first image, also for somebody who is in none of them: **a rank is no identification.**"""
 WHERE = [("the data that run A was trained on", "run"), ("another data set", "data"), ("a folder of crops", "crops")]
+CSS = """
+footer { display: none !important; }
+.gradio-container { max-width: 1400px !important; margin: auto; }
+:root { --block-info-text-color: #52525b; --block-label-text-color: #27272a; --block-title-text-color: #27272a; }
+.dark { --block-info-text-color: #c4c4cc; --block-label-text-color: #f4f4f5; --block-title-text-color: #f4f4f5; }
+"""
+FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # the machine's own
 
 
 @dataclass(frozen=True)

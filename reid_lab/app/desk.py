@@ -20,7 +20,7 @@ from reid_lab.data import Benchmark, Record
 from reid_lab.data.crops import crops, passed_over
 from reid_lab.data.decoding import with_grey_range
 from reid_lab.plots import Figure
-from reid_lab.retrieval import Result
+from reid_lab.retrieval import OperatingPoint, Result
 from reid_lab.retrieval.distances import RERANKED
 from reid_lab.retrieval.protocol import Protocol, check_once
 from reid_lab.runtime.errors import CheckpointError, DataError, FeatureError
@@ -124,17 +124,16 @@ class Desk:
             kinds = kinds_of(record, [images.gallery[i] for i in indices], rules.same_camera)
             counted = kinds != JUNK
             result = None if images.benchmark is None else self.scored(name, images, rules)
-            roc = result.roc if result is not None else None
-            point = roc.at(rules.false_match_rate) if roc is not None else None
-            accepted = np.ones(len(scores), bool)
-            if roc is not None and point is not None:
-                near = scores > point.threshold if roc.higher_is_nearer else scores < point.threshold
-                accepted = near | (point.false_match_rate == 1)  # the grid counts a score on a threshold as refused
+            point, accepted = _accepted(result, scores, rules.false_match_rate)
             ranks = np.where(counted, np.cumsum(counted), 0)
             shown = slice(0, int(np.searchsorted(np.cumsum(counted), top)) + 1)
             passed = accepted & counted
             return Answer(
-                *(part[shown] for part in (indices, ranks, kinds, scores, accepted)),
+                indices[shown],
+                ranks[shown],
+                kinds[shown],
+                scores[shown],
+                accepted[shown],
                 measure,
                 point,
                 (int(passed.sum()), int((passed & (kinds == MISS)).sum())),
@@ -233,8 +232,10 @@ class Desk:
         return self._kept.get(key, make, lambda distances: distances.nbytes)
 
     def _rerank(self, run: Run, query: Tensor, gallery: Tensor, rules: Rules) -> Tensor:
-        options = {"k1": rules.k1, "k2": rules.k2, "lam": rules.lam}
-        return retrieval.rerank(query, gallery, **options, metric=run.model.metric, device=self.device).cpu()
+        k1, k2, lam = rules.k1, rules.k2, rules.lam
+        return retrieval.rerank(
+            query, gallery, k1=k1, k2=k2, lam=lam, metric=run.model.metric, device=self.device
+        ).cpu()
 
     def _features(self, run: Run, images: Images) -> tuple[Tensor, Tensor]:
         """The features of the images' queries and gallery."""
@@ -259,6 +260,18 @@ class Desk:
         key = "picture", str(run.folder), str(query.path), stamp(query.path)
         make = lambda: retrieval.extract(run.model, [query], self.device)  # noqa: E731
         return self._kept.get(key, make, lambda vector: vector.nbytes)
+
+
+def _accepted(
+    result: Result | None, scores: np.ndarray, false_match_rate: float
+) -> tuple[OperatingPoint | None, np.ndarray]:
+    """The threshold at a false-match rate, and which scores pass it; all of them where no pairs are known."""
+    roc = result.roc if result is not None else None
+    point = roc.at(false_match_rate) if roc is not None else None
+    if roc is None or point is None:
+        return None, np.ones(len(scores), bool)
+    near = scores > point.threshold if roc.higher_is_nearer else scores < point.threshold
+    return point, near | (point.false_match_rate == 1)  # the grid counts a score on a threshold as refused
 
 
 def _about(name: str, row: pd.Series) -> str:

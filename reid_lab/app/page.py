@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from reid_lab.app import cards, controls
-from reid_lab.app.controls import NONE
+from reid_lab.app.controls import CSS, FONTS, NONE
 from reid_lab.app.desk import Desk
 from reid_lab.app.rules import Images, Query, Rules, picture
 from reid_lab.runtime.errors import ReidLabError
@@ -25,13 +25,6 @@ HOST = "127.0.0.1"  # this machine alone
 LARGEST_FILE = "64mb"
 HOUR = 3600
 SIDES = ("A", "B")
-CSS = """
-footer { display: none !important; }
-.gradio-container { max-width: 1400px !important; margin: auto; }
-:root { --block-info-text-color: #52525b; --block-label-text-color: #27272a; --block-title-text-color: #27272a; }
-.dark { --block-info-text-color: #c4c4cc; --block-label-text-color: #f4f4f5; --block-title-text-color: #f4f4f5; }
-"""
-FONTS = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")  # the machine's own
 PROGRESS = gr.Progress()  # tells Gradio that a function reports how far it is
 _say: contextvars.ContextVar[Callable[[str], object]] = contextvars.ContextVar("say", default=lambda line: None)
 

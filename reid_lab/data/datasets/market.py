@@ -1,8 +1,8 @@
 """Data sets in Market-1501's layout: Market-1501 itself, DukeMTMC-reID, and our own Passersby.
 
-    bounding_box_train/0002_c1s1_000451_03.jpg      identity 2, camera 1
-    bounding_box_test/-1_c1s1_000401_00.jpg         junk; 0000_c1s1_... is a distractor
-    query/0001_c1s1_001051_00.jpg
+- ``bounding_box_train/0002_c1s1_000451_03.jpg``: identity 2, camera 1
+- ``bounding_box_test/-1_c1s1_000401_00.jpg``: junk; ``0000_c1s1_...`` is a distractor
+- ``query/0001_c1s1_001051_00.jpg``
 """
 
 import json
