@@ -71,7 +71,7 @@ def test_a_run_says_which_start_it_began_with(smoke, tmp_path):
 
 def test_the_page_quotes_what_the_starts_score():
     page = (Path(__file__).parent.parent / "TRAINING.md").read_text(encoding="utf-8")
-    for name, title in {"resnet_slim": "slim ResNet", "res2net_slim": "slim Res2Net"}.items():
+    for name, title in {"resnet_slim": "slim ResNet", "res2net_slim": "slim Res2Net", "vit_slim": "slim ViT"}.items():
         result = json.loads((weights.STARTS / f"{name}.json").read_text(encoding="utf-8"))["result"]
         assert f"| {title} | {100 * result['rank-1']:.1f} | {100 * result['mAP']:.1f} |" in page
 
