@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def retrieve(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids, k):
-    """The indices of the k most similar gallery images of each query, (q, k), best first.
+    """A tensor (q, k): the indices of the k most similar gallery images of each query, best first.
 
     query, gallery                 (q, d) and (g, d) tensors of features, of any length
     query_pids, gallery_pids       (q,) and (g,) tensors of int, the identities

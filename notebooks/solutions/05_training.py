@@ -281,7 +281,7 @@ def wrong_sgd_step_first_weight_only(weights, memories, lr, momentum, weight_dec
 
 
 def signs_of(features, pids, margin):
-    """Two vital signs of a batch: has it collapsed, and how many anchors still have a loss?
+    """Two vital signs of a batch: has it collapsed, and how many anchors are still active?
 
     Args:
         features: (batch, d).
@@ -291,7 +291,7 @@ def signs_of(features, pids, margin):
     Returns:
         Two floats. The first: the root mean square of the distances between two features of the
         batch (those of a feature to itself included), divided by that of the features' lengths.
-        The second: the share of anchors whose triplet loss is above 0.
+        The second: the share of active anchors, whose triplet loss is above 0.
     """
     # solution
     distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
@@ -319,7 +319,7 @@ def check_signs_of(answer):
         spread, length = losses.spread(features)
         expected = (spread / length).item(), losses.paying_triplet(features, pids, 0.3)[1].item()
         found = tuple(float(value) for value in answer(features, pids, 0.3))
-        for what, one, other in zip(("spread / length", "share of anchors"), found, expected, strict=True):
+        for what, one, other in zip(("spread / length", "share of active anchors"), found, expected, strict=True):
             if abs(one - other) > 1e-3 * max(1e-2, other):
                 yield f"{name}: the {what} should be {other:.4g}, but is {one:.4g}"
                 return
