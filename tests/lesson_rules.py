@@ -124,6 +124,15 @@ def figures(path):
                     yield f"a figure is {width:.0f} pixels wide on the page: {source_of(cell)[:60]!r}"
 
 
+def alternatives(path):
+    """Every picture has words for those who cannot see it: ``course.figure`` keeps them beside the picture."""
+    for place, cell in enumerate(cells_of(path)):
+        for output in cell.get("outputs", []):
+            for kind in output.get("data", {}):
+                if kind.startswith("image/") and not output.get("metadata", {}).get(kind, {}).get("alt", "").strip():
+                    yield f"the picture of cell {place} has no alternative text: {source_of(cell)[:60]!r}"
+
+
 def widths(cell):
     """How wide the pictures of a cell are on the page: a retina picture has more pixels than that."""
     import base64
@@ -184,4 +193,4 @@ def slug(heading):
     return re.sub(r"[^\w\- ]", "", words).strip().replace(" ", "-")
 
 
-RULES = (load, booleans, mentions, foot, predictions, figures, keys, links)
+RULES = (load, booleans, mentions, foot, predictions, figures, alternatives, keys, links)

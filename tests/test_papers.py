@@ -133,6 +133,7 @@ def test_every_public_anchor_beats_paper_bs_baseline():
     anchors, baseline = papers.anchors(), papers.table("B", 2).loc["ResNet50_baseline", MARKET]
     assert len(anchors) == 7
     assert (anchors[["rank-1", "mAP"]] > baseline[["rank-1", "mAP"]]).all(axis=None)
+    assert anchors["source"].notna().all() and set(anchors["checked"]) <= set(CHECKED)
 
 
 def test_every_system_of_both_tables_stands_beside_what_it_reports():

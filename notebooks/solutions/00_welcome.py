@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 def retrieve(query, gallery, query_pids, gallery_pids, query_camids, gallery_camids, k):
-    """The indices of the k most similar gallery images of each query, (q, k), best first.
+    """A tensor (q, k): the indices of the k most similar gallery images of each query, best first.
 
     query, gallery                 (q, d) and (g, d) tensors of features, of any length
     query_pids, gallery_pids       (q,) and (g,) tensors of int, the identities
@@ -118,6 +118,7 @@ def check_guessing(answer: Any) -> Iterator[str]:
         ([(1, 1)], [(1, 1), (1, 2), (3, 1), (4, 2)], 1 / 3, "an image of the own person and camera does not count"),
         ([(1, 1), (9, 1)], [(1, 2), (2, 1), (9, 1)], 1 / 3, "query 1 has no right image that counts, and is left out"),
         ([(1, 1), (2, 1)], [(1, 2), (2, 2), (2, 3), (0, 1)], 3 / 8, "the mean of one in four and two in four"),
+        ([(1, 1), (2, 1)], [(1, 1), (1, 2), (2, 2), (0, 1)], 7 / 24, "the mean of one in three and one in four"),
     ):
         (query_pids, query_camids), (pids, camids) = np.array(query).T, np.array(gallery).T
         given = answer(query_pids, pids, query_camids, camids)
@@ -156,3 +157,13 @@ def wrong_guessing_knows_one_match(
 ) -> float:
     """One over the size of the gallery."""
     return 1 / len(pids)
+
+
+def wrong_guessing_weighs_by_the_gallery(
+    query_pids: np.ndarray, gallery_pids: np.ndarray, query_camids: np.ndarray, gallery_camids: np.ndarray
+) -> float:
+    """All right images of all queries, divided by all images that count: a query counts as often as it has images."""
+    own = query_pids[:, None] == gallery_pids
+    counts = ~(own & (query_camids[:, None] == gallery_camids))
+    found = (own & counts).any(axis=1)
+    return float((own & counts)[found].sum() / counts[found].sum())

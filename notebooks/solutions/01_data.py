@@ -178,6 +178,14 @@ def check_hold_out(answer: Any) -> Iterator[str]:
             yield from found
             return
         held.append(frozenset(pids[query].tolist()))
+    firsts = {}  # which of a person's images becomes the query, over many seeds
+    for seed in range(60):
+        for index in np.asarray(answer(pids, camids, 0.25, seed)[1]):
+            firsts.setdefault(pids[index], set()).add(int(index))
+    if max(map(len, firsts.values())) < 3:
+        yield "the query of a person is drawn at random among its images; yours is nearly always the same image."
+    if len(np.asarray(answer(pids, camids, 0.18, 0)[1])) != 4:
+        yield "0.18 of 20 people are 3.6, rounded to 4 people who are held out."
     if len(set(held)) < 6:
         yield "another seed holds out other people; yours are nearly always the same."
     if any(not np.array_equal(*pair) for pair in zip(*(answer(pids, camids, 0.25, 3) for _ in "ab"), strict=True)):
@@ -231,6 +239,20 @@ def wrong_hold_out_counts_only_who_can(pids: np.ndarray, camids: np.ndarray, sha
     return hold_out(pids, camids, share * len(able) / len(np.unique(pids)), seed)
 
 
+def wrong_hold_out_asks_for_the_first_image(pids: np.ndarray, camids: np.ndarray, share: float, seed: int) -> Any:
+    """The query of a person is always its first image."""
+    train, query, gallery = hold_out(pids, camids, share, seed)
+    held = np.concatenate([query, gallery])
+    query = np.array([held[pids[held] == pid].min() for pid in np.unique(pids[held])])
+    return train, query, np.setdiff1d(held, query)
+
+
+def wrong_hold_out_rounds_down(pids: np.ndarray, camids: np.ndarray, share: float, seed: int) -> Any:
+    """3.6 people are 3."""
+    people = len(np.unique(pids))
+    return hold_out(pids, camids, int(share * people) / people, seed)
+
+
 def erase(image, probability, random):
     """Random erasing: a copy of an image, in which a rectangle may be overwritten by noise.
 
@@ -274,6 +296,9 @@ def check_erase(answer: Any) -> Iterator[str]:
         yield f"with probability 0.5 about half of the images are erased, not {share:.2f} of them."
     if any(bool((answer(grey, 0.0, random) != 0.5).any()) for _ in range(20)):
         yield "with probability 0 no image is erased."
+    once, again = (answer(grey, 1.0, np.random.default_rng(5)) for _ in "ab")
+    if not torch.equal(once, again):
+        yield "all draws come from `random`, the noise too: two generators with one seed give the same image."
     yield from _rectangles([answer(torch.full((3, 80, 40), 0.5), 1.0, random) for _ in range(400)])
 
 
@@ -302,9 +327,12 @@ def _rectangles(copies: list[Tensor]) -> Iterator[str]:
         )
     if not 0.11 < wide < 0.28:
         yield f"about a fifth of the rectangles are wider than high, not {wide:.2f} of them: aspect is height / width."
-    room = top / (80 - (bottom - top))  # where among the possible positions, 0..1
-    if not (room.min() < 0.1 and room.max() > 0.9 and 0.42 < room.mean() < 0.58):
-        yield "a rectangle may lie anywhere inside the image, from the upper edge to the lower one."
+    for room, ends in (
+        (top / (80 - (bottom - top)), "the upper edge to the lower"),  # where among the possible positions, 0..1
+        (left / (40 - (right - left)), "the left edge to the right"),
+    ):
+        if not (room.min() < 0.1 and room.max() > 0.9 and 0.42 < room.mean() < 0.58):
+            yield f"a rectangle may lie anywhere inside the image, from {ends} one."
 
 
 def wrong_erase_damages_the_original(image: Tensor, probability: float, random: np.random.Generator) -> Tensor:
@@ -347,4 +375,23 @@ def wrong_erase_cuts_what_is_too_large(image: Tensor, probability: float, random
         top, left = random.integers(height), random.integers(width)
         part = erased[:, top : top + h, left : left + w]
         part.copy_(torch.from_numpy(random.random(tuple(part.shape))))
+    return erased
+
+
+def wrong_erase_stays_at_the_left(image: Tensor, probability: float, random: np.random.Generator) -> Tensor:
+    """The rectangle begins at the left edge, in a row that was drawn."""
+    erased = erase(image, probability, random)
+    changed = (erased != image).any(dim=0)
+    if not changed.any():
+        return erased
+    moved, rows = image.clone(), changed.any(dim=1)
+    moved[:, rows, : int(changed.any(dim=0).sum())] = erased[:, rows][:, :, changed.any(dim=0)]
+    return moved
+
+
+def wrong_erase_takes_noise_from_elsewhere(image: Tensor, probability: float, random: np.random.Generator) -> Tensor:
+    """The noise is torch's, which `random` does not decide."""
+    erased = erase(image, probability, random)
+    changed = erased != image
+    erased[changed] = torch.rand(int(changed.sum()))
     return erased

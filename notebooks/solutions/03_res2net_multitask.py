@@ -352,6 +352,9 @@ def check_draw_pairs(answer):
     lonely = answer(pids, 501, 1.0, 3)[0].reshape(2, -1)
     if (pids[lonely[0]] != pids[lonely[1]]).sum() != 1:
         yield "with positive = 1 every partner shows the same person, but for the image that is alone with its identity"
+    pairs_of_one = len({(a, b) for a, b in many.T[positive].tolist()})
+    if pairs_of_one < 0.4 * positive.sum():
+        yield "the positive partner of an anchor is nearly always the same image: draw among the other images"
     found = len(np.unique(many[1][~positive]))
     if share < 90 and found < 450:
         yield f"4,200 partners of other people are always among the same {found} images of 501: draw from all of them"
@@ -392,3 +395,15 @@ def wrong_draw_pairs_first_stranger(pids, pairs, positive, seed):
 
 def wrong_draw_pairs_no_seed(pids, pairs, positive, seed):
     return draw_pairs(pids, pairs, positive, 0)
+
+
+def wrong_draw_pairs_next_image(pids, pairs, positive, seed):
+    """The partner of the same person is always the next image of the person."""
+    batches = [batch.copy() for batch in draw_pairs(pids, pairs, positive, seed)]
+    for batch in batches:
+        for place in range(pairs):
+            anchor, partner = batch[place], batch[pairs + place]
+            if pids[anchor] == pids[partner]:
+                own = np.flatnonzero(pids == pids[anchor])
+                batch[pairs + place] = own[(np.flatnonzero(own == anchor)[0] + 1) % len(own)]
+    return batches

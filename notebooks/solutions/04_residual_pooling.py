@@ -146,8 +146,8 @@ def wrong_ResidualModule_plain_sum(channels, dim):  # noqa: N802
 def triplet_loss(features, pids, margin):
     """Batch-hard triplet loss, the L_Triplet of paper B's eq. 2, with Euclidean distances.
 
-    An anchor counts only where the batch holds a positive (another image of its person) and a
-    negative for it.
+    An anchor counts only where the batch holds a positive for it: another image of its person. A
+    batch shows two people at least.
 
     Args:
         features: (batch, ...); flatten what comes after the batch.

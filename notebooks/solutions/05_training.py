@@ -1,6 +1,7 @@
 """Solutions of notebook 05: both schedules, one epoch of training, a step of SGD, two vital signs."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import torch
@@ -111,13 +112,31 @@ class _Store:
         return self.pixels[indices]
 
 
-def _trained(loop, **more):
+def _drops(loop):
+    """Whether two runs of a loop see the same dropout, whatever torch's generator had drawn before."""
+    return _trained(loop, noise=1)[1] == _trained(loop, noise=2)[1]
+
+
+def _with_noise(loss):
+    """A loss that also has one number of torch's generator, as dropout brings it in."""
+
+    def noisy(outputs, pids):
+        found = loss(outputs, pids)
+        return dataclasses.replace(found, total=found.total + torch.rand(()))
+
+    return noisy
+
+
+def _trained(loop, noise=0, **more):
     """How far one epoch of a loop moves the first weights of a tiny network, its losses, and the last rate."""
     recipe, labels = methods.residual_pooling("smoke", optimizer="sgd", lr=1e-4, erasing=0.5), torch.arange(32) // 4
     torch.manual_seed(0)
     network = recipe.network(8).train()
     before, optimizer = network.backbone.conv1.weight.detach().clone(), step.make_optimizer(recipe, network)
     sampler = data.PKSampler(labels.numpy(), recipe.identities, recipe.images, seed=0)
+    if noise:
+        network.loss = _with_noise(network.loss)
+        torch.manual_seed(noise)
     history = loop(recipe, network, optimizer, sampler, _Store(), labels, epoch=1, seed=3, **more)
     return network.backbone.conv1.weight.detach() - before, history, optimizer.param_groups[0]["lr"]
 
@@ -157,6 +176,8 @@ def check_train_one_epoch(answer):
             f"a weight moved by {moved.abs().max():.2g} where it should move by {expected.abs().max():.2g}: are the "
             "gradients cleared in every step?"
         )
+    if not _drops(answer):
+        yield "two trainings with one seed draw other numbers: call torch.manual_seed(key) before the network computes"
     clipped, wanted = _trained(answer, clip=0.1)[0], _trained(_clipped_before_every_step, clip=0.1)[0]
     if not _differ(clipped, moved):
         yield "clip=0.1 changes nothing: clip the gradients between backward() and step()"
@@ -190,6 +211,15 @@ def wrong_train_one_epoch_never_clips(*arguments, clip=None, **more):
     return train_one_epoch(*arguments, **more)
 
 
+def wrong_train_one_epoch_dropout_by_chance(recipe, network, optimizer, sampler, *rest, **more):
+    """Never calls torch.manual_seed, so that dropout depends on what was drawn before."""
+    seeded, torch.manual_seed = torch.manual_seed, lambda key: None
+    try:
+        return train_one_epoch(recipe, network, optimizer, sampler, *rest, **more)
+    finally:
+        torch.manual_seed = seeded
+
+
 def sgd_step(weights, memories, lr, momentum, weight_decay):
     """One step of SGD with momentum and weight decay, in place: both papers' optimizer.
 
@@ -212,20 +242,22 @@ def sgd_step(weights, memories, lr, momentum, weight_decay):
 
 def check_sgd_step(answer):
     for momentum, decay in ((0.0, 0.0), (0.9, 0.0), (0.9, 0.1)):
-        theirs, ours = ([torch.tensor([[1.0, -2.0]], requires_grad=True)] for _ in range(2))
+        theirs, ours = ([torch.tensor([[1.0, -2.0]], requires_grad=True), torch.tensor([4.0], requires_grad=True)]
+                        for _ in range(2))  # fmt: skip
         optimizer = torch.optim.SGD(theirs, lr=0.1, momentum=momentum, weight_decay=decay)
-        memories = [torch.zeros(1, 2)]
+        memories = [torch.zeros(1, 2), torch.zeros(1)]
         for _ in range(3):
-            for weight in (theirs[0], ours[0]):
+            for weight in (*theirs, *ours):
                 weight.grad = None
                 (weight**2).sum().backward()
             optimizer.step()
             answer(ours, memories, 0.1, momentum, decay)
-        if not torch.allclose(theirs[0], ours[0], atol=1e-6):
-            yield (
-                f"three steps on w^2 from (1, -2) with lr 0.1, momentum {momentum} and weight decay {decay}: torch's "
-                f"SGD comes to {_told(theirs[0])}, the answer to {_told(ours[0])}"
-            )
+        for begin, their, our in zip(("(1, -2)", "4, the second weight,"), theirs, ours, strict=True):
+            if not torch.allclose(their, our, atol=1e-6):
+                yield (
+                    f"three steps on w^2 from {begin} with lr 0.1, momentum {momentum} and weight decay {decay}: "
+                    f"torch's SGD comes to {_told(their)}, the answer to {_told(our)}"
+                )
 
 
 def _told(weight):
@@ -244,8 +276,12 @@ def wrong_sgd_step_no_decay(weights, memories, lr, momentum, weight_decay):
     sgd_step(weights, memories, lr, momentum, 0.0)
 
 
+def wrong_sgd_step_first_weight_only(weights, memories, lr, momentum, weight_decay):
+    sgd_step(weights[:1], memories[:1], lr, momentum, weight_decay)
+
+
 def signs_of(features, pids, margin):
-    """Two vital signs of a batch: has it collapsed, and how many anchors still have a loss?
+    """Two vital signs of a batch: has it collapsed, and how many anchors are still active?
 
     Args:
         features: (batch, d).
@@ -255,7 +291,7 @@ def signs_of(features, pids, margin):
     Returns:
         Two floats. The first: the root mean square of the distances between two features of the
         batch (those of a feature to itself included), divided by that of the features' lengths.
-        The second: the share of anchors whose triplet loss is above 0.
+        The second: the share of active anchors, whose triplet loss is above 0.
     """
     # solution
     distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
@@ -283,7 +319,7 @@ def check_signs_of(answer):
         spread, length = losses.spread(features)
         expected = (spread / length).item(), losses.paying_triplet(features, pids, 0.3)[1].item()
         found = tuple(float(value) for value in answer(features, pids, 0.3))
-        for what, one, other in zip(("spread / length", "share of anchors"), found, expected, strict=True):
+        for what, one, other in zip(("spread / length", "share of active anchors"), found, expected, strict=True):
             if abs(one - other) > 1e-3 * max(1e-2, other):
                 yield f"{name}: the {what} should be {other:.4g}, but is {one:.4g}"
                 return

@@ -55,7 +55,7 @@ def check_paired_interval(answer):
                 f"the differences {differences} have a half width of {(told.high - told.low) / 2:.3f}, not "
                 f"{half_width:.3f}. Look at steps 2 and 3 of the page: divisor n - 1, root of n, Student's t."
             )
-    if answer({3: 5.0, 4: 7.0}, {4: 6.0}) != (1.0, math.inf):
+    if tuple(map(float, answer({3: 5.0, 4: 7.0}, {4: 6.0}))) != (1.0, math.inf):
         yield "with one common seed the points are its difference, and the half width is math.inf: nobody knows s."
     try:
         answer({0: 1.0}, {1: 1.0})
@@ -120,6 +120,9 @@ def check_share_separated(answer):
     import numpy as np
     from scipy import stats
 
+    wrong_way = np.mean([float(answer(-2, 1, 5, np.random.default_rng(seed))) for seed in range(3)])
+    if wrong_way < 0.5:
+        yield "an interval that lies below 0 leaves out 0, too: count both sides."
     for gap, deviation, seeds in ((0, 2, 3), (2, 2, 3), (1, 1, 8), (2, 2, 8), (3, 1, 5)):
         shift, factor = gap / deviation * math.sqrt(seeds / 2), stats.t.ppf(0.975, seeds - 1)
         exact = 1 - stats.nct.cdf(factor, seeds - 1, shift) + stats.nct.cdf(-factor, seeds - 1, shift)
@@ -150,3 +153,12 @@ def wrong_share_separated_always_the_same(gap, deviation, seeds, random):
     import numpy as np
 
     return share_separated(gap, deviation, seeds, np.random.default_rng(7))
+
+
+def wrong_share_separated_in_favour_only(gap, deviation, seeds, random):
+    from scipy import stats
+
+    one, other = random.normal(0, deviation, (2, 4000, seeds))
+    found = gap + one - other
+    half = stats.t.ppf(0.975, seeds - 1) * found.std(axis=1, ddof=1) / math.sqrt(seeds)
+    return float((found.mean(axis=1) > half).mean())

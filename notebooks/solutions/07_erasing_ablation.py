@@ -61,6 +61,9 @@ def check_careful_rectangle(answer):
         yield f"height / width goes from {min(aspects):.2f} to {max(aspects):.2f} only: draw it from 0.3 to 3.33."
     if not any(top + height == 40 for top, _, height, _ in free) or not any(top == 0 for top, *_ in free):
         yield "no rectangle touches the upper or the lower edge: every position at which it fits is equally likely."
+    for room in ([t / (40 - h) for t, _, h, _ in free if h < 40], [x / (20 - w) for _, x, _, w in free if w < 20]):
+        if not (0.42 < np.mean(room) < 0.58 and 0.2 < np.std(room) < 0.45):
+            yield "the rectangles crowd at one side: every position at which one fits is equally likely, sideways too."
     careful = [answer(person, 0.2, (0.1, 0.3), random) for _ in range(300)]
     found = [box for box in careful if box]
     taken = [person[y : y + h, x : x + w].sum() / person.sum() for y, x, h, w in found]
@@ -119,6 +122,16 @@ def wrong_careful_rectangle_is_square(mask, most, area, random):
         top, left = int(random.integers(0, rows - side + 1)), int(random.integers(0, columns - side + 1))
         if mask[top : top + side, left : left + side].sum() <= most * mask.sum():
             return top, left, side, side
+    return None
+
+
+def wrong_careful_rectangle_stays_at_the_left(mask, most, area, random):
+    for _ in range(100):
+        box = careful_rectangle(mask, 1.0, area, random)
+        if box is not None:
+            top, _, height, width = box
+            if mask[top : top + height, :width].sum() <= most * mask.sum():
+                return top, 0, height, width
     return None
 
 

@@ -198,6 +198,12 @@ def check_pointing(answer):
         given = answer(heats[which].copy(), masks[which].copy(), tolerance)
         if not isinstance(given, float | np.floating | int) or not abs(float(given) - expected) < 1e-9:
             yield f"with a tolerance of {tolerance}, {why}: {expected:.3g}, but you return {given}."
+    wide, person = np.zeros((1, 9, 9)), np.zeros((1, 9, 9), bool)
+    wide[0, 0, 8], person[0, 3, 5] = 1, True
+    for tolerance, expected in ((2, 0.0), (3, 1.0)):
+        given = answer(wide.copy(), person.copy(), tolerance)
+        if abs(float(given) - expected) > 1e-9:
+            yield f"three pixels away in both directions, a tolerance of {tolerance} gives {expected:g}, not {given:g}."
     if not np.isnan(answer(heats[[3]], masks[[3]], 0)):
         yield "if no image has any heat there is no share: NaN."
 
@@ -219,3 +225,8 @@ def wrong_pointing_wraps_around(heats, masks, tolerance):
             around = mask[row - tolerance : row + tolerance + 1, column - tolerance : column + tolerance + 1]
             hits.append(around.any())  # row - tolerance below 0 counts from the other end
     return float(np.mean(hits)) if hits else float("nan")
+
+
+def wrong_pointing_one_pixel_at_most(heats, masks, tolerance):
+    """Every tolerance above 0 counts as one pixel."""
+    return pointing(heats, masks, min(tolerance, 1))

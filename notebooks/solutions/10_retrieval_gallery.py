@@ -41,6 +41,7 @@ def check_choose_rows(answer):
         ("worst", 2, [3, 0]),
         ("worst", 4, [3, 0, 5, 2]),
         ("spread", 3, [2, 5, 3]),
+        ("spread", 2, [2, 3]),
         ("best", 9, [2, 4, 5, 0, 3]),
     )
     for how, count, expected in cases:
@@ -62,6 +63,11 @@ def _wrong_lots(answer, ap):
         yield "the same seed must draw the same rows: use a generator of your own, made from the seed."
     if one == other:
         yield "seeds 0 and 1 draw the same rows: the seed is not used."
+    ten = [sorted(int(i) for i in answer(many, 20, "lot", seed)) for seed in range(10)]
+    if sum(max(rows) - min(rows) < 100 for rows in ten) > 5:
+        yield "the rows of a lot always stand close together: draw them from all queries."
+    if {int(i) for i in answer(many, 4, "spread")} & {0, 199} != {0, 199}:
+        yield "spread evenly over 200 queries, 4 rows include the best and the worst of them."
     if any(len(set(answer(many, 20, "lot", seed))) != 20 for seed in range(10)):
         yield "drawn by lot, nobody may come twice, but some of the 20 rows that were asked for are the same."
     if any(np.isnan(ap[int(i)]) for seed in range(20) for i in answer(ap.copy(), 3, "lot", seed)):
@@ -88,6 +94,23 @@ def wrong_choose_rows_with_replacement(ap, count, how, seed=0):
 
 def wrong_choose_rows_any_word(ap, count, how, seed=0):
     return choose_rows(ap, count, how if how in ("worst", "spread", "lot") else "best", seed)
+
+
+def wrong_choose_rows_neighbours(ap, count, how, seed=0):
+    """A lot that is a run of neighbouring queries."""
+    if how != "lot":
+        return choose_rows(ap, count, how, seed)
+    known = np.flatnonzero(~np.isnan(ap))
+    first = np.random.default_rng(seed).integers(len(known))
+    return [int(known[(first + place) % len(known)]) for place in range(min(count, len(known)))]
+
+
+def wrong_choose_rows_never_the_worst(ap, count, how, seed=0):
+    """Evenly spread from the best query on, in whole steps that need not reach the worst one."""
+    if how != "spread":
+        return choose_rows(ap, count, how, seed)
+    ordered = choose_rows(ap, len(ap), "best")
+    return ordered[:: max(1, len(ordered) // max(count, 1))][:count]
 
 
 def errors_against_chance(query, gallery, query_pids, gallery_pids, first):

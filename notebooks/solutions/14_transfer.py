@@ -173,6 +173,14 @@ def check_linear_probe(answer):
     few = answer(features, labels, 4, steps=1)
     torch.manual_seed(0)
     many = answer(features, labels, 4, steps=100)
+    torch.manual_seed(0)
+    start = nn.Linear(8, 4)
+    nn.functional.cross_entropy(start(features.detach()), labels).backward()
+    for rate in (0.1, 0.01):
+        torch.manual_seed(0)
+        moved = answer(features, labels, 4, steps=1, lr=rate).weight
+        if not torch.allclose(moved, start.weight - rate * start.weight.grad, atol=1e-5):
+            yield f"one step of gradient descent with all features should move the weights by {rate:g} x gradient."
     losses = [nn.functional.cross_entropy(one(features), labels).item() for one in (few, many)]
     if losses[1] > 0.5 * losses[0]:
         yield "a hundred steps should end with a far smaller loss than one step: is every step taken?"
@@ -193,5 +201,17 @@ def wrong_linear_probe_trains_the_features(features, labels, classes, steps=200,
         loss = nn.functional.cross_entropy(probe(features), labels)
         optimizer.zero_grad()
         loss.backward()
+        optimizer.step()
+    return probe
+
+
+def wrong_linear_probe_other_optimizer(features, labels, classes, steps=200, lr=0.1):
+    """Adam on mini-batches, at a rate of its own."""
+    probe = nn.Linear(features.shape[1], classes)
+    optimizer = torch.optim.Adam(probe.parameters(), lr=0.05)
+    for _ in range(steps):
+        some = torch.randint(len(features), (32,))
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(probe(features.detach()[some]), labels[some]).backward()
         optimizer.step()
     return probe

@@ -48,33 +48,40 @@ def wrong_corrected_may_fall(p_values):
     return found
 
 
-def seeds_needed(difference, deviation, z=1.96):
-    """The smallest number of seeds whose interval is narrower than the difference.
+def seeds_needed(difference, deviation, confidence=0.95):
+    """The smallest number of seeds whose interval is expected to be narrower than the difference.
 
     difference  of two variants, in points; its sign does not matter
     deviation   of one run, in points, when what all variants share is taken away
+    confidence  of the interval, 0.95 for a 95 % interval
 
-    The mean of n seeds' differences has the standard error deviation * sqrt(2 / n). The interval is z of these to both
-    sides. At least 2 seeds are needed. Raises ValueError for a difference of 0.
+    The mean of n seeds' differences has the standard error deviation * sqrt(2 / n). The interval is Student's t of
+    these to both sides, with n - 1 degrees of freedom (notebook 06). At least 2 seeds are needed. Raises ValueError for
+    a difference of 0.
     """
     # solution
+    from scipy import stats
+
     if difference == 0:
         raise ValueError("no number of seeds can tell a difference of 0")
     n = 2
-    while z * deviation * math.sqrt(2 / n) >= abs(difference):
+    while stats.t.ppf((1 + confidence) / 2, n - 1) * deviation * math.sqrt(2 / n) >= abs(difference):
         n += 1
     return n
     # end
 
 
 def check_seeds_needed(answer):
-    cases = {(10, 1): 2, (1.0, 1.0): 8, (-1.0, 1.0): 8, (0.5, 0.4): 5, (2, 1.1): 3}
+    cases = {(10, 1): 3, (1.0, 1.0): 11, (-1.0, 1.0): 11, (0.5, 0.4): 8, (2, 1.1): 5}
     for (difference, deviation), expected in cases.items():
         found = answer(difference, deviation)
         if found != expected:
-            yield f"a difference of {difference:g} at a deviation of {deviation:g} takes {expected} seeds, not {found}."
-    if answer(1.0, 1.0, z=2.58) != 14:
-        yield "with z = 2.58 (99 %) a difference of 1 at a deviation of 1 takes 14 seeds: use the given z."
+            yield (
+                f"a difference of {difference:g} at a deviation of {deviation:g} takes {expected} seeds, not {found}. "
+                "With few seeds the factor is Student's t."
+            )
+    if answer(1.0, 1.0, confidence=0.99) != 18:
+        yield "at 99 % a difference of 1 at a deviation of 1 takes 18 seeds: use the given confidence."
     try:
         answer(0, 1.0)
         yield "for a difference of 0 it should raise a ValueError: no number of seeds can tell it."
@@ -82,13 +89,20 @@ def check_seeds_needed(answer):
         pass
 
 
-def wrong_seeds_needed_one_sample(difference, deviation, z=1.96):
+def wrong_seeds_needed_one_sample(difference, deviation, confidence=0.95):
     if difference == 0:
         raise ValueError
-    return max(2, math.floor((z * deviation / abs(difference)) ** 2) + 1)
+    return seeds_needed(difference, deviation / math.sqrt(2), confidence)
 
 
-def wrong_seeds_needed_with_sign(difference, deviation, z=1.96):
+def wrong_seeds_needed_with_sign(difference, deviation, confidence=0.95):
     if difference <= 0:
         raise ValueError("the difference must be above 0")
-    return max(2, math.floor(2 * (z * deviation / difference) ** 2) + 1)
+    return seeds_needed(difference, deviation, confidence)
+
+
+def wrong_seeds_needed_factor_of_two(difference, deviation, confidence=0.95):
+    """Takes a factor of 1.96, however few seeds there are."""
+    if difference == 0:
+        raise ValueError
+    return max(2, math.floor(2 * (1.96 * deviation / difference) ** 2) + 1)

@@ -37,11 +37,13 @@ def check_interval_over_people(answer):
     mean, wide = scores.mean(), 2 * 1.96 * levels.std() / 40**0.5
     if not low < mean < high:
         yield f"the interval, {low:.1f} to {high:.1f}, should hold the mean, {mean:.1f}."
-    elif not 0.75 * wide < high - low < 1.3 * wide:
+    elif not 0.9 * wide < high - low < 1.12 * wide:
         yield (
             f"for 40 people whose levels have a deviation of 10 the interval should be about {wide:.1f} wide, not "
             f"{high - low:.1f}: the queries of a person are drawn together."
         )
+    if answer(scores, people, draws=1) == answer(scores, people, draws=400):
+        yield "one draw and 400 draws give the same interval: use `draws`."
     many = np.concatenate([np.zeros(90), np.full(10, 100.0)])
     who = np.concatenate([np.zeros(90, int), np.arange(1, 11)])
     found = answer(many, who)
@@ -63,3 +65,14 @@ def wrong_interval_over_people_of_means(scores, people, draws=1000, seed=0):
     means = np.array([np.mean(np.asarray(scores)[people == person]) for person in np.unique(people)])
     drawn = [random.choice(means, len(means)).std() for _ in range(draws)]
     return tuple(np.percentile(drawn, [2.5, 97.5]))
+
+
+def wrong_interval_over_people_of_90_percent(scores, people, draws=1000, seed=0):
+    random, own, means = np.random.default_rng(seed), [scores[people == pid] for pid in np.unique(people)], []
+    for _ in range(draws):
+        means.append(np.concatenate([own[each] for each in random.integers(len(own), size=len(own))]).mean())
+    return tuple(map(float, np.percentile(means, [5, 95])))
+
+
+def wrong_interval_over_people_a_thousand_draws(scores, people, draws=1000, seed=0):
+    return interval_over_people(scores, people, 1000, seed)

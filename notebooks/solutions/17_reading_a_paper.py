@@ -63,6 +63,9 @@ def check_undominated(answer):
             f"of rank-1 80, 90, 85, 90, 70 and mAP 70, 60, 65, 60, none the rows {', '.join(expected)} should stay "
             f"(b and d are equal), but {', '.join(map(str, found)) or 'none'} do."
         )
+    partly = pd.DataFrame({"rank-1": [90.0, 80.0], "rank-5": [None, 95.0]}, index=["a", "b"])
+    if list(answer(partly)) != ["a", "b"]:
+        yield "a row with a missing score is not beaten by a row whose other scores are lower: keep it."
     chain = pd.DataFrame({"rank-1": [1, 2, 3], "mAP": [1, 2, 3]}, index=["a", "b", "c"])
     if list(answer(chain)) != ["c"]:
         yield f"of three rows, each above the one before in both columns, only c should stay, not {answer(chain)}."
@@ -75,3 +78,7 @@ def wrong_undominated_best_of_a_column(table):
 def wrong_undominated_equal_rows_beat_each_other(table):
     filled = table.fillna(float("-inf"))
     return [label for label, row in filled.iterrows() if (filled >= row).all(axis=1).sum() == 1]
+
+
+def wrong_undominated_without_gaps(table):
+    return undominated(table.dropna())

@@ -36,7 +36,8 @@ def _pooling(size: str) -> Mapping[str, Recipe]:
     }
     variants = {label: base.replace(pooling=pooling) for label, pooling in names.items()}
     variants[YARDSTICK] = variants[YARDSTICK].replace(sign="max-avg")
-    # The best of four rates on validation people: lower where no convolution begins with random values.
+    # The best of four rates on validation people: lower where no convolution begins with random values. Not tuned
+    # are average + average, max + max and max + average: they have residual's rate.
     lower = ("baseline", "raw average", "raw max") if base.weights == "passersby" else ()
     return variants | {label: variants[label].replace(lr=1e-3) for label in lower}
 
@@ -132,7 +133,9 @@ GRIDS = {
             "residual",
             "Equal: backbone, data, schedule, batch, seeds. Descriptors and parameters are equal among residual, "
             "average + average, max + max and max + average; average and max have half of residual's convolutions; raw "
-            "average, raw max and the baseline have none, and descriptors of other sizes. " + _YARDSTICK_IS_FOR,
+            "average, raw max and the baseline have none, and descriptors of other sizes. The number of triplet losses "
+            "differs: six for residual and max + average, three for average, max, average + average, max + max and the "
+            "raw variants, one for the baseline. " + _YARDSTICK_IS_FOR,
             ("residual",),
         ),
         Grid(
@@ -167,7 +170,7 @@ GRIDS = {
             _losses,
             "cross-entropy alone",
             "Equal: network, data, schedule, batches, seeds. The learning rate is one that suits all nine losses; "
-            "whether cross-entropy alone would rather have another is asked, too.",
+            "whether cross-entropy alone would rather have a lower one is asked, too. A higher one was not tried.",
         ),
         Grid(
             "interpretations",

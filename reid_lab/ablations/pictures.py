@@ -24,14 +24,16 @@ from reid_lab.runtime.errors import DataError
 
 MEAN: dict[str, Any] = {"errorbar": "sd", "linestyle": "none", "err_kws": {"linewidth": 1.5}}
 
+FAINT = "0.55"
+BLIND = ("blind", "blind")
 VERDICTS = {  # by the verdict without and with the correction: words, color, mark, is it filled
     (HOLDS, HOLDS): ("holds, before and after", MATCH, ">", True),
     (HOLDS, OPEN): ("holds before, cannot be told after", COLORS[0], "D", False),
     (FAILS, FAILS): ("does not hold, before and after", MISS, "<", True),
     (FAILS, OPEN): ("does not hold before, cannot be told after", COLORS[3], "s", False),
     (OPEN, OPEN): ("cannot be told, before and after", NEUTRAL, "o", False),
+    BLIND: ("measured by an instrument that is blind to eq. 1", FAINT, "x", True),
 }
-FAINT = "0.55"
 PAPERS = {"A": "Paper A: multi-task Res2Net", "B": "Paper B: residual pooling"}
 
 
@@ -228,7 +230,8 @@ def draw_claims(size: str, folder: Path | str) -> Path | None:
 def forest(verdicts: Sequence[Verdict]) -> Figure:
     """Draw a row per claim: its difference and interval, and the paper's own difference on Market-1501 as text.
 
-    Color and mark tell the verdict, and whether it outlasts the correction for the number of claims.
+    Color and mark tell the verdict, and whether it outlasts the correction for the number of claims. Grey rows come
+    from an instrument that cannot see what their claim is about.
     """
     rows: list[Verdict | str] = []
     for paper in dict.fromkeys(one.claim.paper for one in verdicts):
@@ -236,7 +239,7 @@ def forest(verdicts: Sequence[Verdict]) -> Figure:
     figure = Figure(figsize=(9, 1.7 + 0.36 * len(rows)), layout="constrained")
     axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1.9))
     _intervals(axes, rows)
-    dress(axes, "points in the claim's favor", "")
+    dress(axes, "points in the claim's favour", "")
     axes.grid(visible=False, axis="y")
     axes.axvline(0, color="0.2", linewidth=1)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -253,7 +256,7 @@ def _intervals(axes: Axes, rows: Sequence[Verdict | str]) -> None:
         some = {
             place: one
             for place, one in enumerate(rows)
-            if isinstance(one, Verdict) and (one.told, one.told_corrected) == key
+            if isinstance(one, Verdict) and not one.lacks and _state(one) == key
         }
         if some:
             points, widths = zip(*((one.points, one.half_width) for one in some.values()), strict=True)
@@ -266,8 +269,12 @@ def _intervals(axes: Axes, rows: Sequence[Verdict | str]) -> None:
             axes.errorbar(points, list(some), xerr=widths, linestyle="none", capsize=3, label=words, zorder=3, **look)
 
 
+def _state(one: Verdict) -> tuple[str, str]:
+    return BLIND if one.claim.blind else (one.told, one.told_corrected)
+
+
 def _names(axes: Axes, rows: Sequence[Verdict | str]) -> None:
-    """Write each row's paper or claim at its place: papers bold, claims without numbers faint."""
+    """Write each row's paper or claim at its place: papers bold, claims without numbers, or blind ones, faint."""
     axes.set_yticks(range(len(rows)), [one if isinstance(one, str) else fill(one.claim.says, 40) for one in rows])
     axes.tick_params(axis="y", length=0, labelsize=8)
     axes.tick_params(axis="x", labelsize=8)
@@ -275,7 +282,7 @@ def _names(axes: Axes, rows: Sequence[Verdict | str]) -> None:
         if isinstance(one, str):
             label.set_fontweight("bold")
             axes.axhspan(place - 0.5, place + 0.5, color="0.93", zorder=0)
-        elif one.lacks:
+        elif one.lacks or one.claim.blind:
             label.set_color(FAINT)
 
 

@@ -213,17 +213,21 @@ B_COST = Table(
 
 ANCHORS = Table(
     "Public results on Market-1501 to judge the papers' numbers by",
-    "the methods' own publications and public code",
-    ("Plain ranking except where the row says re-ranked.",),
+    "public code; each row says which",
+    (
+        "Plain ranking except where the row says re-ranked.",
+        "AGW's own publication has, from memory, 95.1 / 87.8.",
+        "CLIP-ReID's own publication has, from memory, 95.5 / 89.6.",
+    ),
     """
-    method,                      backbone, rank-1, mAP
-    softmax baseline,            ResNet-50, 87.9, 70.4
-    bag of tricks,               ResNet-50, 94.5, 85.9
-    bag of tricks + re-ranking,  ResNet-50, 95.4, 94.2
-    AGW,                         ResNet-50, 95.3, 88.2
-    SBS,                         ResNet-50, 95.4, 88.2
-    CLIP-ReID,                   ViT-B,     95.4, 89.5
-    SOLIDER,                     Swin-B,    96.9, 93.9
+    method,                     backbone,  rank-1, mAP,  source,                              checked
+    softmax baseline,           ResNet-50, 87.9,   70.4, Torchreid's model zoo,               seen
+    bag of tricks,              ResNet-50, 94.5,   85.9, its authors' code,                   seen
+    bag of tricks + re-ranking, ResNet-50, 95.4,   94.2, its authors' code,                   seen
+    AGW,                        ResNet-50, 95.3,   88.2, FastReID's model zoo,                seen
+    SBS,                        ResNet-50, 95.4,   88.2, FastReID's model zoo,                seen
+    CLIP-ReID,                  ViT-B,     95.4,   89.5, its weights evaluated by others,     second-hand
+    SOLIDER,                    Swin-B,    96.9,   93.9, its authors' code,                   seen
     """,
 )
 
@@ -256,5 +260,10 @@ def table(paper: str, number: int) -> pd.DataFrame:
 
 
 def anchors() -> pd.DataFrame:
-    """Public results on Market-1501 (percent): backbone, rank-1, mAP by method; `ANCHORS` says more."""
+    """Public results on Market-1501 (percent), by method; `ANCHORS` says more.
+
+    Returns:
+        One row per method: backbone, rank-1, mAP; "source", where the numbers were read; and "checked", how they were
+        checked (see `reid_lab.papers.originals.CHECKED`).
+    """
     return ANCHORS.frame

@@ -75,9 +75,9 @@ SIGNS = (
     # margin; of raw maxima alone it ended at 0.84. A triplet loss that has done its work has freed most anchors.
     Sign(
         "paying",
-        "paying",
+        "active anchors",
         "separates nobody",
-        "Nearly every anchor still pays: the triplet losses have not put people apart, or all features are alike.",
+        "Nearly every anchor has a loss: the triplet losses have not put people apart, or all features are alike.",
         high=0.9,
     ),
     # On 8 positions (4 x 2) an even share is 0.125; short began at 0.16 and ended at 0.32. One half is beyond that. On

@@ -152,9 +152,24 @@ def test_the_picture_of_the_claims_has_a_row_for_each_and_marks_its_numbers():
 def test_verdicts_before_and_after_the_correction_differ_by_color_and_by_mark():
     places, looks = bars(pictures.forest(judged()).axes[0])
     told = [places[place][3] for place in sorted(places)]
-    assert told == [list(STATES)[place % len(STATES)] for place in range(len(CLAIMS)) if place % len(STATES) != 5]
+    blind = pictures.VERDICTS[pictures.BLIND][0]
+    assert told == [
+        blind if one.blind else list(STATES)[place % len(STATES)]
+        for place, one in enumerate(CLAIMS)
+        if place % len(STATES) != 5
+    ]
     colors, marks = zip(*looks.values(), strict=True)
-    assert len(looks) == len(set(colors)) == len(set(marks)) == 5
+    assert len(looks) == len(set(colors)) == len(set(marks)) == 6
+
+
+def test_heat_of_layer4_is_drawn_faint_because_its_instrument_is_blind():
+    assert [one.says for one in CLAIMS if one.blind] == [one.says for one in CLAIMS if "layer4" in one.says]
+    axes = pictures.forest(judged()).axes[0]
+    faint = {
+        label.get_text().replace("\n", " ") for label in axes.get_yticklabels() if label.get_color() == pictures.FAINT
+    }
+    assert {one.says for one in CLAIMS if one.blind} <= faint
+    assert "residual beats max pooling" not in faint
 
 
 def test_claims_are_drawn_only_where_something_is_recorded(tmp_path):

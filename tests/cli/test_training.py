@@ -273,7 +273,7 @@ def test_train_hands_the_validation_split_of_ones_own_table_on(run, smoke, tmp_p
 
 def test_train_ends_with_a_warning_for_each_unhealthy_sign(run, smoke, monkeypatch, capsys):
     told = training.load(run).history
-    for changed, signs in (({"paying": 0.5}, []), ({"paying": 0.95}, ["paying"])):
+    for changed, signs in (({"paying": 0.5}, []), ({"paying": 0.95}, ["active"])):
         healthy = {"spread": told["length"], "same_position": 0.1, "gradient_norm": 1.0, "accuracy": 0.9}
         told.assign(**healthy | changed).to_csv(run / "history.csv", index=False)
         monkeypatch.setattr(training, "fit", lambda *_, **__: training.load(run))

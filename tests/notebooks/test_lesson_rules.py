@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from lesson_rules import RULES, booleans, figures, foot, keys, links, load, mentions, predictions
+from lesson_rules import RULES, alternatives, booleans, figures, foot, keys, links, load, mentions, predictions
 
 from .conftest import code, drawing, printed, text
 
@@ -40,6 +40,10 @@ def without_width(cells):
     cells[7].outputs[0].data["image/png"] = drawing(width=500)
 
 
+def without_words(cells):
+    del cells[7].outputs[0].metadata["image/png"]["alt"]
+
+
 FIGURE = 'course.figure(\n    figure,\n    "{}",\n    "Another.",\n)'
 FAULTS = [
     (load, also(*[text(f"{i}") for i in range(29)]), "46 cells are more than 45"),
@@ -65,6 +69,7 @@ FAULTS = [
     (figures, also(code("%matplotlib inline\n" + FIGURE.format("90-1"))), "figures are numbered 90-1, 90-1"),
     (figures, resize, "a figure is 589 pixels wide"),
     (figures, without_width, "a figure is 500 pixels wide"),
+    (alternatives, without_words, "the picture of cell 7 has no alternative text"),
     (keys, also(text("5. *Open.* Once more?")), "90_small.md has no key for Open 2"),
     (keys, add("1. *Warm-up.*", "1. *Warm-up.* First?\n2. *Warm-up.*", place=9), "no key for Warm-up 2"),
     (keys, add("4. *Open.*", "4.", place=-2), "a key for Open 1, which the notebook does not have"),

@@ -75,12 +75,12 @@ def test_the_history_has_the_signs_and_a_smoke_run_is_judged(smoke_run):
     table = training.vital_signs(smoke_run.history).set_index("sign")
     assert list(table.index) == [
         "spread / length",
-        "paying",
+        "active anchors",
         "same position",
         "gradient norm / median",
         "training accuracy",
     ]
-    assert table.loc["paying", "last"] == smoke_run.history["paying"].iloc[-1]
+    assert table.loc["active anchors", "last"] == smoke_run.history["paying"].iloc[-1]
     assert smoke_run.history[["paying", "same_position"]].gt(0).to_numpy().all()
     assert smoke_run.history["gradient_norm"].gt(0).all()
 
@@ -110,7 +110,7 @@ def test_a_good_history_is_healthy():
     ("column", "values", "sign"),
     [
         ("spread", [60.0, 9.0, 4.0, 2.4], "spread / length"),  # 2.4 of 50 is less than 5 %
-        ("paying", [1.0, 0.9, 0.85, 0.91], "paying"),
+        ("paying", [1.0, 0.9, 0.85, 0.91], "active anchors"),
         ("same_position", [0.2, 0.3, 0.4, 0.51], "same position"),
         ("gradient_norm", [1.0, 1.0, 1.0, 21.0], "gradient norm / median"),
         ("gradient_norm", [1.0, np.inf, 1.0, 1.0], "gradient norm / median"),
@@ -159,7 +159,7 @@ def test_an_old_history_is_judged_by_what_it_has():
     old = training.vital_signs(GOOD[["epoch", "spread", "length"]])
     assert old["sign"].tolist() == ["spread / length"]
     resumed = training.vital_signs(GOOD.assign(paying=[np.nan, np.nan, 0.6, 0.3])).set_index("sign")
-    assert tuple(resumed.loc["paying", ["first", "last", "healthy"]]) == (0.6, 0.3, True)
+    assert tuple(resumed.loc["active anchors", ["first", "last", "healthy"]]) == (0.6, 0.3, True)
 
 
 def test_a_checkpoint_from_before_the_signs_goes_on_and_its_half_epoch_has_none(few, tmp_path, monkeypatch):
