@@ -1,4 +1,4 @@
-"""The pictures of the grids ``systems`` and ``codes``: scores by year and by cost, and what the controls leave."""
+"""The pictures of the grids ``systems`` and ``codes``: scores and costs by year, and what the controls leave."""
 
 from __future__ import annotations
 
@@ -17,43 +17,43 @@ from reid_lab.ablations.tables import RERANKED
 from reid_lab.plots import COLORS, INK, MATCH, NEUTRAL, dress
 
 COSTS = {
-    "time": "time for one image, times that of the softmax baseline",
+    "time": "time for one image\n(softmax baseline: 1)",
     "descriptor": "numbers that describe an image",
 }
 
 
 def by_year_and_cost(rows: pd.DataFrame) -> Figure:
-    """Draw the mAP of every system over its year, its time for one image and the length of its features.
+    """Draw a row for every system, in the order of years: its mAP, its time for one image, the length of its features.
 
     Args:
-        rows: of the grid ``systems``, of one size. A bar is the standard deviation of the seeds.
+        rows: of the grid ``systems``, of one size. Only the seeds that all of its systems have are drawn.
     """
     years = {system.label: system.year for system in SYSTEMS}
-    systems = rows[rows["variant"].isin(years)]
-    found = (
-        systems.groupby("variant")[["mAP", *COSTS]].mean().join(systems.groupby("variant")["mAP"].std().rename("sd"))
-    )
-    found = found.assign(year=found.index.map(years)).sort_values(["year", "mAP"])
-    figure = Figure(figsize=(15, 6.4), layout="constrained")
-    panels = figure.subplots(1, 1 + len(COSTS), sharey=True)
-    for axes, (column, label) in zip(panels, {"year": "year of publication", **COSTS}.items(), strict=True):
-        _labelled(axes, found, column)
-        dress(axes, label, "mAP, %" if column == "year" else "")
-        if column != "year":
-            axes.set_xscale("log")
-    panels[0].set_xticks(sorted(set(years.values())), [str(year) for year in sorted(set(years.values()))])
-    figure.suptitle(f"{grid('systems').title}\n(points and bars: mean and standard deviation of the seeds)")
+    systems = of_common_seeds(rows[rows["variant"].isin(years)])
+    found = systems.groupby("variant")[["mAP", *COSTS]].mean()
+    labels = [system.label for system in SYSTEMS if system.label in found.index]
+    figure = Figure(figsize=(12, 1.6 + 0.3 * len(labels)), layout="constrained")
+    panels = figure.subplots(1, 1 + len(COSTS), sharey=True, width_ratios=(3, 2, 2))
+    at = systems["variant"].map(labels.index)
+    panels[0].scatter(systems["mAP"], at, color=COLORS[0], alpha=0.4, s=24)
+    panels[0].scatter(found.loc[labels, "mAP"], range(len(labels)), marker="|", s=160, color=INK, zorder=3)
+    dress(panels[0], "mAP, %", "")
+    for axes, (column, says) in zip(panels[1:], COSTS.items(), strict=True):
+        axes.scatter(found.loc[labels, column], range(len(labels)), color=COLORS[1], s=30)
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+        dress(axes, says, "")
+    panels[0].set_yticks(range(len(labels)), [f"{label}, {years[label]}" for label in labels], fontsize=9)
+    panels[0].set_ylim(len(labels) - 0.5, -0.5)
+    seeds = ", ".join(map(str, sorted(systems["seed"].unique())))
+    figure.suptitle(f"{grid('systems').title}\n(marks: seed {seeds}; strokes: their mean)")
     return figure
 
 
-def _labelled(axes: Axes, found: pd.DataFrame, column: str) -> None:
-    """A point and a name for every system; names of points that lie close stand on different sides."""
-    x = found[column] + (found.groupby(column).cumcount() * 0.12 if column == "year" else 0)
-    axes.errorbar(x, found["mAP"], yerr=found["sd"], linestyle="none", marker="o", color=COLORS[0], capsize=2)
-    for i, (name, at) in enumerate(x.items()):
-        look: dict[str, Any] = {"ha": "left", "xytext": (6, 4)} if i % 2 else {"ha": "right", "xytext": (-6, -9)}
-        axes.annotate(str(name), (at, found.loc[name, "mAP"]), textcoords="offset points", fontsize=8, **look)
-    axes.margins(x=0.28)
+def of_common_seeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the seeds that all variants have: a mean over other seeds would be one over other people."""
+    common = set.intersection(*(set(seeds) for _, seeds in rows.groupby("variant")["seed"]))
+    return rows[rows["seed"].isin(common)]
 
 
 def against_controls(rows: pd.DataFrame) -> Figure:

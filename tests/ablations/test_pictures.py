@@ -58,14 +58,20 @@ def rows_of_systems():
 
 
 def test_every_system_stands_at_its_year_its_cost_and_its_mean_without_controls_and_re_ranked_rows():
-    figure = ten_years.by_year_and_cost(rows_of_systems())
-    year, time, numbers = figure.axes
-    for axes, at in ((year, {"PCB": 2018, "SVDNet": 2017}), (time, dict.fromkeys(("PCB", "SVDNet"), 1.5))):
-        assert {text.get_text(): text.xy for text in axes.texts} == {
-            "PCB": (at["PCB"], pytest.approx(72)),
-            "SVDNet": (at["SVDNet"], pytest.approx(51)),
-        }
-    assert {text.xy[0] for text in numbers.texts} == {256}
+    scores, time, numbers = ten_years.by_year_and_cost(rows_of_systems()).axes
+    assert [label.get_text() for label in scores.get_yticklabels()] == ["SVDNet, 2017", "PCB, 2018"]
+    marks, means = scores.collections
+    assert sorted(marks.get_offsets().tolist()) == [[50, 0], [51, 0], [52, 0], [70, 1], [72, 1], [74, 1]]
+    assert means.get_offsets().tolist() == [[pytest.approx(51), 0], [pytest.approx(72), 1]]
+    assert time.collections[0].get_offsets()[:, 0].tolist() == [1.5, 1.5]
+    assert numbers.collections[0].get_offsets()[:, 0].tolist() == [256, 256]
+
+
+def test_only_seeds_that_all_systems_have_are_compared():
+    rows = rows_of_systems()
+    less = rows.drop(rows[(rows["variant"] == "PCB") & (rows["seed"] == 1)].index)
+    scores = ten_years.by_year_and_cost(less).axes[0]
+    assert len(scores.collections[0].get_offsets()) == 4 and "marks: seed 0, 2;" in scores.figure.get_suptitle()
 
 
 def test_a_control_stands_below_its_system_with_how_far_the_system_lies_above_it():
