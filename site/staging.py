@@ -21,7 +21,7 @@ PICTURES = ("figures/*.png", "figures/*.jpg")
 # The rooms of the reference, in the order in which they are used.
 ROOMS = (
     *("data", "models", "methods", "losses", "training", "retrieval", "analysis", "ablations", "plots", "papers"),
-    *("course", "capstone", "passersby", "pretraining", "export", "demo", "doctor", "runtime"),
+    *("course", "capstone", "passersby", "pretraining", "export", "app", "demo", "doctor", "runtime"),
 )
 
 
