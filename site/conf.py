@@ -35,7 +35,7 @@ nitpicky = True
 # Annotations name things of other packages, whose pages nothing is fetched from.
 nitpick_ignore_regex = [
     ("py:(class|data|obj|exc)", r"(?!reid_lab\b|\.).*"),
-    ("py:class", r"reid_lab\.(\w+\.)+(T|R|Choice|pool\.Result|_\w+)"),  # names of types that stand for others
+    ("py:class", r"reid_lab\.(\w+\.)+(T|R|Choice|kept\.Value|pool\.Result|_\w+)"),  # types that stand for others
 ]
 
 # Pages in Markdown, and notebooks with the outputs that they were saved with.
