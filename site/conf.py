@@ -35,7 +35,7 @@ nitpicky = True
 # Annotations name things of other packages, whose pages nothing is fetched from.
 nitpick_ignore_regex = [
     ("py:(class|data|obj|exc)", r"(?!reid_lab\b|\.).*"),
-    ("py:class", r"reid_lab\.(\w+\.)+(T|R|Choice|pool\.Result|_\w+)"),  # names of types that stand for others
+    ("py:class", r"reid_lab\.(\w+\.)+(T|R|Choice|kept\.Value|pool\.Result|_\w+)"),  # types that stand for others
 ]
 
 # Pages in Markdown, and notebooks with the outputs that they were saved with.
@@ -54,6 +54,7 @@ default_role = "code"
 autosummary_generate = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+autodoc_mock_imports = ["gradio"]  # which the page to click on needs, and its description does not
 autodoc_default_options = {"members": True, "show-inheritance": True, "ignore-module-all": True}
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False

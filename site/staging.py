@@ -18,10 +18,12 @@ ROOT = HERE.parent
 TOP = ("RESULTS.md", "TRAINING.md", "GLOSSARY.md", "CONTRIBUTING.md", "CHANGELOG.md")
 INNER = ("notebooks/README.md", "figures/README.md", "reid_lab/README.md")
 PICTURES = ("figures/*.png", "figures/*.jpg")
+# A picture of another server, which a page of the site does not load: its words stay.
+FOREIGN = re.compile(r"!\[([^\]]*)\]\(https?://[^)]*\)")
 # The rooms of the reference, in the order in which they are used.
 ROOMS = (
     *("data", "models", "methods", "losses", "training", "retrieval", "analysis", "ablations", "plots", "papers"),
-    *("course", "capstone", "passersby", "pretraining", "export", "demo", "doctor", "runtime"),
+    *("course", "capstone", "passersby", "pretraining", "export", "app", "demo", "doctor", "runtime"),
 )
 
 
@@ -83,7 +85,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def front() -> str:
     """README.md, with the ways into the site above its picture."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = FOREIGN.sub(r"\1", (ROOT / "README.md").read_text(encoding="utf-8"))
     return text.replace("\n![", "\n" + (HERE / "pages" / "front.md").read_text(encoding="utf-8") + "\n![", 1)
 
 

@@ -60,7 +60,9 @@ def test_every_page_of_the_repository_is_on_the_site():
 def test_the_front_page_is_the_readme_with_ways_into_the_site():
     readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     front = staging.front().splitlines()
-    assert [line for line in front if line in readme] and set(readme) <= set(front)
+    assert set(staging.FOREIGN.sub(r"\1", "\n".join(readme)).splitlines()) <= set(front)
+    assert not re.search(r"!\[[^\]]*\]\(http", "\n".join(front)), "the front page loads a picture from elsewhere"
+    assert any(line.startswith("[Open in Colab](https://") for line in front)
     assert front.count(":::{container} doors") == 1
 
 
