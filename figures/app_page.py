@@ -33,8 +33,7 @@ def photograph(address: str, runs: list[Path]) -> bytes:
         page = window.new_page(viewport=WINDOW)
         page.set_default_timeout(600_000)
         page.goto(address)
-        page.wait_for_selector("#open")
-        page.wait_for_timeout(5000)
+        page.wait_for_function("document.querySelector('input[aria-label=\"Run A\"]')?.value")
         for label, run in zip(("Run A", "Run B, to compare"), runs, strict=True):
             page.get_by_role("combobox", name=label).click()
             page.get_by_role("option", name=run.name[-10:]).first.click()
