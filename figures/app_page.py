@@ -20,8 +20,8 @@ from playwright.sync_api import sync_playwright
 from reid_lab import data, methods, training
 
 HERE, BYTES, PORT = Path(__file__).parent, 150_000, 7899
-QUERY = 6  # the index of the query that is clicked on, chosen because both kinds of frame are seen
-WINDOW = {"width": 1280, "height": 1250}
+QUERY = 3  # the index of the query that is clicked on, chosen because both kinds of frame are seen
+WINDOW = {"width": 1280, "height": 1500}
 
 
 def photograph(address: str, runs: list[Path]) -> bytes:
