@@ -20,8 +20,8 @@ from playwright.sync_api import sync_playwright
 from reid_lab import data, methods, training
 
 HERE, BYTES, PORT = Path(__file__).parent, 150_000, 7899
-QUERY = 6  # the index of the query that is clicked on, chosen because both kinds of frame are seen
-WINDOW = {"width": 1280, "height": 1250}
+QUERY = 3  # the index of the query that is clicked on, chosen because both kinds of frame are seen
+WINDOW = {"width": 1280, "height": 1500}
 
 
 def photograph(address: str, runs: list[Path]) -> bytes:
@@ -33,8 +33,7 @@ def photograph(address: str, runs: list[Path]) -> bytes:
         page = window.new_page(viewport=WINDOW)
         page.set_default_timeout(600_000)
         page.goto(address)
-        page.wait_for_selector("#open")
-        page.wait_for_timeout(5000)
+        page.wait_for_function("document.querySelector('input[aria-label=\"Run A\"]')?.value")
         for label, run in zip(("Run A", "Run B, to compare"), runs, strict=True):
             page.get_by_role("combobox", name=label).click()
             page.get_by_role("option", name=run.name[-10:]).first.click()

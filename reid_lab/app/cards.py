@@ -63,7 +63,7 @@ def notice(sentence: str) -> str:
 
 def said(sentence: str) -> str:
     """A plain sentence."""
-    return f'<p class="said">{escape(sentence)}</p>' if sentence else ""
+    return f'<p class="said">{escape(sentence).replace(" %", "&nbsp;%")}</p>' if sentence else ""
 
 
 def key(rates: bool = True) -> str:

@@ -121,7 +121,7 @@ def asking() -> Asking:
 
 def picture() -> Picture:
     """Make the place for a picture from outside."""
-    file = gr.File(label="Or a picture of your own, of one person", height=130)
+    file = gr.File(label="Or a picture of your own, of one person", height=170)
     return Picture(file, gr.HTML(css_template=cards.STYLE, elem_id="wrong-file"))
 
 

@@ -286,7 +286,7 @@ def _index(event: gr.EventData) -> int:
 def _tried(work: Callable[[], Any], progress: gr.Progress | None, otherwise: Callable[[str], Any]) -> Any:
     """What ``work`` gives, or what is shown with a sentence in its place."""
     if progress is not None:
-        _say.set(lambda line: progress(None, desc=line))
+        _say.set(lambda line: progress(0, desc=line))  # Gradio shows no line without a number
     try:
         return work()
     except ReidLabError as error:
