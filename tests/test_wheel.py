@@ -105,7 +105,9 @@ def test_the_description_is_the_readme_with_links_that_lead_somewhere(metadata):
     assert not [target for target in targets if not re.match(r"https://|#", target)]
     here = [target.removeprefix(REPOSITORY) for target in targets if target.startswith(f"{REPOSITORY}/")]
     kinds = {target.split("/")[1] for target in here}
-    assert kinds == {"raw", "blob"} and all((ROOT / target.split("/main/")[1]).exists() for target in here)
+    assert kinds == {"raw", "blob"} and all(
+        (ROOT / target.split("/main/")[1].partition("#")[0]).exists() for target in here
+    )
     pictures = re.findall(rf"!\[[^]]*\]\({re.escape(REPOSITORY)}/(\w+)/", page)
     assert pictures and set(pictures) == {"raw"}
 

@@ -83,7 +83,7 @@ def test_at_classroom_the_control_without_generated_images_has_the_baselines_num
     mine = methods.lsro("classroom", generated=0, smoothing=0.1)
     baseline = methods.classification("classroom")
     names = ("backbone", "weights", "last_stride", "smoothing", "resize", "crop", "pad", "flip", "erasing", "optimizer")
-    names += ("lr", "weight_decay", "epochs", "warmup", "warmup_epochs", "warmup_factor", "schedule", "images", "batch")
+    names += ("weight_decay", "epochs", "warmup", "warmup_epochs", "warmup_factor", "schedule", "images", "batch")
     assert {name: getattr(mine, name) for name in names} == {name: getattr(baseline, name) for name in names}
     assert (mine.dropout, mine.neck, mine.rates) == (0, True, baseline.rates)
 

@@ -49,7 +49,7 @@ def test_the_recipe_holds_the_published_numbers():
 
 @pytest.mark.parametrize("method", [methods.pcb, methods.rpp])
 def test_the_bench_is_left_only_for_the_parts_and_their_head(method):
-    recipe, own = method("classroom"), {"backbone_lr": 1.0, "parts": 4, "dim": 128, "dropout": 0.2}
+    recipe, own = method("classroom"), {"lr": 3e-3, "backbone_lr": 1.0, "parts": 4, "dim": 128, "dropout": 0.2}
     assert {name: getattr(recipe, name) for name in bench.CLASSROOM | own} == bench.CLASSROOM | own
     assert method("classroom", weights=None).epochs == bench.FROM_RANDOM["epochs"]
     assert [methods.from_json(method(size).to_json()) for size in methods.SIZES] == [method(s) for s in methods.SIZES]

@@ -132,7 +132,7 @@ def test_the_command_line_trains_lists_and_searches(smoke, tmp_path, capsys):
 
 
 def test_what_a_closed_form_cannot_do_is_said_in_a_sentence(run, few):
-    with pytest.raises(RecipeError, match="has no layers"):
+    with pytest.raises(RecipeError, match="has no layer4"):
         gradcam.grad_cam(run.model, few.query[:2])
     with pytest.raises(RecipeError, match="solved, not trained"):
         run.model.loss(None, None)
