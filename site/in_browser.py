@@ -33,6 +33,7 @@ ALIKE = ("api/", "_modules/", "genindex", "py-modindex", "search")  # they are o
 LOOKED = ("api/index", "api/commands", "api/retrieval", "_modules/reid_lab/losses")  # but these are
 WORD = "junk"
 SECONDS = 120  # for one page, on a machine that has other work
+FOLLOWED = "scheme => document.documentElement.dataset.theme === scheme"
 CONTRAST = 4.5  # of text, as WCAG 2.2 asks for (1.4.3)
 LOOK = """async () => {
     await new Promise(requestAnimationFrame);  // the page has taken notice of its new size and scheme
@@ -107,10 +108,15 @@ def open_page(window: Any, address: str, wrong: list[str]) -> Any:
     page.set_default_timeout(SECONDS * 1000)
     page.on("console", lambda said: wrong.append(f"console: {said.text}") if _is_fault(said) else None)
     page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
-    page.on("requestfailed", lambda asked: wrong.append(f"not loaded: {asked.url} ({asked.failure})"))
+    page.on("requestfailed", lambda asked: None if _left(asked) else wrong.append(f"not loaded: {asked.url}"))
     page.on("response", lambda got: wrong.append(f"status {got.status}: {got.url}") if got.status >= 400 else None)
     page.on("request", lambda asked: None if _own(asked.url, address) else wrong.append(f"elsewhere: {asked.url}"))
     return page
+
+
+def _left(asked: Any) -> bool:
+    """Whether the browser gave a request up itself, since it went on to the next page."""
+    return asked.failure == "net::ERR_ABORTED"
 
 
 def _is_fault(said: Any) -> bool:
@@ -124,9 +130,13 @@ def _own(url: str, address: str) -> bool:
 
 def look(page: Any, way: str) -> list[str]:
     """Look at the open page in one size and colour scheme; returns a sentence for everything that is wrong."""
+    from playwright.sync_api import TimeoutError as TooLate
+
     size, scheme = WAYS[way]
     page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme)
+    with contextlib.suppress(TooLate):  # the theme follows a moment later; if it does not, it is told below
+        page.wait_for_function(FOLLOWED, arg=scheme, timeout=5000)
     seen = page.evaluate(LOOK)
     wrong = [f"pictures that are not drawn: {seen['pictures']}"] if seen["pictures"] else []
     wrong += [f"pictures without alternative text: {seen['nameless']}"] if seen["nameless"] else []
@@ -159,11 +169,16 @@ def visit(page: Any, address: str, name: str, pictures: Path) -> list[str]:
 
 def search(page: Any, address: str, pictures: Path) -> list[str]:
     """Search for a word; returns what is wrong with what is found."""
+    from playwright.sync_api import TimeoutError as TooLate
+
     page.goto(f"{address}/search.html?q={WORD}", wait_until="load")
     page.wait_for_selector("#search-results ul.search li .context")  # an excerpt: by then all links are there
     page.add_style_tag(content=STILL)
-    found = page.eval_on_selector_all("#search-results ul.search > li > a", "all => all.map(one => one.href)")
     wanted = ("GLOSSARY.html", "notebooks/02_metrics.html", "api/data.html")
+    for name in wanted:
+        with contextlib.suppress(TooLate):  # what was found is listed one by one; what is missing is told below
+            page.wait_for_selector(f'#search-results li > a[href*="{name}"]', timeout=10_000)
+    found = page.eval_on_selector_all("#search-results ul.search > li > a", "all => all.map(one => one.href)")
     wrong = [
         f"the search for {WORD} does not find {name}" for name in wanted if not any(name in each for each in found)
     ]
