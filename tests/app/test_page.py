@@ -155,6 +155,9 @@ def prefixed(port, prefix):
 
     class Proxy(BaseHTTPRequestHandler):
         def pass_on(self):
+            if self.path == "/favicon.ico":  # asked for by browsers themselves: the icon of the server in front
+                self.send_response(204)
+                return self.end_headers()
             if not self.path.startswith(f"{prefix}/"):
                 return self.send_error(404)
             length = int(self.headers.get("Content-Length") or 0)
