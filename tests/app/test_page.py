@@ -20,7 +20,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 NEEDED = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
 in_a_browser = pytest.mark.skipif(bool(NEEDED or not BROWSER), reason=f"needs a browser and {NEEDED or 'nothing else'}")
 WINDOW = {"width": 1280, "height": 1500}
-SECONDS = 900  # no wait is that long but on a machine that does much else: whoever waits here waits for a failure
+SECONDS = 300  # no wait is that long but on a machine that does much else: whoever waits here waits for a failure
 
 
 def free_port():
