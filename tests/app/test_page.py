@@ -20,7 +20,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 NEEDED = [name for name in ("gradio", "playwright") if importlib.util.find_spec(name) is None]
 in_a_browser = pytest.mark.skipif(bool(NEEDED or not BROWSER), reason=f"needs a browser and {NEEDED or 'nothing else'}")
 WINDOW = {"width": 1280, "height": 1500}
-SECONDS = 900  # no wait is that long but on a machine that does much else: whoever waits here waits for a failure
+SECONDS = 300  # no wait is that long but on a machine that does much else: whoever waits here waits for a failure
 
 
 def free_port():
@@ -155,6 +155,9 @@ def prefixed(port, prefix):
 
     class Proxy(BaseHTTPRequestHandler):
         def pass_on(self):
+            if self.path == "/favicon.ico":  # asked for by browsers themselves: the icon of the server in front
+                self.send_response(204)
+                return self.end_headers()
             if not self.path.startswith(f"{prefix}/"):
                 return self.send_error(404)
             length = int(self.headers.get("Content-Length") or 0)

@@ -32,7 +32,7 @@ FAULTS = {
         'narrow-dark: text that is hard to read: p. "Some words" 1.',
     ),
     "raised": ('<script>throw new Error("oh no")</script>', "script: oh no."),
-    "stuck": ("<script>dark.onchange = null</script>", "the page is light where the computer's colour scheme is dark."),
+    "stuck": ("<script>dark.onchange = null</script>", "where the computer's colour scheme is"),
     "wide": ('<p style="width: 500px">A</p>', "narrow-light: the page scrolls sideways by "),
 }
 

@@ -49,7 +49,7 @@ def test_the_list_of_the_course_has_the_titles_of_the_notebooks():
 
 
 def test_every_page_of_the_repository_is_on_the_site():
-    written = {path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("*/README.md")]}
+    written = {path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("[!.]*/README.md")]}
     assert written == {*staging.TOP, *staging.INNER, "README.md"}
     contents = (ROOT / "site" / "pages" / "front.md").read_text(encoding="utf-8") + staging.course()
     contents += (ROOT / "site" / "pages" / "api.md").read_text(encoding="utf-8")
