@@ -23,7 +23,8 @@ from reid_lab.methods.classification import Classification, ClassificationRecipe
 from reid_lab.methods.fields import EXACT, Positive
 from reid_lab.models import heads
 from reid_lab.models.network import Network
-from reid_lab.models.transformers import transformer
+from reid_lab.models.transformers import PATCHES, transformer
+from reid_lab.runtime.errors import RecipeError
 
 Transformer = Annotated[
     Literal["vit_small", "vit_slim"], Field(description="'vit_small' or 'vit_slim'; others are for classification")
@@ -48,6 +49,16 @@ class VisionTransformerRecipe(ClassificationRecipe):
     }
 
     from_random: ClassVar = dict(lr=1e-3, epochs=18, warmup_epochs=2)
+
+    def _check(self) -> None:
+        super()._check()
+        side = PATCHES[self.backbone] * (2 if self.half_size_epochs else 1)
+        if any(pixels % side for pixels in self.crop):
+            half = ", half of which is shown in the first epochs," if self.half_size_epochs else ""
+            raise RecipeError(
+                f"{self.backbone} cuts images into patches of {PATCHES[self.backbone]} pixels a side: height and width of "
+                f"crop{half} must be multiples of {side}, not {self.crop[0]} x {self.crop[1]}."
+            )
 
     def network(self, num_pids: int) -> "VisionTransformer":
         """The network, its weights drawn from torch's generator."""

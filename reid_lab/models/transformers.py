@@ -21,6 +21,8 @@ from reid_lab.models.weights import no_weights, start, timm_vit_weights
 from reid_lab.runtime.errors import RecipeError
 from reid_lab.runtime.validation import one_of
 
+PATCHES = {"vit_small": 16, "vit_slim": 8}  # the side of a patch, in pixels
+
 
 class TransformerBackbone(Backbone):
     """A vision transformer without its classifier.
@@ -67,14 +69,16 @@ class TransformerBackbone(Backbone):
 
 def vit_small(weights: str | None = None) -> TransformerBackbone:
     """ViT-S/16 for images of 256 x 128: 21.6 M parameters without its classifier."""
-    network = TransformerBackbone(img_size=(256, 128), patch_size=16, embed_dim=384, depth=12, num_heads=6)
+    shape = dict(img_size=(256, 128), embed_dim=384, depth=12, num_heads=6)
+    network = TransformerBackbone(patch_size=PATCHES["vit_small"], **shape)
     start(network, "vit_small", weights, timm_vit_weights)
     return network
 
 
 def vit_slim(weights: str | None = None) -> TransformerBackbone:
     """Four narrow blocks on patches of 8 x 8: for images of 128 x 64 on a CPU."""
-    network = TransformerBackbone(img_size=(128, 64), patch_size=8, embed_dim=192, depth=4, num_heads=3)
+    shape = dict(img_size=(128, 64), embed_dim=192, depth=4, num_heads=3)
+    network = TransformerBackbone(patch_size=PATCHES["vit_slim"], **shape)
     start(network, "vit_slim", weights, no_weights)
     return network
 

@@ -116,7 +116,7 @@ def _take_shared(folder: Path) -> None:
                 shutil.copyfile(source / name, partial / name)  # without the rights of a folder that is only read
 
     try:
-        write_folder(folder, fill, finished)
+        write_folder(folder, fill, Path.exists)  # whatever is there by now is the student's own, finished or not
     except OSError as error:
         raise CheckpointError(
             f"The run {source} could not be copied to {folder}: {error.strerror or error}. Free some space, or ask its "

@@ -64,6 +64,10 @@ def test_grad_cam_finds_the_last_map_alone():
 def test_what_a_transformer_cannot_be_is_said():
     with pytest.raises(RecipeError, match="last_stride"):
         methods.vision_transformer("smoke", last_stride=2)
+    with pytest.raises(RecipeError, match="multiples of 8, not 60 x 48"):
+        methods.vision_transformer("smoke", crop=(60, 48))
+    with pytest.raises(RecipeError, match="half of which .* multiples of 16, not 64 x 40"):
+        methods.vision_transformer("smoke", crop=(64, 40), half_size_epochs=1)
     with pytest.raises(RecipeError, match="vit_small"):
         methods.vision_transformer("smoke", backbone="resnet50")
     with pytest.raises(RecipeError, match="backbone"):
