@@ -56,8 +56,8 @@ class VisionTransformerRecipe(ClassificationRecipe):
         if any(pixels % side for pixels in self.crop):
             half = ", half of which is shown in the first epochs," if self.half_size_epochs else ""
             raise RecipeError(
-                f"{self.backbone} cuts images into patches of {PATCHES[self.backbone]} pixels a side: height and width of "
-                f"crop{half} must be multiples of {side}, not {self.crop[0]} x {self.crop[1]}."
+                f"{self.backbone} cuts images into patches of {PATCHES[self.backbone]} pixels a side: height and width "
+                f"of crop{half} must be multiples of {side}, not {self.crop[0]} x {self.crop[1]}."
             )
 
     def network(self, num_pids: int) -> "VisionTransformer":

@@ -107,7 +107,7 @@ def _take_shared(folder: Path) -> None:
     """Copy a run that somebody has trained for everybody, unless there is one here: it is then like an own one."""
     shared = shared_folder()
     source = shared / "runs" / folder.name if shared else None
-    if source is None or folder.exists() or not finished(source):
+    if source is None or not finished(source):
         return
 
     def fill(partial: Path) -> None:

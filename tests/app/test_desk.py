@@ -10,7 +10,7 @@ from shots import shot
 
 from reid_lab import retrieval
 from reid_lab.app import cards, rules
-from reid_lab.app.desk import Desk
+from reid_lab.app.desk import Desk, _accepted
 from reid_lab.app.kept import Kept
 from reid_lab.app.rules import JUNK, MATCH, MISS, UNKNOWN, Rules, kinds_of, picture
 from reid_lab.data import Record
@@ -73,6 +73,15 @@ def test_the_threshold_keeps_to_the_false_match_rate_and_decides_who_is_accepted
         of_gallery += answer.of_gallery[1]
     assert accepted / impostors <= rate + 1e-9 and of_gallery == accepted
     assert accepted / impostors == pytest.approx(answer.point.false_match_rate, abs=2e-3)
+
+
+def test_a_score_on_the_threshold_is_refused_as_the_curve_counts_it(opened):
+    desk, name, images = opened
+    result = desk.scored(name, images, Rules())
+    threshold = result.roc.at(0.05).threshold
+    scores = np.array([threshold, np.nextafter(threshold, 2), np.nextafter(threshold, -2)])
+    assert _accepted(result, scores, 0.05)[1].tolist() == [False, True, False]
+    assert _accepted(result, scores, 1.0)[1].all() and _accepted(None, scores, 0.05)[0] is None
 
 
 def test_a_picture_from_outside_finds_itself_only_if_it_is_another_file_and_nobody_is_right(opened, smoke, tmp_path):
