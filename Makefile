@@ -5,7 +5,7 @@ BIN := .venv/bin
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # One folder of caches for tests and demo: set REID_LAB_HOME to move it.
 
-.PHONY: demo test lint lab notebooks student instructor slides site site-browser browser proof everywhere bench clean
+.PHONY: demo test lint lab notebooks student instructor slides site site-browser pages browser proof everywhere bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m reid_lab demo
@@ -70,6 +70,14 @@ bench: .venv/ready
 .venv/browser: .venv/ready
 	$(BIN)/python -m pip install --quiet --editable '.[browser]' --constraint constraints.txt
 	touch .venv/browser
+
+# Tests of that site and of the page of `reid-lab app`, which `make test` skips: they need what nothing else does.
+pages: .venv/site .venv/app .venv/browser
+	$(BIN)/python -m pytest -p no:nbval tests/site tests/app
+
+.venv/app: .venv/ready
+	$(BIN)/python -m pip install --quiet --editable '.[app]' --constraint constraints.txt
+	touch .venv/app
 
 .venv/site: .venv/ready
 	$(BIN)/python -m pip install --quiet --editable '.[site]' --constraint constraints.txt
