@@ -43,7 +43,7 @@ def freeze(module, mode=True):
 
 
 def one_step(recipe, bench, processes):
-    """The loss of a batch, and every gradient."""
+    """The loss of a noisy batch, and every gradient: in flat backgrounds, rounding chooses among equal maxima."""
     torch.manual_seed(0)
     pids = torch.tensor([record.pid for record in bench.train]).unique(return_inverse=True)[1]
     engine = Engine(recipe, int(pids.max()) + 1, processes)
@@ -51,7 +51,9 @@ def one_step(recipe, bench, processes):
     camids = [record.camid for record in bench.train]
     batch = torch.from_numpy(recipe.sampler(pids.numpy(), camids, 0).epoch(0)[0])[engine.places]
     engine.model.train()
-    losses = engine.losses(engine.prepare(store.batch(batch), 7), pids[batch])
+    noise = torch.randint(128, (recipe.batch, 3, *recipe.resize), generator=torch.Generator().manual_seed(0))
+    images = store.batch(batch) // 2 + noise[engine.places].byte()
+    losses = engine.losses(engine.prepare(images, 7), pids[batch])
     losses.total.backward()
     gradients = {name: p.grad for name, p in engine.model.named_parameters() if p.grad is not None}
     return processes.mean(losses.total.detach()), gradients
