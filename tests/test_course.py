@@ -1,5 +1,6 @@
 """Exercises: the notebooks show stubs of the very solutions that pass their checks, and wrong answers do not pass."""
 
+import inspect
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,11 +17,6 @@ EXERCISES = [(notebook, name) for notebook in NOTEBOOKS for name in course.exerc
 
 def cells(notebook):
     return json.loads((course.NOTEBOOKS / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
-
-
-@pytest.mark.parametrize(("notebook", "name"), EXERCISES)
-def test_the_solution_is_right(notebook, name):
-    assert course.verdict(getattr(course.solutions(notebook), name), notebook) == [f"{name}: right."]
 
 
 @pytest.mark.parametrize(("notebook", "name"), EXERCISES)
@@ -43,6 +39,77 @@ def test_the_notebook_shows_the_stub_of_the_solution_and_its_check(notebook, nam
     module = {"__name__": "stub", "torch": torch, "nn": torch.nn}  # which a class is made of
     exec(compile(stub, name, "exec"), module)
     assert course.verdict(module[name], notebook) == [f"{name}: not done yet."]
+
+
+@pytest.mark.parametrize(("notebook", "name"), EXERCISES)
+def test_the_solution_is_right_as_a_cell_of_the_notebook(notebook, name):
+    """Where what is called by the answer and what by its check can be told apart: it borrows nothing it may not."""
+    module = course.solutions(notebook)
+    answer = cell(inspect.getsource(getattr(module, name)), vars(module))[name]
+    assert course.verdict(answer, notebook) == [f"{name}: right."]
+
+
+def cell(source, names=()):
+    """What a cell defines that is run after ``names`` were made."""
+    module = {"__name__": "__main__", **dict(names)}
+    exec(compile(source, "<cell>", "exec"), module)
+    return module
+
+
+IMPORTS = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+from reid_lab import losses
+from reid_lab.models import heads
+from reid_lab.methods.residual_pooling import ResidualPool
+"""
+
+
+@pytest.mark.parametrize(
+    ("notebook", "source", "borrowed"),
+    [
+        (
+            "03_res2net_multitask",
+            "def identification_loss(logits, pids, smoothing):\n"
+            "    return F.cross_entropy(logits, pids, label_smoothing=smoothing)",
+            "it calls torch.nn.functional.cross_entropy: write",
+        ),
+        (
+            "03_res2net_multitask",
+            "def verification_loss(logits, same, *rest):\n    return nn.CrossEntropyLoss()(logits, same.long())",
+            "it calls torch.nn.functional.cross_entropy: write",
+        ),
+        (
+            "04_residual_pooling",
+            "def triplet_loss(features, pids, margin):\n    return losses.batch_hard_triplet(features, pids, margin)",
+            "it calls reid_lab.losses.batch_hard_triplet: write",
+        ),
+        (
+            "04_residual_pooling",
+            "def pool_cells(maps, m, how):\n"
+            "    return (nn.AdaptiveAvgPool2d if how == 'avg' else nn.AdaptiveMaxPool2d)(m)(maps)",
+            "it calls torch.nn.functional._adaptive_max_pool2d: write",
+        ),
+        (
+            "04_residual_pooling",
+            "class ResidualModule(ResidualPool):\n    pass",
+            "it inherits from reid_lab.methods.residual_pooling.ResidualPool: write",
+        ),
+        (
+            "04_residual_pooling",
+            "class Neck(nn.Module):\n"
+            "    def __init__(self, dim, identities):\n"
+            "        super().__init__()\n        self.norm = heads.BNNeck(dim)\n"
+            "    def forward(self, features):\n        return self.norm(features)",
+            "it calls reid_lab.models.heads.BNNeck: write",
+        ),
+    ],
+)
+def test_an_answer_that_hands_its_work_to_a_library_is_not_right(notebook, source, borrowed):
+    name = source.split()[1].split("(")[0]
+    found = course.verdict(cell(IMPORTS + source)[name], notebook)
+    assert any(line.startswith(f"{name}: not yet, {borrowed}") for line in found), found
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)

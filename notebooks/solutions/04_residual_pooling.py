@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from reid_lab import losses, methods
+from reid_lab import course, losses, methods
 
 
 def pool_cells(maps, m, how):
@@ -36,6 +36,7 @@ def pool_cells(maps, m, how):
     # end
 
 
+@course.forbids(F.adaptive_avg_pool2d, F._adaptive_max_pool2d)  # the latter without _ shares its code with others
 def check_pool_cells(answer):
     torch.manual_seed(0)
     oracles = {"avg": F.adaptive_avg_pool2d, "max": F.adaptive_max_pool2d}

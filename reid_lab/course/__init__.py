@@ -19,6 +19,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from reid_lab.course import borrowed
+from reid_lab.course.borrowed import forbids as forbids
+from reid_lab.course.borrowed import permits as permits
 from reid_lab.course.classes import histogram as histogram
 from reid_lab.course.figures import figure as figure
 from reid_lab.course.predictions import outcome as outcome
@@ -121,13 +124,16 @@ def verdict(answer: Callable[..., Any], notebook: str) -> list[str]:
         there = ", ".join(exercises(notebook))
         raise CourseError(f"Notebook {notebook} has no exercise called {name}; it has {there}. Keep the stub's name.")
     findings: list[str] = []
-    try:
-        for finding in checker(answer):  # what is found before an answer raises is kept
-            findings.append(finding)
-    except NotImplementedError:
-        return [f"{name}: not done yet."]
-    except Exception as error:  # an answer may raise anything
-        findings.append(f"it raised {type(error).__name__}: {error}")
+    with borrowed.watched(checker) as calls:
+        try:
+            for finding in checker(answer):  # what is found before an answer raises is kept
+                findings.append(finding)
+        except NotImplementedError:
+            return [f"{name}: not done yet."]
+        except Exception as error:  # an answer may raise anything
+            findings.append(f"it raised {type(error).__name__}: {error}")
+    findings += [f"it inherits from {other}: write its lines yourself" for other in borrowed.inherited(answer, checker)]
+    findings += [f"it calls {other}: write what you need of it yourself" for other in calls]
     return [f"{name}: not yet, {finding}" for finding in findings] or [f"{name}: right."]
 
 
