@@ -80,7 +80,7 @@ def _codes(functions: tuple[Any, ...]) -> dict[CodeType, str]:
     """The code of each function, or of what makes an object of each class, and its name."""
     codes = {}
     for function in functions:
-        made_by = function.__init__ if isinstance(function, type) else inspect.unwrap(function)
+        made_by = vars(function)["__init__"] if isinstance(function, type) else inspect.unwrap(function)
         codes[made_by.__code__] = f"{function.__module__}.{function.__qualname__}"
     return codes
 
