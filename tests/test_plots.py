@@ -97,6 +97,7 @@ def test_cmc_curves_show_the_numbers_of_the_result(result):
     line = figure.axes[0].lines[0]
     assert np.allclose(line.get_ydata(), 100 * result.cmc[:10])
     assert list(line.get_xdata()) == list(range(1, 11))
+    assert list(figure.axes[0].get_xticks()) == [1, 5, 10]
 
 
 def test_curves_show_the_history_of_each_run(smoke_run):

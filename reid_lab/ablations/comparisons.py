@@ -69,7 +69,7 @@ def compared(
 
 
 def intervals(settings: Mapping[str, Mapping[str, Difference | None]], title: str = "") -> Figure:
-    """Draw the same differences in several settings: a panel per setting, a row per difference, one scale for all.
+    """Draw the same differences in several settings: a panel per setting, a row per difference, a scale for each panel.
 
     Args:
         settings: The title of each panel, and its differences by the name of their row, the same names in each panel.
@@ -77,17 +77,17 @@ def intervals(settings: Mapping[str, Mapping[str, Difference | None]], title: st
         title: Stands above all panels.
 
     Returns:
-        The figure. Each row has its point, its 95 % interval, and both as text.
+        The figure. Each row has its point, its 95 % interval, and both as text, right of the panel.
     """
     names = list(next(iter(settings.values())))
     figure = Figure(figsize=(10, 1.7 + 0.45 * len(names)), layout="constrained")
-    panels = figure.subplots(1, len(settings), sharex=True, sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
     for axes, (setting, found) in zip(panels, settings.items(), strict=True):
         for place, one in enumerate(found.values()):
             if one is None:
                 axes.annotate("not recorded", (0, place), (5, 0), textcoords="offset points", va="center", fontsize=9)
                 continue
-            _interval(axes, one, place)
+            _interval(axes, one, place, beside=True)
             axes.set_xlabel(f"points of {one.metric}")
         dress(axes, axes.get_xlabel(), "")
         axes.set_title(setting, fontsize=11)
@@ -122,12 +122,16 @@ def _tick(axes: Axes, values: Iterable[float], place: float) -> None:
     axes.plot(each, [place] * len(each), "|", color=NEUTRAL, markersize=7, markeredgewidth=1.5)
 
 
-def _interval(axes: Axes, one: Difference, place: float) -> None:
-    """A point, its interval, and above it both as text."""
+def _interval(axes: Axes, one: Difference, place: float, beside: bool = False) -> None:
+    """A point, its interval, and both as text: above it, or beside the panel, where the text covers nothing."""
     _, color, inside = TOLD[not one.separated]
     look: dict[str, Any] = {"color": color, "marker": "o", "markersize": 7, "capsize": 4, "linewidth": 2}
     axes.errorbar(one.points, place, xerr=one.half_width, markerfacecolor=inside, zorder=3, **look)
     text = f"{round(one.points, 1) + 0.0:+.1f} ± {one.half_width:.1f}"
+    if beside:
+        look = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center", "fontsize": 9}
+        axes.annotate(text, (1, place), (6, 0), annotation_clip=False, **look)
+        return
     around = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none"}
     look = {"textcoords": "offset points", "ha": "center", "va": "bottom", "fontsize": 9, "bbox": around}
     axes.annotate(text, (one.points, place), (0, 6), **look)

@@ -59,12 +59,13 @@ def predict(name: str, question: str, options: Sequence[str], mine: str | None =
         print(f'To keep a prediction, add an option to the call, such as mine="{choices[0]}", and run the cell again.')
 
 
-def outcome(name: str, answer: str) -> None:
+def outcome(name: str, answer: str, *, says: str = "What came out") -> None:
     """Say what came out, and whether it was predicted.
 
     Args:
         name: As in :func:`predict`.
         answer: The option that came out.
+        says: The words before the answer, where nothing was measured: such as "The answer".
 
     Raises:
         CourseError: ``answer`` is none of the options that :func:`predict` gave.
@@ -81,7 +82,7 @@ def outcome(name: str, answer: str) -> None:
     elif not _static():
         print(f"You predicted nothing: run the cell of prediction {name} and choose, before you look.")
     judged = {True: " That is what you predicted.", False: " That is not what you predicted."}
-    print(f"What came out: {answer}." + ("" if mine is None else judged[mine == answer]))
+    print(f"{says}: {answer}." + ("" if mine is None else judged[mine == answer]))
 
 
 def kept_in(path: Path) -> Kept | None:

@@ -32,7 +32,9 @@ def cmc(results: Mapping[str, Result], ranks: int = 20) -> Figure:
             markersize=4,
         )
     axes.set_ylim(0, 102)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    most = max((min(ranks, len(result.cmc)) for result in results.values()), default=1)
+    step = 5 * max(1, round(most / 25))
+    axes.set_xticks([1, *range(step, most + 1, step)] if most > 5 else range(1, most + 1))
     axes.legend(loc="best")
     return figure
 

@@ -35,11 +35,12 @@ def test_a_difference_has_its_interval_its_numbers_and_those_of_its_seeds_and_th
     assert list(ticks.get_xdata()) == pytest.approx([2.0, 1.0, 3.5])
 
 
-def test_settings_share_one_scale_and_say_where_nothing_is_recorded():
+def test_each_setting_has_a_scale_and_numbers_beside_it_and_says_where_nothing_is_recorded():
     near, far = (statistics.difference(ROWS.assign(mAP=ROWS["mAP"] * scale), "classroom", "b", "a") for scale in (1, 9))
     figure = comparisons.intervals({"here": {"b": near, "c": None}, "there": {"b": far, "c": far}}, "two settings")
     here, there = figure.axes
-    assert here.get_xlim() == there.get_xlim() and here.get_title() == "here"
+    assert here.get_xlim()[1] < 0.5 * there.get_xlim()[1] and here.get_title() == "here"
+    assert {text.xy[0] for text in there.texts} == {1}  # at the right end of the panel
     assert [text.get_text() for text in here.texts] == [f"+2.2 ± {near.half_width:.1f}", "not recorded"]
 
 

@@ -72,6 +72,13 @@ def test_a_prediction_outlives_the_kernel_and_stands_beside_its_outcome(runs, ca
     assert capsys.readouterr().out == "You predicted: half.\nWhat came out: half. That is what you predicted.\n"
 
 
+def test_an_answer_that_was_not_measured_is_not_said_to_have_come_out(runs, capsys):
+    course.predict("04-2", "Which share?", OPTIONS, mine="half")
+    capsys.readouterr()
+    course.outcome("04-2", "half", says="The answer")
+    assert capsys.readouterr().out == "You predicted: half.\nThe answer: half. That is what you predicted.\n"
+
+
 def test_who_predicts_nothing_is_told_how(runs, capsys):
     course.predict("04-2", "Which share?", OPTIONS)
     capsys.readouterr()
