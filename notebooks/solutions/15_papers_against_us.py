@@ -49,7 +49,7 @@ def wrong_corrected_may_fall(p_values):
 
 
 def seeds_needed(difference, deviation, confidence=0.95):
-    """The smallest number of seeds whose interval is expected to be narrower than the difference.
+    """The smallest number of seeds whose interval is expected to leave out 0: half its width is below the difference.
 
     difference  of two variants, in points; its sign does not matter
     deviation   of one run, in points, when what all variants share is taken away

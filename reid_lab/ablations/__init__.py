@@ -6,5 +6,5 @@ measures    what is measured of each run: scores, conditions, curves, heat
 tables      the recorded rows: read, added, merged
 statistics  mean, deviation, and what the seeds can tell apart
 claims      what the papers say, and what the recorded runs say to it, corrected for the number of claims
-pictures    drawn from the recorded tables alone
+pictures    drawn from the recorded tables alone; ``forests`` draws the claims, ``ten_years`` the bench of all systems
 """

@@ -28,7 +28,13 @@ TOLD = (
 
 
 def compared(
-    rows: pd.DataFrame, size: str, reference: str, variants: Sequence[str], title: str = "", metric: str = "mAP"
+    rows: pd.DataFrame,
+    size: str,
+    reference: str,
+    variants: Sequence[str],
+    title: str = "",
+    metric: str = "mAP",
+    turned: bool = False,
 ) -> Figure:
     """Draw the scores of variants, seed by seed, and beside them how far they lie from a reference.
 
@@ -39,32 +45,27 @@ def compared(
         variants: The labels of the variants that are drawn, from top to bottom.
         title: Stands above both panels.
         metric: A column of the table, in percent.
+        turned: The differences are the reference's score minus the variant's, not the other way round.
 
     Returns:
-        Two panels with a line per variant. On the left a mark per seed, a faint line through the marks of a seed, and
-        a bar at the mean of the seeds that all variants have. On the right the differences of the seeds, and their mean
-        with its 95 % interval.
+        Two panels with a line per variant. Left: a mark per seed, a faint line through the marks of a seed, and a bar
+        at the mean of the seeds that all variants have. Right: their differences, and the mean with its 95 % interval.
 
     Raises:
         DataError: A variant is not recorded, or shares fewer than two seeds with the reference.
     """
-    scores = rows[rows["size"] == size].pivot(index="seed", columns="variant", values=metric)
-    if lacking := [label for label in (*variants, reference) if label not in scores]:
-        raise DataError(f"No run of {lacking[0]!r} at size {size} is recorded, so it cannot be drawn: leave it out.")
-    scores, away = scores[list(variants)], scores[list(variants)].sub(scores[reference], axis=0)
+    scores = _scores(rows, size, (*variants, reference), metric)
     figure = Figure(figsize=(10, 1.7 + 0.42 * len(variants)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.3))
-    _join_seeds(left, scores)
+    _join_seeds(left, scores[list(variants)])
     for place, label in enumerate(variants):
-        if label != reference:
-            _tick(right, away[label].dropna(), place + 0.25)
-            _interval(right, statistics.difference(rows, size, label, reference, metric), place)
-    dress(left, f"{metric}, %", "")
-    dress(right, f"{metric} minus that of “{reference}”, points", "")
-    _rows(left, variants)
-    right.axvline(0, color="black", linewidth=1, zorder=1)
-    figure.suptitle(title)
-    _legend(figure, [*_marks(scores.index), *_told()])
+        one, other = (reference, label) if turned else (label, reference)
+        if one != other:
+            _tick(right, (scores[one] - scores[other]).dropna(), place + 0.25)
+            _interval(right, statistics.difference(rows, size, one, other, metric), place)
+    words = f"of “{reference}” minus that of the row" if turned else f"minus that of “{reference}”"
+    _dress_both(left, right, variants, metric, words)
+    framed(figure, [*marks(scores.index, "mean of the common seeds"), _of_a_seed(), *told()], title)
     return figure
 
 
@@ -94,9 +95,24 @@ def intervals(settings: Mapping[str, Mapping[str, Difference | None]], title: st
         axes.axvline(0, color="black", linewidth=1, zorder=1)
         axes.margins(x=0.15)
     _rows(panels[0], names)
-    figure.suptitle(title)
-    _legend(figure, _told())
+    framed(figure, told(), title)
     return figure
+
+
+def _scores(rows: pd.DataFrame, size: str, labels: Sequence[str], metric: str) -> pd.DataFrame:
+    """Seeds in rows, variants in columns; an error names a variant that is not recorded."""
+    scores = rows[rows["size"] == size].pivot(index="seed", columns="variant", values=metric)
+    if lacking := [label for label in labels if label not in scores]:
+        raise DataError(f"No run of {lacking[0]!r} at size {size} is recorded, so it cannot be drawn: leave it out.")
+    return scores
+
+
+def _dress_both(left: Axes, right: Axes, variants: Sequence[str], metric: str, words: str) -> None:
+    """What both panels show, the names of their rows, and a line at no difference."""
+    dress(left, f"{metric}, %", "")
+    dress(right, f"{metric} {words}, points", "")
+    right.axvline(0, color="black", linewidth=1, zorder=1)
+    _rows(left, variants)
 
 
 def _rows(axes: Axes, names: Sequence[str]) -> None:
@@ -137,18 +153,22 @@ def _interval(axes: Axes, one: Difference, place: float, beside: bool = False) -
     axes.annotate(text, (one.points, place), (0, 6), **look)
 
 
-def _marks(seeds: pd.Index) -> list[Line2D]:
-    """The legend's entries of the seeds and of the mean."""
+def marks(seeds: Iterable[int], mean: str) -> list[Line2D]:
+    """The legend's entries of the seeds, and of the mean, which is called so."""
     look: dict[str, Any] = {"color": NEUTRAL, "linewidth": 0.8}
-    marks = [
+    found = [
         Line2D([], [], marker=mark, label=f"seed {seed}", **look) for mark, seed in zip(MARKS, seeds, strict=False)
     ]
-    look = {"marker": "|", "linestyle": "none"}
-    mean = Line2D([], [], color="black", markersize=14, markeredgewidth=2.5, label="mean of the common seeds", **look)
-    return [*marks, mean, Line2D([], [], color=NEUTRAL, markersize=7, label="difference of a seed", **look)]
+    look = {"marker": "|", "linestyle": "none", "markersize": 14, "markeredgewidth": 2.5}
+    return [*found, Line2D([], [], color="black", label=mean, **look)]
 
 
-def _told() -> list[Line2D]:
+def _of_a_seed() -> Line2D:
+    """The legend's entry of a seed's difference."""
+    return Line2D([], [], color=NEUTRAL, marker="|", linestyle="none", markersize=7, label="difference of a seed")
+
+
+def told() -> list[Line2D]:
     """The legend's entries of the two kinds of intervals."""
     return [
         Line2D([], [], color=color, marker="o", markersize=7, linewidth=2, markerfacecolor=inside, label=words)
@@ -156,5 +176,7 @@ def _told() -> list[Line2D]:
     ]
 
 
-def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+def framed(figure: Figure, handles: Sequence[Line2D], title: str) -> None:
+    """A title above all panels, and a legend below them."""
+    figure.suptitle(title)
     figure.legend(handles=list(handles), loc="outside lower center", ncols=4, fontsize=9, frameon=False)

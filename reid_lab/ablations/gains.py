@@ -7,6 +7,8 @@ import pandas as pd
 from reid_lab.ablations import statistics
 from reid_lab.ablations.systems import OF, variants_of
 
+CONTROL, ALTERNATIVE = "control", "alternative"
+
 
 def gains(rows: pd.DataFrame, size: str) -> pd.DataFrame:
     """How far every system lies above each of its controls, in points of mAP.
@@ -16,8 +18,9 @@ def gains(rows: pd.DataFrame, size: str) -> pd.DataFrame:
         size: which of its rows.
 
     Returns:
-        One row per system and control that have two seeds in common: ``points``, ``half width`` of the 95 % interval,
-        ``separated``.
+        One row per system and control that have two seeds in common: ``kind``, "control" or "alternative" (see
+        :mod:`.systems`); ``points``; ``half width`` of the 95 % interval; ``separated``, by this interval alone;
+        ``corrected``, the p-value after Holm's correction for the number of rows.
     """
     found = {}
     some = rows[rows["size"] == size]
@@ -27,7 +30,24 @@ def gains(rows: pd.DataFrame, size: str) -> pd.DataFrame:
         )
         if label == system.label or len(common) < 2:
             continue
+        control = label.removeprefix(system.label + OF)
         one = statistics.difference(rows, size, system.label, label)
-        found[system.label, label.removeprefix(system.label + OF)] = (one.points, one.half_width, one.separated)
+        kind = ALTERNATIVE if control in system.alternatives else CONTROL
+        found[system.label, control] = (kind, one.points, one.half_width, one.separated, one.p)
     index = pd.MultiIndex.from_tuples(list(found), names=["system", "control"])
-    return pd.DataFrame(list(found.values()), index=index, columns=["points", "half width", "separated"])
+    table = pd.DataFrame(list(found.values()), index=index, columns=["kind", "points", "half width", "separated", "p"])
+    return table.assign(corrected=statistics.holm(table["p"])).drop(columns="p")
+
+
+def above_all_controls(found: pd.DataFrame, corrected: bool = False) -> pd.Series:
+    """Tell of every system whether it is separated from all of its controls, and above them.
+
+    Args:
+        found: of :func:`gains`. Alternatives do not count.
+        corrected: whether a difference must outlast Holm's correction, too.
+    """
+    controls = found[found["kind"] == CONTROL]
+    told = controls["separated"] & (controls["points"] > 0)
+    if corrected:
+        told &= controls["corrected"] < 1 - statistics.CONFIDENCE
+    return told.groupby(level="system", sort=False).all()

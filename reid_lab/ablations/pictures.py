@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -15,26 +14,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from reid_lab.ablations import claims, tables, ten_years
-from reid_lab.ablations.claims import FAILS, HOLDS, OPEN, Verdict
+from reid_lab.ablations.forests import forest
 from reid_lab.ablations.grids import grid
 from reid_lab.ablations.measures import FOUND, RANKS
 from reid_lab.ablations.strips import MARKS, strips
-from reid_lab.plots import COLORS, LINES, MATCH, MISS, NEUTRAL, axes_of, dress, save
+from reid_lab.plots import COLORS, LINES, axes_of, dress, save
 from reid_lab.runtime.errors import DataError
 
 MEAN: dict[str, Any] = {"errorbar": "sd", "linestyle": "none", "err_kws": {"linewidth": 1.5}}
-
-FAINT = "0.55"
-BLIND = ("blind", "blind")
-VERDICTS = {  # by the verdict without and with the correction: words, color, mark, is it filled
-    (HOLDS, HOLDS): ("holds, before and after", MATCH, ">", True),
-    (HOLDS, OPEN): ("holds before, cannot be told after", COLORS[0], "D", False),
-    (FAILS, FAILS): ("does not hold, before and after", MISS, "<", True),
-    (FAILS, OPEN): ("does not hold before, cannot be told after", COLORS[3], "s", False),
-    (OPEN, OPEN): ("cannot be told, before and after", NEUTRAL, "o", False),
-    BLIND: ("measured by an instrument that is blind to eq. 1", FAINT, "x", True),
-}
-PAPERS = {"A": "Paper A: multi-task Res2Net", "B": "Paper B: residual pooling"}
 
 
 def picture(name: str, rows: pd.DataFrame, size: str) -> Figure:
@@ -225,76 +212,3 @@ def draw_claims(size: str, folder: Path | str) -> Path | None:
     figure.supxlabel(provenance(pd.concat(recorded), size), fontsize=6.5, color="0.4")
     save(figure, path)
     return path
-
-
-def forest(verdicts: Sequence[Verdict]) -> Figure:
-    """Draw a row per claim: its difference and interval, and the paper's own difference on Market-1501 as text.
-
-    Color and mark tell the verdict, and whether it outlasts the correction for the number of claims. Grey rows come
-    from an instrument that cannot see what their claim is about.
-    """
-    rows: list[Verdict | str] = []
-    for paper in dict.fromkeys(one.claim.paper for one in verdicts):
-        rows += [PAPERS[paper], *(one for one in verdicts if one.claim.paper == paper)]
-    figure = Figure(figsize=(9, 1.7 + 0.36 * len(rows)), layout="constrained")
-    axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1.9))
-    _intervals(axes, rows)
-    dress(axes, "points in the claim's favour", "")
-    axes.grid(visible=False, axis="y")
-    axes.axvline(0, color="0.2", linewidth=1)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    _names(axes, rows)
-    _numbers(beside, rows)
-    title = "verdict by the 95 % interval, before and after Holm's correction for the number of claims"
-    figure.legend(title=title, title_fontsize=8, loc="outside upper center", ncols=2, fontsize=8, frameon=False)
-    return figure
-
-
-def _intervals(axes: Axes, rows: Sequence[Verdict | str]) -> None:
-    """Points and intervals of all rows that have them, look by look."""
-    for key, (words, color, mark, filled) in VERDICTS.items():
-        some = {
-            place: one
-            for place, one in enumerate(rows)
-            if isinstance(one, Verdict) and not one.lacks and _state(one) == key
-        }
-        if some:
-            points, widths = zip(*((one.points, one.half_width) for one in some.values()), strict=True)
-            look: dict[str, Any] = {
-                "color": color,
-                "marker": mark,
-                "markersize": 7,
-                "markerfacecolor": color if filled else "white",
-            }
-            axes.errorbar(points, list(some), xerr=widths, linestyle="none", capsize=3, label=words, zorder=3, **look)
-
-
-def _state(one: Verdict) -> tuple[str, str]:
-    return BLIND if one.claim.blind else (one.told, one.told_corrected)
-
-
-def _names(axes: Axes, rows: Sequence[Verdict | str]) -> None:
-    """Write each row's paper or claim at its place: papers bold, claims without numbers, or blind ones, faint."""
-    axes.set_yticks(range(len(rows)), [one if isinstance(one, str) else fill(one.claim.says, 40) for one in rows])
-    axes.tick_params(axis="y", length=0, labelsize=8)
-    axes.tick_params(axis="x", labelsize=8)
-    for place, (one, label) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
-        if isinstance(one, str):
-            label.set_fontweight("bold")
-            axes.axhspan(place - 0.5, place + 0.5, color="0.93", zorder=0)
-        elif one.lacks or one.claim.blind:
-            label.set_color(FAINT)
-
-
-def _numbers(axes: Axes, rows: Sequence[Verdict | str]) -> None:
-    """Write our numbers with their unit, and the paper's own difference in the same unit."""
-    axes.set_axis_off()
-    look: dict[str, Any] = {"va": "center", "fontsize": 7.5}
-    for x, head in ((0, "ours ± half the interval"), (0.76, "the paper's,\nMarket-1501")):
-        axes.text(x, 0, head, weight="bold", **look)
-    for place, one in enumerate(rows):
-        if isinstance(one, Verdict):
-            color = FAINT if one.lacks else "black"
-            axes.text(0, place, one.lacks or one.ours.replace(", ", ",\n"), color=color, **look)
-            if pair := one.claim.published():
-                axes.text(0.76, place, f"{pair[0] - pair[1]:+.2f}", color=color, **look)

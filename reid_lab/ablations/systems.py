@@ -1,7 +1,9 @@
 """Every system of the papers' tables on one bench, and beside each what would explain its gain without its idea.
 
 All start where :mod:`reid_lab.methods.bench` says. A control changes few fields of its system: it has the same heads,
-the same descriptor or the same epochs, and lacks the idea. Where a control scores as well, the idea explains nothing.
+the same descriptor or the same epochs, and lacks the idea or a part of it. Where a control scores as well, the idea
+explains nothing. An *alternative* has one thing more than the system or a control, or does a detail in another way. So
+it does not tell what the idea is worth.
 """
 
 from __future__ import annotations
@@ -28,12 +30,16 @@ OF = ": "  # in a control's label, after its system's
 
 @dataclass(frozen=True)
 class System:
-    """A system: its name in the tables, the year of its publication, its recipe, its controls by name."""
+    """A system: its name in the tables, the year of its publication, its recipe, its controls by name.
+
+    ``alternatives`` are those of ``controls`` that do not tell what the idea is worth.
+    """
 
     label: str
     year: int
     recipe: Callable[..., Any]
     controls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    alternatives: tuple[str, ...] = ()
 
 
 SYSTEMS = (
@@ -42,6 +48,7 @@ SYSTEMS = (
         2015,
         methods.lomo,
         {"no metric learned": {"metric": "none"}, "the SVD of the authors' code": {"basis": "svd"}},
+        ("the SVD of the authors' code",),
     ),
     System(
         "BoW + KISSME",
@@ -63,12 +70,14 @@ SYSTEMS = (
             "random erasing, too": {"erasing": 0.5},
             "random erasing and restarts, no SVD": {"erasing": 0.5, "decorrelation": "none"},
         },
+        ("random erasing, too", "random erasing and restarts, no SVD"),
     ),
     System(
         "PAR",
         2017,
         methods.part_aligned,
         {"maps of ones": {"maps": "one"}, "one map": {"parts": 1}, "with a classifier": {"identification": 1.0}},
+        ("with a classifier",),
     ),
     System(
         "LSRO",
@@ -160,6 +169,7 @@ SYSTEMS = (
         2020,
         methods.coarse_to_fine,
         {"random projections": {"projection": "random"}, "each code teaches the next": {"taught_by": "previous"}},
+        ("each code teaches the next",),
     ),
     System("vision transformer", 2021, methods.vision_transformer, {}),
     System("paper B", 2022, methods.residual_pooling, {"average + average": {"pooling": "avg+avg"}}),

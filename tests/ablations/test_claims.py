@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from reid_lab.ablations import claims, grids, statistics
-from reid_lab.ablations.claims import CLAIMS, FAILS, HOLDS, MISSING, NOT_ASKED, OPEN
+from reid_lab.ablations.claims import CLAIMS, FAILS, HOLDS, MISSING, NOT_ASKED, OPEN, Verdict
 
 
 def record(folder, grid, values):
@@ -36,7 +36,9 @@ def test_a_claim_holds_fails_or_is_open_as_the_seeds_say(tmp_path, residual, ver
 def test_what_is_not_recorded_is_said_to_be_so(tmp_path):
     found = claims.verdicts("classroom", tmp_path)
     assert len(found) == len(CLAIMS)
-    assert found.loc[found["verdict"] == NOT_ASKED, "claim"].tolist() == ["the deeper Res2Net beats the shallower"]
+    assert found.loc[found["verdict"] == NOT_ASKED, "claim"].tolist() == [
+        "the deeper Res2Net beats the shallower (its table)"
+    ]
     assert set(found.loc[found["verdict"] != NOT_ASKED, "verdict"]) == {MISSING}
     assert set(claims.verdicts("full", tmp_path)["verdict"]) == {MISSING}
     assert set(found["p"]) == {""} and (found["verdict after correction"] == found["verdict"]).all()
@@ -52,6 +54,11 @@ def test_a_verdict_says_what_its_two_variants_alone_would_tell(tmp_path):
     interval = stats.ttest_rel(two["residual"], two["average"]).confidence_interval()
     assert interval.low < 0, "a paired t-test could not tell"
     assert (found.told, found.told_alone) == (HOLDS, f"± {(interval.high - interval.low) / 2:.1f}, {OPEN}")
+
+
+@pytest.mark.parametrize(("seeds", "end"), [(2, "2 seeds only"), (3, "3 seeds")])
+def test_two_seeds_are_marked_as_few(seeds, end):
+    assert Verdict(CLAIMS[0], 8.0, 5.0, 6.0, 0.001, seeds).ours.endswith(f", {end}")
 
 
 def test_re_ranking_is_compared_with_the_same_runs_not_re_ranked(tmp_path):
@@ -77,10 +84,14 @@ def test_whose_claims_they_are():
     assert {one.kind for one in CLAIMS} == set(claims.KINDS)
     assert all(one.numbers for one in CLAIMS if one.kind == "table")
     assert not any(one.numbers for one in CLAIMS if one.kind == "ours")
-    assert all(one.kind == "ours" for one in CLAIMS if "our question" in one.says or "of equal size" in one.says)
+    assert not any("question" in one.says or "table" in one.says for one in CLAIMS), "words are made of the kind alone"
+    ends = {"says": "", "table": " (its table)", "ours": " (our question)"}
+    assert all(one.words == one.says + ends[one.kind] for one in CLAIMS)
+    assert all(one.kind == "ours" for one in CLAIMS if "of equal size" in one.says or "triplet" in one.says)
     assert claim("the deeper Res2Net beats the shallower").kind == "table", "paper A's text says the opposite"
     found = claims.verdicts("classroom")
     assert found["kind"].tolist() == [one.kind for one in CLAIMS]
+    assert found["claim"].tolist() == [one.words for one in CLAIMS]
 
 
 PRINTED = [one for one in CLAIMS if one.numbers is not None]
@@ -94,17 +105,17 @@ def test_in_the_papers_own_table_the_better_one_is_better(one):
 
 WORDS = {  # what a claim says, and who is to beat whom in which score
     "erasing half of the images helps": ("0.5", "0.0", "mAP"),
-    "erasing half of the images helps, given three times the epochs (our question)": (
+    "erasing half of the images helps, given three times the epochs": (
         *("erasing 0.5, 3 x epochs", "erasing 0.0, 3 x epochs", "mAP"),
     ),
-    "erasing half of the images helps, given ten times the epochs (our question)": (
+    "erasing half of the images helps, given ten times the epochs": (
         *("erasing 0.5, 10 x epochs", "erasing 0.0, 10 x epochs", "mAP"),
     ),
     **{
-        f"residual beats {other} in a town that was not trained in (our question)": ("residual", other, "mAP")
+        f"residual beats {other} in a town that was not trained in": ("residual", other, "mAP")
         for other in ("average", "max", "max + average", "baseline")
     },
-    "residual beats average pooling, given twice the epochs (our question)": (
+    "residual beats average pooling, given twice the epochs": (
         *("residual, 2 x epochs", "average, 2 x epochs", "mAP"),
     ),
     "erasing half is better than erasing all": ("0.5", "1.0", "mAP"),
@@ -236,4 +247,4 @@ def test_what_chance_explains_least_is_corrected_most(tmp_path):
 
 @pytest.mark.parametrize(("corrected", "told"), [(0.049, HOLDS), (0.051, OPEN)])
 def test_a_verdict_outlasts_the_correction_below_5_percent(corrected, told):
-    assert claims.Verdict(CLAIMS[0], 8.0, 5.0, 6.0, 0.001, 3, corrected=corrected).told_corrected == told
+    assert Verdict(CLAIMS[0], 8.0, 5.0, 6.0, 0.001, 3, corrected=corrected).told_corrected == told

@@ -35,6 +35,15 @@ def test_a_difference_has_its_interval_its_numbers_and_those_of_its_seeds_and_th
     assert list(ticks.get_xdata()) == pytest.approx([2.0, 1.0, 3.5])
 
 
+def test_turned_the_differences_are_the_references_score_minus_the_variants():
+    _, right = comparisons.compared(ROWS, "classroom", "a", ["a", "b"], turned=True).axes
+    (bar,) = right.containers
+    assert bar.lines[0].get_xydata()[0].tolist() == [pytest.approx(-6.5 / 3), 1]
+    ticks = next(line for line in right.lines if line.get_marker() == "|" and len(line.get_xdata()) == 3)
+    assert list(ticks.get_xdata()) == pytest.approx([-2.0, -1.0, -3.5])
+    assert right.get_xlabel() == "mAP of “a” minus that of the row, points"
+
+
 def test_each_setting_has_a_scale_and_numbers_beside_it_and_says_where_nothing_is_recorded():
     near, far = (statistics.difference(ROWS.assign(mAP=ROWS["mAP"] * scale), "classroom", "b", "a") for scale in (1, 9))
     figure = comparisons.intervals({"here": {"b": near, "c": None}, "there": {"b": far, "c": far}}, "two settings")

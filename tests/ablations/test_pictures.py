@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from reid_lab.ablations import pictures, ten_years
-from reid_lab.ablations.claims import CLAIMS, MISSING, Verdict
+from reid_lab.ablations import comparisons, pictures, ten_years
+from reid_lab.ablations.systems import SYSTEMS
 from reid_lab.runtime.errors import DataError
 
 
@@ -60,6 +60,7 @@ def rows_of_systems():
 def test_every_system_stands_at_its_year_its_cost_and_its_mean_without_controls_and_re_ranked_rows():
     scores, time, numbers = ten_years.by_year_and_cost(rows_of_systems()).axes
     assert [label.get_text() for label in scores.get_yticklabels()] == ["SVDNet, 2017", "PCB, 2018"]
+    assert "marks: seeds 0, 1, 2; strokes: their mean" in scores.figure.get_suptitle()
     marks, means = scores.collections
     assert sorted(marks.get_offsets().tolist()) == [[50, 0], [51, 0], [52, 0], [70, 1], [72, 1], [74, 1]]
     assert means.get_offsets().tolist() == [[pytest.approx(51), 0], [pytest.approx(72), 1]]
@@ -71,7 +72,7 @@ def test_only_seeds_that_all_systems_have_are_compared():
     rows = rows_of_systems()
     less = rows.drop(rows[(rows["variant"] == "PCB") & (rows["seed"] == 1)].index)
     scores = ten_years.by_year_and_cost(less).axes[0]
-    assert len(scores.collections[0].get_offsets()) == 4 and "marks: seed 0, 2;" in scores.figure.get_suptitle()
+    assert len(scores.collections[0].get_offsets()) == 4 and "marks: seeds 0, 2;" in scores.figure.get_suptitle()
 
 
 def test_a_control_stands_below_its_system_with_how_far_the_system_lies_above_it():
@@ -83,6 +84,31 @@ def test_a_control_stands_below_its_system_with_how_far_the_system_lies_above_it
     ]
     (bar,) = points.containers
     assert bar.lines[0].get_xydata().tolist() == [[pytest.approx(11.0), 2]]
+    assert bar.lines[0].get_color() == comparisons.SEPARATED, "the colors of all comparisons"
+    assert [list(line.get_xdata()) for line in scores.lines] == [
+        *([50 + seed, 70 + 2 * seed, 60 + seed] for seed in range(3)),
+        [51, 72, 61],
+    ]
+
+
+def test_systems_without_controls_are_drawn_only_where_they_are_asked_for():
+    labels = [label for some in ten_years.GROUPS.values() for label in some]
+    assert sorted(labels) == sorted(system.label for system in SYSTEMS if system.controls)
+    scores = ten_years.against_controls(rows_of_systems(), ("SVDNet",), "one").axes[0]
+    assert [label.get_text() for label in scores.get_yticklabels()] == ["SVDNet, 2017"]
+    assert scores.figure.get_suptitle() == "one"
+
+
+def test_one_seed_has_no_mean():
+    rows = rows_of_systems()
+    scores = ten_years.by_year_and_cost(rows[rows["seed"] == 0]).axes[0]
+    assert len(scores.collections) == 1 and scores.figure.get_suptitle().endswith("(marks: seed 0)")
+
+
+def test_an_alternative_is_called_so():
+    rows = rows_of_systems().replace("PCB: random groups of positions", "SVDNet: random erasing, too")
+    scores = ten_years.against_controls(rows).axes[0]
+    assert "random erasing, too (alternative)" in [label.get_text() for label in scores.get_yticklabels()]
 
 
 def test_codes_stand_at_the_bits_that_are_compared_and_the_search_from_coarse_to_fine_is_a_star():
@@ -96,86 +122,11 @@ def test_codes_stand_at_the_bits_that_are_compared_and_the_search_from_coarse_to
     assert axes.collections[-1].get_offsets().tolist() == [[35.5, 58.5]]
     line = next(line for line in axes.lines if len(line.get_xdata()) == 2)
     assert line.get_xydata().tolist() == [[32, 40.5], [64, 60.5]]
-
-
-STATES = {  # points ± 5, p after the correction, and what the legend calls it
-    "holds, before and after": (8.0, 0.01),
-    "holds before, cannot be told after": (7.0, 0.2),
-    "does not hold, before and after": (-9.0, 0.01),
-    "does not hold before, cannot be told after": (-6.5, 0.2),
-    "cannot be told, before and after": (1.0, 1.0),
-    "": None,
-}
-
-
-def judged():
-    """All claims, each in another state than the one before; of one in six nothing is recorded."""
-    states = [list(STATES.values())[place % len(STATES)] for place in range(len(CLAIMS))]
-    return [
-        Verdict(one, lacks=MISSING)
-        if state is None
-        else Verdict(one, state[0] + place / 100, 5.0, 6.0, 0.001, 3, corrected=state[1])
-        for place, (one, state) in enumerate(zip(CLAIMS, states, strict=True))
-    ]
-
-
-def bars(axes):
-    """{row: (left end, point, right end, what the legend calls it)}, and {that: (color, mark)}, of all error bars."""
-    places, looks = {}, {}
-    for container in axes.containers:
-        line, _, (ends,) = container.lines
-        looks[container.get_label()] = (line.get_color(), line.get_marker())
-        for x, y, ((left, low), (right, high)) in zip(*line.get_data(), ends.get_segments(), strict=True):
-            assert low == high == y and y not in places
-            places[y] = (left, x, right, container.get_label())
-    return places, looks
-
-
-def test_the_picture_of_the_claims_has_a_row_for_each_and_marks_its_numbers():
-    axes, beside = pictures.forest(judged()).axes
-    labels = [label.get_text().replace("\n", " ") for label in axes.get_yticklabels()]
-    rows = {label: place for place, label in enumerate(labels)}
-    assert len(rows) == len(labels) == len(CLAIMS) + 2, "and a row for each paper"
-    assert labels[0].startswith("Paper A") and set(rows) > {one.says for one in CLAIMS}
-    places, _ = bars(axes)
-    assert {place: bar[:3] for place, bar in places.items()} == {
-        rows[one.claim.says]: pytest.approx((one.points - 5, one.points, one.points + 5))
-        for one in judged()
-        if not one.lacks
-    }
-    written = {(text.get_text(), text.get_position()[1]) for text in beside.texts}
-    for one in judged():
-        place = rows[one.claim.says]
-        assert (one.lacks or one.ours.replace(", ", ",\n"), place) in written
-    papers_own = {(text, place) for text, place in written if text[1:].replace(".", "").isdigit()}
-    assert len(papers_own) == sum(one.numbers is not None for one in CLAIMS)
-    assert {
-        ("+21.71", rows["residual beats average pooling"]),
-        ("+0.27", rows["re-ranking lowers rank-10"]),
-    } <= papers_own
-
-
-def test_verdicts_before_and_after_the_correction_differ_by_color_and_by_mark():
-    places, looks = bars(pictures.forest(judged()).axes[0])
-    told = [places[place][3] for place in sorted(places)]
-    blind = pictures.VERDICTS[pictures.BLIND][0]
-    assert told == [
-        blind if one.blind else list(STATES)[place % len(STATES)]
-        for place, one in enumerate(CLAIMS)
-        if place % len(STATES) != 5
-    ]
-    colors, marks = zip(*looks.values(), strict=True)
-    assert len(looks) == len(set(colors)) == len(set(marks)) == 6
-
-
-def test_heat_of_layer4_is_drawn_faint_because_its_instrument_is_blind():
-    assert [one.says for one in CLAIMS if one.blind] == [one.says for one in CLAIMS if "layer4" in one.says]
-    axes = pictures.forest(judged()).axes[0]
-    faint = {
-        label.get_text().replace("\n", " ") for label in axes.get_yticklabels() if label.get_color() == pictures.FAINT
-    }
-    assert {one.says for one in CLAIMS if one.blind} <= faint
-    assert "residual beats max pooling" not in faint
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["32", "64"]
+    assert "mean and standard deviation of seeds 0, 1" in axes.get_title()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["CtF's codes"]
+    alone = pd.DataFrame(rows).query("seed == 0")
+    assert "(seed 0)" in ten_years.codes(alone).axes[0].get_title()
 
 
 def test_claims_are_drawn_only_where_something_is_recorded(tmp_path):

@@ -55,6 +55,12 @@ def test_a_control_changes_what_it_says_and_nothing_else(size):
             assert {name: b[name] for name in b if a[name] != b[name]} == changes, (system.label, control)
 
 
+def test_an_alternative_is_one_of_the_controls_and_never_all_of_them():
+    for system in systems.SYSTEMS:
+        assert set(system.alternatives) < set(system.controls) or not system.controls, system.label
+    assert systems.SYSTEMS[0].alternatives == ("the SVD of the authors' code",)
+
+
 def test_every_system_that_is_trained_chooses_among_the_same_rates():
     rates = {}
     for label, recipe in grids.grid("tuning_systems").variants("classroom").items():
@@ -102,3 +108,33 @@ def test_gains_are_differences_over_the_seeds_that_both_have():
     found = gains.gains(rows, "classroom")
     assert list(found.index) == [("PCB", "random groups of positions")]
     assert found.loc[("PCB", "random groups of positions"), "points"] == pytest.approx(1.0)
+
+
+def made(label, control, kind, points, corrected):
+    """A row of gains, whose interval is ± 2."""
+    about = {"kind": kind, "points": points, "half width": 2.0, "separated": abs(points) > 2, "corrected": corrected}
+    return {"system": label, "control": control} | about
+
+
+def test_a_system_is_above_all_controls_whatever_its_alternatives_score():
+    found = pd.DataFrame(
+        [
+            made("PAR", "maps of ones", "control", 7.0, 0.001),
+            made("PAR", "with a classifier", "alternative", -3.0, 0.2),
+            made("LSRO", "noise", "control", 2.5, 0.3),
+            made("GLAD", "stripes", "control", 1.0, 1.0),
+            made("GLAD", "joints", "control", 9.0, 0.001),
+            made("DG-Net", "hard labels", "control", -4.0, 0.01),
+        ]
+    ).set_index(["system", "control"])
+    assert gains.above_all_controls(found).to_dict() == {"PAR": True, "LSRO": True, "GLAD": False, "DG-Net": False}
+    assert gains.above_all_controls(found, corrected=True).to_dict() == {
+        **{"PAR": True, "LSRO": False, "GLAD": False, "DG-Net": False}
+    }
+
+
+def test_gains_are_corrected_for_their_number_and_tell_alternatives():
+    found = gains.gains(tables.read("systems"), "classroom")
+    assert found.loc[("PAR", "with a classifier"), "kind"] == "alternative"
+    assert found.loc[("PAR", "maps of ones"), "kind"] == "control"
+    assert ((found["corrected"] < 0.05) <= found["separated"]).all() and (found["corrected"] <= 1).all()

@@ -67,6 +67,25 @@ def test_people_with_many_queries_count_by_their_queries():
     assert conditions.interval(np.ones(21), np.array([0] * 10 + [*range(11)])) == pytest.approx((1.0, 1.0))
 
 
+def test_the_interval_between_two_bins_draws_the_same_people_for_both():
+    """Every person is two points better in one bin, and people differ a lot: the difference is known exactly."""
+    people_of = np.arange(40).repeat(4)
+    one = np.tile([True, True, False, False], 40)
+    values = 10.0 * people_of + 2.0 * one
+    assert conditions.interval_between(values, people_of, one, ~one) == pytest.approx((2.0, 2.0))
+    low, high = conditions.interval(values[one], people_of[one])
+    assert high - low > 50, "each mean alone is hardly known"
+
+
+def test_the_interval_between_bins_of_other_people_is_that_of_two_samples():
+    values = np.random.default_rng(0).standard_normal(4000)
+    one = np.arange(4000) < 2000
+    low, high = conditions.interval_between(values, np.arange(4000), one, ~one)
+    error = np.sqrt(values[one].var() / 2000 + values[~one].var() / 2000)
+    middle = values[one].mean() - values[~one].mean()
+    assert (low, high) == pytest.approx((middle - 1.96 * error, middle + 1.96 * error), abs=0.15 * error)
+
+
 @pytest.mark.parametrize("people_in_it", [0, 1, 9])
 def test_of_few_people_there_is_no_interval(people_in_it):
     values, pids = np.arange(4.0 * people_in_it), np.arange(people_in_it).repeat(4)
