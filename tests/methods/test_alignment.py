@@ -6,10 +6,12 @@ from torch.nn import functional as F
 
 from reid_lab import methods
 from reid_lab.methods.alignment import sample
+from reid_lab.models.weights import passersby_weights
 from reid_lab.runtime.errors import RecipeError
 from reid_lab.training.step import make_optimizer
 
 PIDS = torch.arange(16) % 7
+LATER = ("layer2", "layer3", "layer4")  # of the second branch
 
 
 def network(size="smoke", people=7, **changes):
@@ -122,6 +124,25 @@ def test_at_the_identity_a_branch_of_the_bases_weights_is_the_base(images):
     cropped.load_state_dict(model.state_dict())
     pooled = cropped(images).pooled
     assert torch.allclose(pooled[0], outputs.pooled[0], atol=1e-5) and not torch.allclose(*pooled, atol=1e-3)
+
+
+def test_the_alignments_loss_reaches_the_layers_below_its_map_and_those_that_find_theta(images):
+    """With a fixed theta there is no other way to layer1 than the map, and to layer3 none but a learned theta."""
+    fixed, learned = network(theta="fixed"), network()
+    torch.nn.init.normal_(learned.locator.theta.weight, std=0.01)
+    for model, layer in ((fixed, fixed.backbone.layer1), (learned, learned.backbone.layer3)):
+        alignment = F.cross_entropy(model(images).logits[1], PIDS)
+        assert torch.autograd.grad(alignment, next(layer.parameters()))[0].abs().sum() > 0
+
+
+def test_all_branches_begin_from_the_same_start():
+    model = network(weights="passersby")
+    branch, located = model.branch.state_dict(), model.locator.layer4.state_dict()
+    start = {name: value for name, value in passersby_weights("resnet_slim").items() if name[:6] in LATER}
+    assert len(start) == len(branch)
+    for name, value in start.items():
+        assert torch.equal(branch[f"{LATER.index(name[:6])}{name[6:]}"], value)
+        assert not name.startswith("layer4.") or torch.equal(located[name.removeprefix("layer4.")], value)
 
 
 def test_a_fixed_theta_has_no_locator_and_trains_all_else(images):

@@ -87,6 +87,14 @@ def test_reweighting_with_v_0_and_a_large_b_changes_nothing(images):
     assert torch.allclose(plain(images).reweighted.sum(1), torch.full((6,), 12.0), atol=1e-5)  # 12 probabilities
 
 
+def test_dropout_stands_between_the_512_d_layer_and_the_classifier(images):
+    model = network(dropout=0.5).train()
+    torch.manual_seed(1)
+    outputs = model(images)
+    torch.manual_seed(1)
+    torch.testing.assert_close(outputs.logits, model.classifier(F.dropout(outputs.embedding, 0.5)))
+
+
 def test_the_loss_is_pytorchs_cross_entropies_with_lambda(images, labels):
     model = network(identification=3.0, attribute=0.5, smoothing=0.2)
     outputs = model(images, attributes=labels)
@@ -160,6 +168,15 @@ def test_a_print_is_unknown_where_the_body_is_turned_away_or_something_covers_it
         assert (row[back] != UNKNOWN) == (printed and away and truth["bag"] != "backpack")
         others = [column for column in range(12) if column not in (front, back)]
         assert (row[others] == whole[others]).all() and {row[front], row[back]} <= {UNKNOWN, whole[front], whole[back]}
+
+
+def test_a_recipe_of_visible_labels_learns_nothing_that_an_image_cannot_show(smoke):
+    whole, seen = (
+        methods.attributes("smoke", labels=name).extras(smoke)["attributes"] for name in ("identity", "visible")
+    )
+    for found, visible in ((whole, False), (seen, True)):
+        assert np.array_equal(found, attributes(smoke, smoke.train, "passersby", visible=visible))
+    assert (whole != UNKNOWN).all() and (seen == UNKNOWN).any()
 
 
 def test_shuffled_attributes_are_exactly_one_other_persons():

@@ -198,6 +198,16 @@ def test_without_words_the_features_are_the_cells_colours_without_their_mean(few
     torch.testing.assert_close(of(network, few.train), colours - colours.mean(dim=0), atol=1e-5, rtol=0)
 
 
+def test_words_are_the_means_of_groups_of_colours():
+    """Five groups so far apart that k-means can find no others."""
+    random, group = np.random.default_rng(0), np.arange(400) % 5
+    middles = 50.0 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]])
+    cells = middles[group] + 0.1 * random.normal(size=(400, 3))
+    expected = sorted(cells[group == one].mean(axis=0).tolist() for one in range(5))
+    found = codebook(torch.from_numpy(cells).view(20, 20, 3), 5, seed=0)
+    np.testing.assert_allclose(sorted(found.tolist()), expected, atol=1e-4)
+
+
 def test_the_seed_decides_the_codebook_and_nothing_else_is_random(few):
     one, again = (solving.solve(methods.bow("smoke"), few, seed=seed)[0].state_dict() for seed in (5, 5))
     assert all(torch.equal(one[name], again[name]) for name in one)

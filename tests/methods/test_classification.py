@@ -39,6 +39,12 @@ def test_the_loss_is_pytorchs_cross_entropy_with_label_smoothing():
     assert torch.allclose(losses.total, expected) and losses.terms.keys() == {"identification"}
 
 
+def test_the_paper_size_has_resnet_50_a_bnneck_and_a_classifier_without_a_bias():
+    with torch.device("meta"):
+        model = methods.classification("paper", weights=None).network(751)
+    assert sum(p.numel() for p in model.parameters()) == 23_508_032 + 2 * 2048 + 2048 * 751
+
+
 def test_batches_are_the_whole_set_in_random_order():
     recipe = methods.classification("smoke", images=4)
     batches = recipe.sampler(np.arange(12) // 3, np.ones(12), 0).epoch(0)

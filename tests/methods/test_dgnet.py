@@ -120,6 +120,16 @@ def test_each_head_learns_from_its_own_labels_alone(images):
     assert not gradients[0][3:].any() and not gradients[1].any()  # dressed images teach nothing
 
 
+@pytest.mark.parametrize("rates", [(0.5, 0.0), (0.0, 0.5)])
+def test_each_head_has_a_dropout_of_its_own_before_its_classifier(images, rates):
+    model = methods.dgnet("smoke", dropout_primary=rates[0], dropout_fine=rates[1]).network(7)
+    torch.manual_seed(1)
+    outputs = model(images)
+    torch.manual_seed(1)
+    for rate, one, logits, classifier in zip(rates, outputs.embeddings, outputs.logits, model.classifiers, strict=True):
+        torch.testing.assert_close(logits, classifier(F.dropout(one, rate)))
+
+
 def test_an_odd_number_of_images_is_refused(images):
     model = network()
     with pytest.raises(TrainingError, match="5 images"):

@@ -244,6 +244,21 @@ def test_the_loss_is_two_cross_entropies_and_two_soft_margins_of_torch(images, s
     torch.testing.assert_close(found.terms["triplet"] + found.terms["identification"], expected.detach())
 
 
+def test_the_hardest_images_are_those_of_all_processes(images):
+    model = network()
+    outputs, others = model(images), model(torch.randn(8, 3, 64, 48, generator=seeded(9)))
+    own, theirs = [PIDS, *outputs.features], [PIDS.flip(0), *others.features]
+    pids, *vectors = everybody = [torch.cat(two) for two in zip(own, theirs, strict=True)]
+
+    def gather(rows):
+        return next((both for both, part in zip(everybody, own, strict=True) if part is rows), rows)
+
+    found = model.loss(outputs, PIDS, gather).terms["triplet"]
+    expected = sum(losses.soft_margin_triplet(each, pids) for each in vectors)
+    torch.testing.assert_close(found, expected.detach())
+    assert found != model.loss(outputs, PIDS).terms["triplet"]
+
+
 def test_a_margin_and_the_place_of_the_triplet_losses_are_fields(images):
     outputs = network()(images)
     for place, vectors in {"before ReLU": outputs.before, "after ReLU": outputs.features}.items():

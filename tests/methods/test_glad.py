@@ -197,6 +197,14 @@ def test_an_image_gets_the_same_error_in_any_order_and_of_the_size_that_was_aske
     np.testing.assert_array_equal(joints(smoke, smoke.train[7:3:-1], 4.0), noisy[7:3:-1])
 
 
+def test_the_error_of_a_pose_is_the_same_in_training_and_in_the_search(smoke):
+    recipe = methods.glad("smoke", pose_noise=4.0)
+    searched = recipe.network(6).extras(smoke, smoke.query)["joints"]
+    for found, records in ((recipe.extras(smoke)["joints"], smoke.train), (searched, smoke.query)):
+        expected = torch.from_numpy(joints(smoke, records, 4.0)) * torch.tensor([48, 64])
+        torch.testing.assert_close(found, expected, equal_nan=True)
+
+
 def estimated(folder, names=("a.png", "b.png")):
     """A data set of one's own with a pose estimator's file, in which the second image has no head."""
     columns = ["head_x", "head_y", "neck_x", "neck_y", "left_hip_x", "left_hip_y", "right_hip_x", "right_hip_y"]

@@ -123,6 +123,14 @@ def test_three_blocks_of_three_scales_are_logarithms_of_counts_of_length_1():
     assert network.describe(image).norm() == pytest.approx(3**0.5, rel=1e-5)
 
 
+def test_retinex_is_for_the_colours_and_texture_is_that_of_the_image_itself():
+    with_it, without = (recipe_at("smoke", resize=(40, 44), retinex=on).network(3) for on in (True, False))
+    image, colours = pixels(1), with_it.length * 512 // (512 + 2 * 81)
+    found = with_it.describe(image)
+    assert torch.equal(found[:, colours:], without.describe(image)[:, colours:])
+    assert torch.equal(found[:, :colours], without.describe(retinex(image))[:, :colours])
+
+
 def test_retinex_compares_each_pixel_with_its_blurred_surroundings():
     image = pixels(1, (20, 16))
     light, y, x = image[0].double().numpy() + 1, np.arange(20), np.arange(16)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from reid_lab import export, methods
 from reid_lab.methods.multi_loss import exclusive_lasso, group_lasso
+from reid_lab.models.weights import passersby_weights
 from reid_lab.runtime.errors import RecipeError
 from reid_lab.training import step
 
@@ -115,6 +116,15 @@ def test_one_stream_is_a_second_global_branch(images):
     model.w_l[0].load_state_dict(model.w_g.state_dict())
     outputs = model(images)
     torch.testing.assert_close(outputs.local, outputs.whole)
+
+
+def test_both_branches_begin_from_the_same_start():
+    model = network(weights="passersby")
+    whole, stripes = model.backbone.state_dict(), model.stripes.state_dict()
+    start = {name: value for name, value in passersby_weights("resnet_slim").items() if name.startswith("layer")}
+    assert len(start) == len(stripes)
+    for name, value in start.items():
+        assert torch.equal(whole[name], value) and torch.equal(stripes[f"{int(name[5]) - 1}{name[6:]}"], value)
 
 
 def test_both_branches_are_of_the_group_backbone():

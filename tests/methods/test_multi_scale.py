@@ -89,6 +89,13 @@ def test_the_consensus_teaches_the_scales_and_learns_nothing_from_them(images):
     assert same == {"fusion.weight", "fusion.bias"}
 
 
+def test_the_fusions_own_loss_reaches_all_networks(images):
+    model = network()
+    fusion = F.cross_entropy(model(images).fused, PIDS)
+    first = [model.backbone.conv1.weight, model.others[0].conv1.weight]
+    assert all(gradient.abs().sum() > 0 for gradient in torch.autograd.grad(fusion, first))
+
+
 def test_without_consensus_a_classifier_learns_from_its_own_scale_alone(images):
     model, found = network(consensus=0.0), []
     for other in (0.0, 1.0):

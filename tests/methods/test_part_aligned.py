@@ -6,6 +6,7 @@ import torch
 from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.losses import TripletMarginLoss
 from pytorch_metric_learning.reducers import AvgNonZeroReducer, MeanReducer
+from seen import normed, seen
 from torch.nn import functional as F
 
 from reid_lab import losses, methods
@@ -122,6 +123,23 @@ def test_the_loss_and_what_reaches_the_maps(images):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters() if p.ndim > 1)
     nearest = torch.cdist(unit, unit).add_(10 * torch.eye(16)).argmin(dim=1)
     assert found.accuracy == (PIDS[nearest] == PIDS).float().mean()
+
+
+def test_the_layer_learns_by_way_of_its_maps_too(images):
+    model = network().eval()
+    layer = model.reduce(model.backbone(images)[0])
+    maps = torch.sigmoid(model.detect(layer))
+    parts = [linear((layer * maps[:, k : k + 1]).mean(dim=(2, 3))) for k, linear in enumerate(model.linears)]
+    expected = torch.autograd.grad(torch.cat(parts, 1).square().sum(), model.reduce.weight)[0]
+    found = torch.autograd.grad(model(images).vector.square().sum(), model.reduce.weight)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4 * expected.abs().max().item())
+
+
+def test_a_classifier_stands_behind_its_bnneck(images):
+    model = seen(network(identification=0.5))
+    outputs = model(images)
+    expected = normed(outputs.vector, model.neck) @ model.classifier.weight.T
+    torch.testing.assert_close(outputs.logits, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_classifier_is_there_only_where_it_counts(images):

@@ -91,6 +91,12 @@ def test_random_parts_are_as_large_as_stripes_but_scattered_and_belong_to_the_we
     assert torch.equal(other.order, model.order)
 
 
+def test_random_parts_stay_what_they_are_from_batch_to_batch():
+    model = network(partition="random", parts=4)
+    first, second = (model.head(a_map(model)).membership for _ in range(2))
+    assert torch.equal(first, second)
+
+
 def test_the_controls_have_the_same_weights_at_first_and_features_of_the_same_size():
     rows = network(parts=2)
     images = torch.randn(2, 3, 128, 96)

@@ -134,6 +134,16 @@ def test_a_part_classifier_that_knows_the_stripes_gives_the_outputs_of_pcb():
     torch.testing.assert_close(ours.logits, theirs.logits, rtol=1e-4, atol=1e-5)
 
 
+def test_the_map_learns_by_way_of_the_part_classifier_too():
+    model = refined()
+    maps = a_map(model).requires_grad_()
+    f = maps.flatten(2).transpose(1, 2)
+    g = F.linear(f, *model.part_classifier.parameters()).softmax(dim=2).transpose(1, 2) @ f * 4 / 48
+    expected = torch.autograd.grad(g.square().sum(), maps)[0]
+    found = torch.autograd.grad(model.head(maps).pooled.square().sum(), maps)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_before_the_induction_it_is_pcb_and_a_network_without_gradients_for_w():
     model, plain, images = network(), network(methods.pcb), torch.randn(2, 3, 128, 96)
     assert torch.equal(model.embed(images), plain.embed(images))

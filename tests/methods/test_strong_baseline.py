@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -79,6 +80,13 @@ def test_without_the_triplet_loss_there_is_cross_entropy_alone_and_no_margin(ima
     found = model.loss(outputs, PIDS)
     torch.testing.assert_close(found.total, F.cross_entropy(outputs.logits, PIDS, label_smoothing=0.1))
     assert found.terms.keys() == {"identification"} and model.collapse_margin() == 0
+
+
+def test_batches_are_the_same_without_the_triplet_loss():
+    labels = np.arange(48) // 4
+    recipes = [methods.strong_baseline("smoke", triplet=triplet) for triplet in (True, False)]
+    with_it, without = (recipe.sampler(labels, labels, 3).epoch(0) for recipe in recipes)
+    assert np.array_equal(with_it, without)
 
 
 def test_without_the_neck_the_pooled_features_are_classified_and_compared(images):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from reid_lab import data, export, methods, retrieval, training
 from reid_lab.runtime.errors import RecipeError
-from reid_lab.training import stages, step
+from reid_lab.training import learning_rate, stages, step
 from reid_lab.training.engine import Engine
 from reid_lab.training.trainer import Trainer
 
@@ -219,6 +219,13 @@ def test_an_epoch_count_of_six_at_classroom_and_of_the_authors_code_at_paper():
     paper = methods.svdnet("paper").stages
     assert len(paper) == 15 and sum(stage.epochs for stage in paper) == 62 + 7 * 40
     assert [stage.lr for stage in paper[5:9]] == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
+
+
+def test_the_rate_drops_in_the_base_after_25_and_49_epochs_and_in_each_stage_of_a_round_after_12():
+    recipe = methods.svdnet("paper")
+    rates = {0: 1e-3, 24: 1e-3, 25: 1e-4, 49: 1e-5, 62: 1e-3, 73: 1e-3, 74: 1e-4, 82: 1e-3, 94: 1e-4}
+    rates |= {182: 1e-4, 193: 1e-4, 194: 1e-5}  # the fourth round
+    assert {epoch: learning_rate(recipe, epoch) for epoch in rates} == pytest.approx(rates)
 
 
 def test_erasing_is_a_field_that_changes_nothing_else():

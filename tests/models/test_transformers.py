@@ -4,7 +4,9 @@ import sys
 
 import pytest
 import torch
+from seen import normed, seen
 from timm.models.vision_transformer import VisionTransformer
+from torch.nn import functional as F
 
 from reid_lab import methods, models, pretraining
 from reid_lab.analysis import gradcam
@@ -49,6 +51,17 @@ def test_the_methods_network_is_the_plain_baseline_on_another_backbone():
     torch.testing.assert_close(outputs.pooled, last.mean(dim=(2, 3)))
     assert outputs.logits.shape == (3, 5) and network.features(images).shape == (3, 192)
     assert methods.vision_transformer("paper").backbone == "vit_small"
+
+
+def test_features_and_logits_are_those_after_the_bnneck_of_a_trained_one():
+    torch.manual_seed(0)
+    network = seen(methods.vision_transformer("smoke").network(5))
+    images = torch.randn(3, 3, 64, 48)
+    outputs, neck = network(images), normed(network.backbone(images)[1].mean(dim=(2, 3)), network.neck)
+    torch.testing.assert_close(outputs.neck, neck, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network.embed(images), F.normalize(neck), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(outputs.logits, neck @ network.classifier.weight.T, rtol=1e-4, atol=1e-5)
+    assert network.classifier.bias is None
 
 
 def test_grad_cam_finds_the_last_map_alone():

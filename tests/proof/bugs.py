@@ -21,6 +21,11 @@ class Bug:
     note: str = ""
 
 
+def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
+    """A bug that no notebook is asked about."""
+    return Bug(name, file, was, becomes, (), tests)
+
+
 HIDDEN = "a trained run that is loaded was trained without the bug"
 
 METRICS = "retrieval/metrics.py"

@@ -3,7 +3,7 @@
 They belong to ``quiet_bugs.py``: no notebook is asked about them.
 """
 
-from bugs import Bug
+from bugs import quiet
 
 LOOP, ENGINE, PROGRESS = "training/trainer.py", "training/engine.py", "training/progress.py"
 STEPS = "training/test_what_a_step_gets.py"
@@ -13,11 +13,6 @@ VERIFICATION, TEST_VERIFICATION = "retrieval/verification.py", "retrieval/test_v
 WAIT = "    synchronize(image.device)  # a GPU's calls return before the work is done\n"
 READ = "    return 1000 * (time.perf_counter() - began)"
 BEST = "[metric].mean().idxmax()"
-
-
-def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
-    """A bug that no notebook is asked about."""
-    return Bug(name, file, was, becomes, (), tests)
 
 
 OPTION_BUGS = (

@@ -3,7 +3,8 @@
 No notebook is asked about them: most change a training, of which the notebooks load the finished runs.
 """
 
-from bugs import Bug
+from bugs import quiet
+from method_bugs import METHOD_BUGS
 from option_bugs import OPTION_BUGS
 
 ENGINE, LOOP, SCHEDULE = "training/engine.py", "training/trainer.py", "training/schedule.py"
@@ -31,11 +32,6 @@ DILATED = """        for module in self.layer4.modules() if last_stride == 1 els
                 module.dilation = module.padding = (2, 2)
 """
 MIRRORED = "found = (found + model.embed(images.flip(3), **rows).float()) / 2"
-
-
-def quiet(name: str, file: str, was: str, becomes: str, tests: str) -> Bug:
-    """A bug that no notebook is asked about."""
-    return Bug(name, file, was, becomes, (), tests)
 
 
 OPTIMISER = (
@@ -281,4 +277,4 @@ STATISTICS = (
     ),
 )
 
-QUIET_BUGS = OPTIMISER + SEEN_DATA + SETTINGS + STATISTICS + OPTION_BUGS
+QUIET_BUGS = OPTIMISER + SEEN_DATA + SETTINGS + STATISTICS + OPTION_BUGS + METHOD_BUGS

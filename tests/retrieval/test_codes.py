@@ -142,8 +142,9 @@ def test_pairs_are_those_of_two_cameras():
 
 @pytest.mark.parametrize("beta", [1.0, 2.0])
 @pytest.mark.parametrize("prior", ["balanced", "true"])
-def test_thresholds_have_the_best_f_score_of_samples(beta, prior):
-    packed, pids, camids = spread_codes(noise=0.3)
+@pytest.mark.parametrize(("people", "cameras"), [(40, 3), (4, 8)])  # of few people, a fourth of all pairs match
+def test_thresholds_have_the_best_f_score_of_samples(beta, prior, people, cameras):
+    packed, pids, camids = spread_codes(people=people, cameras=cameras, noise=0.3)
     histograms = code_thresholds.pair_histograms(packed, pids, camids)
     found = retrieval.fit_thresholds({128: packed}, pids, camids, beta, prior)[128]
     samples = []
