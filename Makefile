@@ -49,7 +49,7 @@ site-browser: site .venv/browser
 browser: .venv/browser
 	$(BIN)/python notebooks/in_browser.py
 
-# Bugs, planted one at a time in a copy of the package: which notebook and which test notices? Takes 50 minutes.
+# Bugs, planted one at a time in a copy of the package: which notebook and which test notices? Takes two hours.
 proof: .venv/ready
 	$(BIN)/python tests/proof/plant.py
 	$(BIN)/python tests/proof/plant_devices.py

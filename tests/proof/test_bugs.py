@@ -1,4 +1,4 @@
-"""That every bug of the proof can still be planted; ``make proof`` plants them, and takes 40 minutes."""
+"""That every bug of the proof can still be planted; ``make proof`` plants them, and takes two hours."""
 
 import ast
 import sys
