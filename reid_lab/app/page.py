@@ -83,9 +83,10 @@ class Page:
         """Say which function answers which click."""
         choice, asking, control, own = self.choice, self.asking, self.controls, self.picture
         found = [self.session, self.notice, asking.asked, *(part for side in self.sides for part in side.parts)]
-        rank = {"fn": self.rank, "inputs": [self.session, *control.values], "outputs": found}
+        rank: dict[str, Any] = {"fn": self.rank, "inputs": [self.session, *control.values], "outputs": found}
         rank |= {"trigger_mode": "always_last", "show_progress_on": [self.notice]}
-        heat = {"fn": self.heat, "inputs": [self.session, control.heat], "outputs": [side.heat for side in self.sides]}
+        heat: dict[str, Any] = {"fn": self.heat, "inputs": [self.session, control.heat]}
+        heat["outputs"] = [side.heat for side in self.sides]
         heat |= {"trigger_mode": "always_last", "show_progress": "minimal"}
         opened = [self.session, choice.notice, asking.strip, asking.pages, choice.part]
         asked = [self.session, own.notice, asking.strip]

@@ -10,26 +10,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, TypeVar
-
-Check = TypeVar("Check", bound=Callable[..., Any])
+from typing import Any
 
 PACKAGE = Path(__file__).resolve().parent.parent
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
-def forbids(*functions: Any) -> Callable[[Check], Check]:
-    """Decorate a check: its exercise must be solved without these Python functions of a library, too."""
+def forbids(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a check: its exercise must be solved without these functions, too.
+
+    Args:
+        *functions: Functions of a library, written in Python.
+    """
     return _noting("forbidden", functions)
 
 
-def permits(*functions: Any) -> Callable[[Check], Check]:
-    """Decorate a check: its exercise may call these functions and classes of this package."""
+def permits(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a check: its exercise may call this part of the package.
+
+    Args:
+        *functions: Functions and classes of the package.
+    """
     return _noting("permitted", functions)
 
 
-def _noting(name: str, functions: tuple[Any, ...]) -> Callable[[Check], Check]:
-    def note(check: Check) -> Check:
+def _noting(name: str, functions: tuple[Any, ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def note(check: Callable[..., Any]) -> Callable[..., Any]:
         setattr(check, name, functions)
         return check
 
