@@ -6,8 +6,8 @@ def receptive_fields(blocks):
 
     The image passes a 7 x 7 convolution with stride 2, then a 3 x 3 max pooling with stride 2, then the blocks. A path
     takes one way through each block: the shortcut, or one of the convolutions or splits beside it. Notebook 03 shows
-    what lies beside the shortcut of each kind of block. A 1 x 1 convolution sees no more than its input; the first
-    convolution of a path through a block has the block's stride, and so has the shortcut.
+    what lies beside the shortcut of each kind of block. A 1 x 1 convolution sees no more than its input, and its stride
+    is 1. The 3 x 3 convolutions of a block have the block's stride, and so has the shortcut.
 
     Args:
         blocks: (kind, stride) of each block, from first to last. Kinds: "bottleneck" of ResNet; "stage", the first
