@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from reid_lab import course
+from reid_lab.course import borrowed
 from reid_lab.runtime.errors import CourseError
 
 NOTEBOOKS = sorted(path.stem for path in (course.NOTEBOOKS / "solutions").glob("[0-9]*.py"))
@@ -110,6 +111,16 @@ def test_an_answer_that_hands_its_work_to_a_library_is_not_right(notebook, sourc
     name = source.split()[1].split("(")[0]
     found = course.verdict(cell(IMPORTS + source)[name], notebook)
     assert any(line.startswith(f"{name}: not yet, {borrowed}") for line in found), found
+
+
+def test_what_a_check_gives_an_answer_to_call_is_not_borrowed_where_checks_lie_in_the_package():
+    file = str(borrowed.PACKAGE / "notebooks" / "solutions" / "99_made_up.py")
+    module = {}
+    exec(compile("def given():\n    return 1\ndef check_f(answer):\n    answer(given)", file, "exec"), module)
+    answer = cell("def f(given):\n    return given()")["f"]
+    with borrowed.watched(module["check_f"]) as found:
+        module["check_f"](answer)
+    assert found == []
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-PACKAGE = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).parent.parent
 LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -64,14 +64,16 @@ def watched(check: Callable[..., Any]) -> Iterator[list[str]]:
         The full names of what the answer borrowed, in order, without repetition; it grows while the check runs.
     """
     found: list[str] = []
+    checks = check.__code__.co_filename
+    own = (checks, __file__)  # in an installed package the checks lie in the package, too
     forbidden = _codes(getattr(check, "forbidden", ()))
     permitted = _codes(getattr(check, "permitted", ()))
 
     def look(frame: FrameType, event: str, _: Any) -> None:
-        if event != "call" or frame.f_code in permitted:
+        if event != "call" or frame.f_code in permitted or frame.f_code.co_filename in own:
             return
         name = forbidden.get(frame.f_code) or _name(frame.f_code)
-        if name and name not in found and _by_the_answer(frame, check.__code__.co_filename):
+        if name and name not in found and _by_the_answer(frame, checks):
             found.append(name)
 
     before = sys.getprofile()
